@@ -1,0 +1,31 @@
+"""The one exception that a user's own mistake raises: what is wrong, and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["UserError", "unknown_choice"]
+
+
+class UserError(Exception):
+    """A failure the user caused and can mend; the command line prints it and exits with code 2.
+
+    Args:
+        what: one sentence that says what is wrong, naming the file or value.
+        way_out: one sentence that says what to do about it.
+    """
+
+    def __init__(self, what: str, way_out: str) -> None:
+        super().__init__(f"{what} {way_out}")
+        self.what = what
+        self.way_out = way_out
+
+
+def unknown_choice(noun: str, given: str, choices: Iterable[str]) -> UserError:
+    """The error for a name outside a closed list: names the nearest choice and lists them all."""
+    names = [str(choice) for choice in choices]
+    lowered = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(given.lower(), lowered, n=1, cutoff=0.4)
+    hint = f"Did you mean {lowered[close[0]]}? " if close else ""
+    return UserError(f"Unknown {noun} {given!r}.", f"{hint}Choose one of: {', '.join(names)}.")

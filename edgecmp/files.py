@@ -1,0 +1,161 @@
+"""Reading and writing artefacts: atomic, hashed, versioned, never with pickle."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from edgecmp.errors import UserError
+from edgecmp.version import __version__
+
+__all__ = [
+    "command_line",
+    "provenance",
+    "read_json",
+    "read_tensors",
+    "sha256_file",
+    "sha256_json",
+    "sha256_tensors",
+    "write_atomic",
+    "write_json",
+    "write_tensors",
+]
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Turns what the file system refuses into one sentence for the user."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserError(
+                f"The disk is full: {path} was not written, and what stood there before is untouched.",
+                "Free some space or name another --out, then run the same command again.",
+            ) from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UserError(
+            f"{path} cannot be written: {reason}.", "Name a path that you can write to."
+        ) from error
+
+
+def write_atomic(path: str | Path, data: bytes) -> Path:
+    """Writes `data` to `path` so that a reader sees the old file or the whole new one.
+
+    Raises:
+        UserError: the disk is full or the place cannot be written; the old file is untouched.
+    """
+    path = Path(path)
+    with _disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    return path
+
+
+def write_json(path: str | Path, document: Any) -> Path:
+    """Writes `document` as indented JSON, atomically."""
+    return write_atomic(path, (json.dumps(document, indent=2) + "\n").encode())
+
+
+def read_json(path: str | Path, *, what: str) -> dict[str, Any]:
+    """Reads a JSON object; `what` names it in errors ("an architecture").
+
+    Raises:
+        UserError: the file is missing, unreadable, not JSON, or not an object.
+    """
+    path = Path(path)
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UserError(f"{path} cannot be read as {what}: {reason}.", "Check the path.") from error
+    except ValueError as error:
+        raise UserError(
+            f"{path} is not {what}: it is truncated or not JSON ({error}).",
+            "Write it again with the command that made it.",
+        ) from error
+    if not isinstance(document, dict):
+        raise UserError(f"{path} is not {what}: it holds no JSON object.", "Name another file.")
+    return document
+
+
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> Path:
+    """Writes named tensors as safetensors, atomically."""
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    return write_atomic(path, safetensors.torch.save(contiguous, dict(metadata or {})))
+
+
+def read_tensors(path: str | Path, *, what: str) -> dict[str, torch.Tensor]:
+    """Reads a safetensors file; `what` names it in errors ("the weights of a query network").
+
+    Raises:
+        UserError: the file is missing, truncated or not safetensors.
+    """
+    path = Path(path)
+    try:
+        return safetensors.torch.load(path.read_bytes())
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UserError(f"{path} cannot be read as {what}: {reason}.", "Check the path.") from error
+    except safetensors.SafetensorError as error:
+        raise UserError(
+            f"{path} is not {what}: it is truncated or was changed ({error}).",
+            "Copy it again or write it again with the command that made it.",
+        ) from error
+
+
+def sha256_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def sha256_json(document: Any) -> str:
+    """SHA-256 of a JSON document in canonical form (sorted keys, no spaces)."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values: the same network gives the same digits."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().contiguous().cpu()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(np.ascontiguousarray(tensor.reshape(-1).view(torch.uint8).numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def command_line() -> str:
+    """The command that is running, as a user would type it."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def provenance() -> dict[str, str]:
+    """What every artefact carries: the versions and the command that made it."""
+    return {"edgecmp": __version__, "torch": torch.__version__, "command": command_line()}

@@ -1,0 +1,62 @@
+"""QueryNet: the plain network of one architecture, as it is trained alone, exported and shipped."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgecmp.architecture import Architecture, tier
+from edgecmp.networks.blocks import ChoiceBlock, ConvBN
+
+__all__ = ["QueryNet", "initialise"]
+
+
+def initialise(network: nn.Module) -> None:
+    """He initialisation for convolutions (fan-out), N(0, 0.01) for linear layers, as SPOS does."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class QueryNet(nn.Module):
+    """Stem, 20 chosen blocks, head, global average and a linear embedding of unit length.
+
+    Attributes:
+        stem: 3x3 convolution of stride 2.
+        blocks: the 20 `ChoiceBlock`s.
+        head: 1x1 convolution.
+        embedding: linear layer to D values.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        space = tier(architecture.tier)
+        self.architecture = architecture
+        self.stem = ConvBN(3, space.stem_channels, kernel=3, stride=2)
+        self.blocks = nn.ModuleList(
+            ChoiceBlock(
+                block,
+                in_channels=layer.in_channels,
+                out_channels=layer.out_channels,
+                mid_channels=layer.mid_channels(width),
+                stride=layer.stride,
+            )
+            for layer, block, width in zip(
+                space.layers, architecture.blocks, architecture.widths, strict=True
+            )
+        )
+        self.head = ConvBN(space.stage_channels[-1], space.head_channels)
+        self.embedding = nn.Linear(space.head_channels, architecture.embedding_dim)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) to embeddings (N, D) of unit length."""
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        x = self.head(x).mean((2, 3))
+        return F.normalize(self.embedding(x), dim=1)

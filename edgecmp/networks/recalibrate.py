@@ -1,0 +1,35 @@
+"""Batch-norm recalibration: statistics of the images at hand, as a cumulative average."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["recalibrate"]
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Replaces every batch norm's statistics by the plain average over `batches`.
+
+    A subnet that leaves the supernet carries statistics of all paths mixed; without this step its
+    embeddings mean nothing. An exponential average would keep the last few batches only.
+
+    Args:
+        network: changed in place, and left in evaluation mode.
+        batches: normalised images, (N, 3, H, W) each, of equal N.
+    """
+    network.eval()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train()
+    for count, batch in enumerate(batches, start=1):
+        for norm in norms:
+            norm.momentum = 1.0 / count
+        network(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()

@@ -1,0 +1,111 @@
+"""Supernet: every architecture of a tier in one set of weights, and the way a subnet leaves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgecmp.architecture import BLOCKS, WIDTHS, Architecture, tier
+from edgecmp.networks.blocks import ChoiceBlock, ConvBN
+from edgecmp.networks.query import QueryNet, initialise
+
+__all__ = ["LayerPath", "Supernet", "path_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPath:
+    """What one layer does in a forward pass: the blocks whose outputs are averaged, one width index."""
+
+    blocks: tuple[int, ...]
+    width: int
+
+
+def path_of(architecture: Architecture) -> tuple[LayerPath, ...]:
+    """The path of a single architecture: one block a layer."""
+    return tuple(
+        LayerPath((block,), width)
+        for block, width in zip(architecture.blocks, architecture.widths, strict=True)
+    )
+
+
+class Supernet(nn.Module):
+    """All four blocks of all 20 layers at full width; a path says which of them a pass uses.
+
+    Args:
+        tier_name: "330M", "230M" or "100M" (supplement A.2: one supernet a tier).
+        embedding_dim: D of the (N, D) embeddings.
+        input_size: pixels, kept for the architectures found in this supernet.
+    """
+
+    def __init__(self, tier_name: str, *, embedding_dim: int = 128, input_size: int = 224) -> None:
+        super().__init__()
+        space = tier(tier_name)
+        self.tier = tier_name
+        self.embedding_dim = embedding_dim
+        self.input_size = input_size
+        self.layer_specs = space.layers
+        self.stem = ConvBN(3, space.stem_channels, kernel=3, stride=2)
+        self.layers = nn.ModuleList(
+            nn.ModuleList(
+                ChoiceBlock(
+                    block,
+                    in_channels=layer.in_channels,
+                    out_channels=layer.out_channels,
+                    mid_channels=layer.mid_channels(len(WIDTHS) - 1),
+                    stride=layer.stride,
+                )
+                for block in range(len(BLOCKS))
+            )
+            for layer in space.layers
+        )
+        self.head = ConvBN(space.stage_channels[-1], space.head_channels)
+        self.embedding = nn.Linear(space.head_channels, embedding_dim)
+        initialise(self)
+
+    def forward(self, x: Tensor, path: Sequence[LayerPath]) -> Tensor:
+        """Normalised images (N, 3, H, W) through `path` to embeddings (N, D) of unit length."""
+        x = self.stem(x)
+        for spec, choices, step in zip(self.layer_specs, self.layers, path, strict=True):
+            assert isinstance(choices, nn.ModuleList)
+            mid = spec.mid_channels(step.width)
+            outputs = [choices[block](x, mid) for block in step.blocks]
+            x = outputs[0] if len(outputs) == 1 else torch.stack(outputs).mean(0)
+        x = self.head(x).mean((2, 3))
+        return F.normalize(self.embedding(x), dim=1)
+
+    @torch.no_grad()
+    def extract(self, architecture: Architecture) -> QueryNet:
+        """A plain network with copies of the weights and batch-norm statistics of one path.
+
+        Its output equals `forward(x, path_of(architecture))` bit for bit in evaluation mode. Its
+        statistics are the supernet's, shared by all paths: recalibrate them before judging it.
+        """
+        network = QueryNet(architecture)
+        _copy(self.stem, network.stem)
+        _copy(self.head, network.head)
+        network.embedding.load_state_dict(self.embedding.state_dict())
+        for choices, block, small in zip(
+            self.layers, architecture.blocks, network.blocks, strict=True
+        ):
+            assert isinstance(choices, nn.ModuleList) and isinstance(small, ChoiceBlock)
+            large = choices[block]
+            assert isinstance(large, ChoiceBlock)
+            for source, target in zip(large.main, small.main, strict=True):
+                _copy(source, target)
+            if large.proj is not None and small.proj is not None:
+                for source, target in zip(large.proj, small.proj, strict=True):
+                    _copy(source, target)
+        return network.train(self.training)
+
+
+def _copy(source: nn.Module, target: nn.Module) -> None:
+    """Copies the first filters of one ConvBN into a narrower one."""
+    assert isinstance(source, ConvBN) and isinstance(target, ConvBN)
+    out, inputs = target.conv.out_channels, target.conv.in_channels
+    target.conv.weight.copy_(source.sliced_weight(out, inputs))
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        getattr(target.bn, name).copy_(getattr(source.bn, name)[:out])
