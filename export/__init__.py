@@ -1,4 +1,4 @@
-"""Exporters: exact rewrites of a query network, one writer a target, and the proof that they agree."""
+"""Exporters: exact rewrites, one writer a target, and the proof that they agree."""
 
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.registry import Target, register_target, target, targets

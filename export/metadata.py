@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "KEY", "Metadata"]
 
-FORMAT = "edgecmp-export/1"
+FORMAT: Final = "edgecmp-export/1"
 KEY = "edgecmp"
 """The name under which each format stores the document."""
 

@@ -1,0 +1,254 @@
+"""The form every target is built from: a static list of nodes over named values.
+
+Ten kinds of node are enough for the whole family of networks. A rewrite maps a `Graph` to an
+equivalent `Graph`; weights stay in float64 until the last rewrite is done and are rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgecmp.export.lowering import layers
+
+__all__ = [
+    "IMAGE",
+    "Add",
+    "Affine",
+    "Concat",
+    "Conv",
+    "Graph",
+    "Linear",
+    "Mean",
+    "Node",
+    "Normalise",
+    "Pad",
+    "Shape",
+    "Take",
+]
+
+IMAGE = "image"
+"""The name of the one input value."""
+
+Shape = tuple[int, ...]
+"""(C, H, W) of a feature map, (C,) of a vector; the batch is left out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Node:
+    """One operation; its name is also the name of the value it gives.
+
+    Attributes:
+        name: after the module it came from ("blocks.3.main.1"), so a departure can be located.
+        inputs: names of the values it reads.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+
+    def shape(self, *inputs: Shape) -> Shape:
+        """The shape of the value it gives."""
+        return inputs[0]
+
+    def module(self) -> nn.Module:
+        """The same operation as a torch module that shares this node's tensors."""
+        raise NotImplementedError
+
+    def to(self, dtype: torch.dtype) -> Node:
+        """The node with its tensors in another type."""
+        tensors: dict[str, Any] = {
+            field.name: value.to(dtype)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **tensors)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Conv(Node):
+    """A convolution with symmetric zero padding and, if `relu`, a ReLU.
+
+    Attributes:
+        weight: (out, in / groups, kh, kw).
+        bias: (out,).
+        groups: 1, or the number of channels (depthwise).
+    """
+
+    weight: Tensor
+    bias: Tensor
+    stride: int = 1
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    relu: bool = False
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel is filtered by itself."""
+        return self.groups > 1
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Height and width, in input pixels, that one output pixel sees."""
+        _, _, kh, kw = self.weight.shape
+        return (kh - 1) * self.dilation[0] + 1, (kw - 1) * self.dilation[1] + 1
+
+    def shape(self, *inputs: Shape) -> Shape:
+        _, *sizes = inputs[0]
+        height, width = (
+            (size + 2 * padding - extent) // self.stride + 1
+            for size, padding, extent in zip(sizes, self.padding, self.extent, strict=True)
+        )
+        return self.weight.shape[0], height, width
+
+    def module(self) -> nn.Module:
+        out, inputs, kh, kw = self.weight.shape
+        conv = nn.Conv2d(
+            inputs * self.groups,
+            out,
+            (kh, kw),
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+            device="meta",
+        )
+        conv.weight = nn.Parameter(self.weight)
+        conv.bias = nn.Parameter(self.bias)
+        return nn.Sequential(conv, nn.ReLU()) if self.relu else conv
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Affine(Node):
+    """x * scale + shift for each channel, (C,) both: a batch norm in evaluation mode."""
+
+    scale: Tensor
+    shift: Tensor
+    relu: bool = False
+
+    def module(self) -> nn.Module:
+        affine = layers.Affine(self.scale, self.shift)
+        return nn.Sequential(affine, nn.ReLU()) if self.relu else affine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Take(Node):
+    """The channels start, start + step, ... below stop."""
+
+    start: int
+    stop: int
+    step: int = 1
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return len(range(self.start, self.stop, self.step)), *inputs[0][1:]
+
+    def module(self) -> nn.Module:
+        return layers.Take(self.start, self.stop, self.step)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Concat(Node):
+    """The channels of all inputs, one after another."""
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return sum(shape[0] for shape in inputs), *inputs[0][1:]
+
+    def module(self) -> nn.Module:
+        return layers.Concat()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Add(Node):
+    """The sum of two equal shapes and, if `relu`, a ReLU."""
+
+    relu: bool = False
+
+    def module(self) -> nn.Module:
+        return layers.Add(self.relu)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Pad(Node):
+    """Zeros around a feature map: (top, bottom, left, right) pixels."""
+
+    amounts: tuple[int, int, int, int]
+
+    def shape(self, *inputs: Shape) -> Shape:
+        channels, height, width = inputs[0]
+        top, bottom, left, right = self.amounts
+        return channels, top + height + bottom, left + width + right
+
+    def module(self) -> nn.Module:
+        top, bottom, left, right = self.amounts
+        return nn.ZeroPad2d((left, right, top, bottom))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Mean(Node):
+    """The average over all pixels: (C, H, W) to (C,)."""
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return inputs[0][:1]
+
+    def module(self) -> nn.Module:
+        return layers.Mean()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Linear(Node):
+    """A linear layer: weight (out, in), bias (out,)."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return (self.weight.shape[0],)
+
+    def module(self) -> nn.Module:
+        out, inputs = self.weight.shape
+        linear = nn.Linear(inputs, out, device="meta")
+        linear.weight, linear.bias = nn.Parameter(self.weight), nn.Parameter(self.bias)
+        return linear
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Normalise(Node):
+    """A vector scaled to unit length."""
+
+    def module(self) -> nn.Module:
+        return layers.Normalise()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Graph:
+    """Nodes in an order in which they can run; the last one gives the output.
+
+    Attributes:
+        nodes: each reads `IMAGE` or nodes before it.
+        input_shape: (C, H, W) of `IMAGE`.
+    """
+
+    nodes: tuple[Node, ...]
+    input_shape: Shape
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of every value, by name."""
+        shapes = {IMAGE: self.input_shape}
+        for node in self.nodes:
+            shapes[node.name] = node.shape(*(shapes[name] for name in node.inputs))
+        return shapes
+
+    def with_nodes(self, nodes: list[Node]) -> Graph:
+        """The graph with other nodes."""
+        return replace(self, nodes=tuple(nodes))
+
+    def to(self, dtype: torch.dtype) -> Graph:
+        """The graph with every tensor rounded to `dtype`."""
+        return self.with_nodes([node.to(dtype) for node in self.nodes])

@@ -1,0 +1,37 @@
+"""LoweredNet: the rewritten network, as a graph for the writers and as a module that runs."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from edgecmp.export.lowering.graph import IMAGE, Graph
+
+__all__ = ["LoweredNet"]
+
+
+class LoweredNet(nn.Module):
+    """Plain convolutions, slices and concatenations in a static plan, in evaluation mode.
+
+    Attributes:
+        graph: what the writers read; its tensors are the module's parameters.
+        layers: one torch module a node.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        self.layers = nn.ModuleList(node.module() for node in self.graph)
+        self.eval().requires_grad_(False)
+
+    @property
+    def input_size(self) -> int:
+        """Height and width of the images, in pixels."""
+        return self.graph.input_shape[-1]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) to embeddings (N, D) of unit length."""
+        values: dict[str, Tensor] = {IMAGE: image}
+        for node, layer in zip(self.graph, self.layers, strict=True):
+            values[node.name] = layer(*(values[name] for name in node.inputs))
+        result: Tensor = values[self.graph.nodes[-1].name]
+        return result

@@ -1,0 +1,101 @@
+"""From a query network to the graph that says the same thing, before any rewrite."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from edgecmp.export.lowering.graph import (
+    IMAGE,
+    Affine,
+    Concat,
+    Conv,
+    Graph,
+    Linear,
+    Mean,
+    Node,
+    Normalise,
+    Take,
+)
+from edgecmp.networks.blocks import ChoiceBlock, ConvBN
+from edgecmp.networks.query import QueryNet
+
+__all__ = ["trace"]
+
+
+@torch.no_grad()
+def trace(network: QueryNet, input_size: int) -> Graph:
+    """The network in evaluation mode as a graph, node by node, its weights in float64.
+
+    Args:
+        network: is not changed.
+        input_size: height and width of the images.
+    """
+    nodes: list[Node] = []
+    value, channels = _conv_bn(nodes, IMAGE, "stem", network.stem), network.stem.conv.out_channels
+    for index, module in enumerate(network.blocks):
+        block = cast(ChoiceBlock, module)
+        value, channels = _block(nodes, value, f"blocks.{index}", block, channels)
+    value = _conv_bn(nodes, value, "head", network.head)
+    nodes.append(Mean(name="pool", inputs=(value,)))
+    nodes.append(
+        Linear(
+            name="linear",
+            inputs=("pool",),
+            weight=_exact(network.embedding.weight),
+            bias=_exact(network.embedding.bias),
+        )
+    )
+    nodes.append(Normalise(name="embedding", inputs=("linear",)))
+    return Graph(nodes=tuple(nodes), input_shape=(3, input_size, input_size))
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    """A float64 copy."""
+    return tensor.detach().cpu().to(torch.float64, copy=True)
+
+
+def _conv_bn(nodes: list[Node], value: str, name: str, layer: ConvBN) -> str:
+    """Appends a convolution and its batch norm; returns the value they give."""
+    conv, bn = layer.conv, layer.bn
+    weight = _exact(conv.weight)
+    nodes.append(
+        Conv(
+            name=f"{name}.conv",
+            inputs=(value,),
+            weight=weight,
+            bias=torch.zeros(len(weight), dtype=weight.dtype),
+            stride=conv.stride[0],
+            padding=cast(tuple[int, int], conv.padding),
+            groups=conv.groups,
+        )
+    )
+    mean, var = (_exact(cast(Tensor, stat)) for stat in (bn.running_mean, bn.running_var))
+    scale = _exact(bn.weight) / torch.sqrt(var + bn.eps)
+    shift = _exact(bn.bias) - mean * scale
+    nodes.append(
+        Affine(name=name, inputs=(f"{name}.conv",), scale=scale, shift=shift, relu=layer.relu)
+    )
+    return name
+
+
+def _block(
+    nodes: list[Node], value: str, name: str, block: ChoiceBlock, channels: int
+) -> tuple[str, int]:
+    """Appends a choice block; returns the value it gives and its channels."""
+    if block.proj is None:
+        passed, main = f"{name}.even", f"{name}.odd"
+        nodes.append(Take(name=passed, inputs=(value,), start=0, stop=channels, step=2))
+        nodes.append(Take(name=main, inputs=(value,), start=1, stop=channels, step=2))
+    else:
+        main = passed = value
+        for index, layer in enumerate(block.proj):
+            passed = _conv_bn(nodes, passed, f"{name}.proj.{index}", cast(ConvBN, layer))
+    kept = channels // 2 if block.proj is None else channels
+    for index, layer in enumerate(block.main):
+        main = _conv_bn(nodes, main, f"{name}.main.{index}", cast(ConvBN, layer))
+    nodes.append(Concat(name=name, inputs=(passed, main)))
+    last = cast(ConvBN, block.main[-1])
+    return name, kept + last.conv.out_channels
