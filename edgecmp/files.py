@@ -12,15 +12,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import safetensors
-import safetensors.torch
-import torch
+from typing import TYPE_CHECKING, Any
 
 from edgecmp.errors import UserError
 from edgecmp.version import __version__
+
+if TYPE_CHECKING:
+    import torch  # imported where it is used, so that `edgecmp --help` answers at once
 
 __all__ = [
     "command_line",
@@ -44,7 +42,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise UserError(
-                f"The disk is full: {path} was not written, and what stood there before is untouched.",
+                f"The disk is full: {path} was not written; what stood there before is untouched.",
                 "Free some space or name another --out, then run the same command again.",
             ) from error
         reason = os.strerror(error.errno) if error.errno else str(error)
@@ -68,8 +66,8 @@ def write_atomic(path: str | Path, data: bytes) -> Path:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
@@ -107,6 +105,8 @@ def write_tensors(
     path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
 ) -> Path:
     """Writes named tensors as safetensors, atomically."""
+    import safetensors.torch
+
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     return write_atomic(path, safetensors.torch.save(contiguous, dict(metadata or {})))
 
@@ -117,6 +117,8 @@ def read_tensors(path: str | Path, *, what: str) -> dict[str, torch.Tensor]:
     Raises:
         UserError: the file is missing, truncated or not safetensors.
     """
+    import safetensors.torch
+
     path = Path(path)
     try:
         return safetensors.torch.load(path.read_bytes())
@@ -143,6 +145,9 @@ def sha256_json(document: Any) -> str:
 
 def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
     """SHA-256 over names, types, shapes and values: the same network gives the same digits."""
+    import numpy as np
+    import torch
+
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().contiguous().cpu()
@@ -158,4 +163,6 @@ def command_line() -> str:
 
 def provenance() -> dict[str, str]:
     """What every artefact carries: the versions and the command that made it."""
+    import torch
+
     return {"edgecmp": __version__, "torch": torch.__version__, "command": command_line()}
