@@ -1,0 +1,94 @@
+"""What an architecture must obey to be a candidate; today a FLOPs ceiling at 224 x 224."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecmp.architecture import TIERS
+from edgecmp.errors import UserError, unknown_choice
+from edgecmp.search.flops import FlopsTable, Genes
+from edgecmp.search.sampling import BudgetSampler
+
+__all__ = ["Constraint", "FlopsBudget", "parse_budget"]
+
+
+class Constraint(Protocol):
+    """A bound that candidates hold; the evolution asks nothing else of it."""
+
+    @property
+    def count(self) -> float:
+        """How many architectures of the tier hold it."""
+
+    def holds(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+        """(N, 20) blocks and widths to (N,): which of them hold it."""
+
+    def sample(self, rng: np.random.Generator, n: int) -> tuple[Genes, Genes]:
+        """N uniform samples of what holds it: blocks and widths, (N, 20) each."""
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class FlopsBudget:
+    """At most `budget` FLOPs, as fvcore counts them at the table's input size.
+
+    Raises:
+        UserError: not even the smallest architecture of the tier meets the budget.
+    """
+
+    table: FlopsTable
+    budget: int
+    sampler: BudgetSampler
+
+    def __init__(self, table: FlopsTable, budget: int) -> None:
+        smallest = table.count(table.smallest())
+        if budget < smallest:
+            raise UserError(
+                f"No architecture of the {table.tier} tier has at most {budget:,} FLOPs: the "
+                f"smallest has {smallest:,}.",
+                f"Use --budget {smallest} or more, or the supernet of a smaller tier.",
+            )
+        object.__setattr__(self, "table", table)
+        object.__setattr__(self, "budget", budget)
+        sampler = BudgetSampler(table.layer_flops, budget - table.fixed_flops)
+        object.__setattr__(self, "sampler", sampler)
+
+    @property
+    def count(self) -> float:
+        """How many architectures of the tier meet the budget."""
+        return self.sampler.count
+
+    @property
+    def share(self) -> float:
+        """The share of the tier's space that meets the budget, 0..1."""
+        return self.sampler.share
+
+    def holds(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+        """(N, 20) blocks and widths to (N,): which of them meet the budget."""
+        return self.table.counts(blocks, widths) <= self.budget
+
+    def sample(self, rng: np.random.Generator, n: int) -> tuple[Genes, Genes]:
+        """N uniform samples under the budget: blocks and widths, (N, 20) each."""
+        return self.sampler.sample(rng, n)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a history's header keeps of it."""
+        return {"flops": self.budget, "input_size": self.table.input_size}
+
+
+def parse_budget(text: str) -> int:
+    """FLOPs of a budget such as "100M", "0.1G" or "95000000".
+
+    Raises:
+        UserError: it is none of these.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*([kmg]?)", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise unknown_choice(
+            "budget", text, [*TIERS, "a number of FLOPs such as 95M, 0.1G or 95000000"]
+        )
+    scale = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()]
+    return round(float(match[1]) * scale)
