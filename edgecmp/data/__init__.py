@@ -1,0 +1,16 @@
+"""Labelled images: the embedded emoji, and readers for users' own."""
+
+from edgecmp.data.dataset import Dataset, Retrieval
+from edgecmp.data.image_set import ImageSet, ImageSource
+from edgecmp.data.load import load_dataset
+from edgecmp.data.registry import DATASETS, register_dataset
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "ImageSet",
+    "ImageSource",
+    "Retrieval",
+    "load_dataset",
+    "register_dataset",
+]

@@ -1,0 +1,110 @@
+"""Labelled images: where their pixels come from, who is on them, which domain they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from edgecmp.preprocessing import Preprocessing
+
+__all__ = ["ImageSet", "ImageSource", "Integers", "Pixels"]
+
+Pixels: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
+Integers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+
+class ImageSource(Protocol):
+    """Images by row number; decodes what is asked for and no more."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """A stable, readable id of each image, such as its path."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the content of all images."""
+
+    def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
+        """The images of `rows` (n,), prepared: (n, S, S, 3) uint8."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageSet:
+    """N labelled images.
+
+    Args:
+        name: what the set is called in messages and reports.
+        identities: (N,) int64, indices into `identity_names`.
+        identity_names: the identities.
+        domains: (N,) int16, indices into `domain_names`.
+        domain_names: the domains ("shop" and "user", or vendors); ("",) where there are none.
+        source: where the pixels come from.
+        rows: (N,) int64, the row of each image in `source`.
+    """
+
+    name: str
+    identities: Integers
+    identity_names: tuple[str, ...]
+    domains: Integers
+    domain_names: tuple[str, ...]
+    source: ImageSource
+    rows: Integers
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def pixels(
+        self, preprocessing: Preprocessing, indices: Integers | Sequence[int] | None = None
+    ) -> Pixels:
+        """The prepared images of `indices` (all by default): (n, S, S, 3) uint8.
+
+        Everything asked for is in memory at once: ask for large sets batch by batch.
+        """
+        rows = self.rows if indices is None else self.rows[np.asarray(indices, np.int64)]
+        return self.source.pixels(rows, preprocessing)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """A stable, readable id of each image."""
+        keys = self.source.keys
+        return tuple(keys[row] for row in self.rows)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the images' content, which of them are in the set, and their identities."""
+        digest = hashlib.sha256(self.source.fingerprint.encode())
+        for key, identity, domain in zip(self.keys, self.identities, self.domains, strict=True):
+            names = f"{self.identity_names[identity]}\t{self.domain_names[domain]}"
+            digest.update(f"{key}\t{names}\n".encode())
+        return digest.hexdigest()
+
+    def subset(self, indices: Integers | Sequence[int]) -> ImageSet:
+        """The images of `indices`, in that order, under the same labels."""
+        chosen = np.asarray(indices)
+        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
+        return ImageSet(
+            name=self.name,
+            identities=self.identities[chosen],
+            identity_names=self.identity_names,
+            domains=self.domains[chosen],
+            domain_names=self.domain_names,
+            source=self.source,
+            rows=self.rows[chosen],
+        )
+
+    def relabelled(self) -> ImageSet:
+        """The same images with identities 0..K-1, all of them present (a classifier's labels)."""
+        present, labels = np.unique(self.identities, return_inverse=True)
+        return ImageSet(
+            name=self.name,
+            identities=labels.astype(np.int64),
+            identity_names=tuple(self.identity_names[identity] for identity in present),
+            domains=self.domains,
+            domain_names=self.domain_names,
+            source=self.source,
+            rows=self.rows,
+        )

@@ -1,0 +1,153 @@
+"""The one definition of how a picture becomes a network's input, and its fingerprint.
+
+Training, evaluation, export, the gallery and the device all use the same `Preprocessing`; its
+fingerprint is stored in every bundle, gallery index and exported file, so that two parts that
+prepare their images differently are told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from edgecmp.errors import UserError
+from edgecmp.files import sha256_json
+
+__all__ = ["Preprocessing"]
+
+# what every version so far does, written into the document so that a reader elsewhere knows it
+_METHOD = {"fit": "pad", "resize": "bilinear", "colour": "RGB"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocessing:
+    """The whole image centred in a square, then `(pixel / 255 - mean) / std`.
+
+    The longer side fills the square, the aspect ratio is kept and nothing is cut off ("pad");
+    sizes change by Pillow's bilinear filter, antialiased when it shrinks; channels are RGB.
+
+    Args:
+        input_size: side of the square in pixels.
+        mean: what is subtracted from red, green and blue in 0..1.
+        std: what red, green and blue are then divided by.
+        background: colour in 0..255 around the image and under transparent pixels.
+
+    Raises:
+        UserError: a value is outside its range.
+    """
+
+    input_size: int
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    background: tuple[int, int, int] = (255, 255, 255)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.input_size <= 4096:
+            raise UserError(
+                f"An input size of {self.input_size} pixels cannot be used.", "Choose 1 to 4096."
+            )
+        if not (len(self.mean) == len(self.std) == len(self.background) == 3):
+            raise UserError(
+                "The mean, std and background of a preprocessing are not three numbers each.",
+                "Give one number each for red, green and blue.",
+            )
+        if min(self.std) <= 0 or not all(0 <= value <= 255 for value in self.background):
+            raise UserError(
+                f"std {self.std} or background {self.background} is outside its range.",
+                "Give a std above 0 and a background in 0..255.",
+            )
+
+    def fit(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """The whole image in a square of `input_size`, turned as its EXIF data says.
+
+        Args:
+            image: any mode Pillow knows; transparent pixels show the background.
+
+        Returns:
+            (S, S, 3) uint8, RGB.
+        """
+        side = self.input_size
+        upright = self._on_background(ImageOps.exif_transpose(image))
+        if upright.size == (side, side):
+            return np.array(upright)
+        scale = side / max(upright.size)
+        width, height = (max(1, round(length * scale)) for length in upright.size)
+        resized = upright.resize((width, height), Image.Resampling.BILINEAR)
+        square = Image.new("RGB", (side, side), self.background)
+        square.paste(resized, ((side - width) // 2, (side - height) // 2))
+        return np.array(square)
+
+    def _on_background(self, image: Image.Image) -> Image.Image:
+        """The image as RGB, its transparent parts over the background."""
+        if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+            # Pillow would clip 16-bit gray to 255; its high byte is the picture
+            values = np.asarray(image, np.float32)
+            if image.mode != "F" and values.max(initial=0) > 255:
+                values = values / 257
+            image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
+        if not image.has_transparency_data:
+            return image.convert("RGB")
+        layer = image.convert("RGBA")
+        ground = Image.new("RGBA", layer.size, (*self.background, 255))
+        return Image.alpha_composite(ground, layer).convert("RGB")
+
+    def normalise(self, images: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
+        """What the network reads.
+
+        Args:
+            images: (N, S, S, 3) uint8.
+
+        Returns:
+            (N, 3, S, S) float32 in channels_last memory.
+        """
+        pixels = torch.from_numpy(np.require(images, np.uint8, ["C", "W"]))
+        planes = pixels.permute(0, 3, 1, 2).to(torch.float32)  # (N, 3, S, S), still NHWC in memory
+        mean = torch.tensor(self.mean).view(1, 3, 1, 1)
+        std = torch.tensor(self.std).view(1, 3, 1, 1)
+        return planes.div_(255).sub_(mean).div_(std)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document that bundles and exported files carry."""
+        return {
+            "input_size": self.input_size,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "background": list(self.background),
+            **_METHOD,
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Preprocessing:
+        """Reads what `to_dict` wrote.
+
+        Raises:
+            UserError: a field is missing, or names a method that this version does not know.
+        """
+        for key, value in _METHOD.items():
+            if document.get(key) != value:
+                raise UserError(
+                    f"The preprocessing's {key!r} is {document.get(key)!r}, not {value!r}.",
+                    "Use the version of edgecmp that wrote the file.",
+                )
+        try:
+            return cls(
+                input_size=int(document["input_size"]),
+                mean=tuple(float(value) for value in document["mean"]),  # type: ignore[arg-type]
+                std=tuple(float(value) for value in document["std"]),  # type: ignore[arg-type]
+                background=tuple(int(value) for value in document["background"]),  # type: ignore[arg-type]
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"The preprocessing is not readable ({error}).",
+                "Write the file again with the command that made it.",
+            ) from error
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the document: equal for equal preparation of the images."""
+        return sha256_json(self.to_dict())
