@@ -42,7 +42,7 @@ class Layer:
     out_channels: int
 
     def mid_channels(self, width: int) -> int:
-        """Channels inside the main branch for width index 0-9, always rounded down, as SPOS does."""
+        """Channels inside the main branch for width index 0-9, rounded down as SPOS does."""
         return self.out_channels // 2 * WIDTHS[width] // 5
 
 
@@ -145,13 +145,14 @@ class Architecture:
                 type(g) is not int or not 0 <= g < choices for g in genes
             ):
                 raise UserError(
-                    f"An architecture needs {DEPTH} {noun} between 0 and {choices - 1}, not {list(genes)}.",
+                    f"An architecture needs {DEPTH} {noun} between 0 and {choices - 1}, "
+                    f"not {list(genes)}.",
                     "Correct the list, or write one with Architecture.random(...).save(path).",
                 )
         if self.embedding_dim < 1 or self.input_size < 32:
             raise UserError(
-                f"An embedding of {self.embedding_dim} values from an input of {self.input_size} pixels "
-                "cannot be built.",
+                f"An embedding of {self.embedding_dim} values from an input of {self.input_size} "
+                "pixels cannot be built.",
                 "Use an embedding_dim of at least 1 and an input_size of at least 32.",
             )
 

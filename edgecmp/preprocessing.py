@@ -107,8 +107,13 @@ class Preprocessing:
         """
         pixels = torch.from_numpy(np.require(images, np.uint8, ["C", "W"]))
         planes = pixels.permute(0, 3, 1, 2).to(torch.float32)  # (N, 3, S, S), still NHWC in memory
+        return self.normalise_planes(planes)
+
+    def normalise_planes(self, planes: torch.Tensor) -> torch.Tensor:
+        """`normalise` for what augmentation gives: (N, 3, S, S) float32 in 0..255, overwritten."""
         mean = torch.tensor(self.mean).view(1, 3, 1, 1)
         std = torch.tensor(self.std).view(1, 3, 1, 1)
+        planes = planes.contiguous(memory_format=torch.channels_last)
         return planes.div_(255).sub_(mean).div_(std)
 
     def to_dict(self) -> dict[str, Any]:

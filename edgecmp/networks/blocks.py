@@ -65,7 +65,8 @@ class ConvBN(nn.Module):
             groups = out if self.depthwise else 1
             x = F.conv2d(x, weight, None, self.conv.stride, self.conv.padding, groups=groups)
             bn = self.bn
-            assert bn.running_mean is not None and bn.running_var is not None
+            assert bn.running_mean is not None
+            assert bn.running_var is not None
             assert bn.momentum is not None
             x = F.batch_norm(
                 x,
@@ -81,7 +82,7 @@ class ConvBN(nn.Module):
 
 
 def even_odd_split(x: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, C, H, W) to its even and its odd channels, (N, C/2, H, W) each: SPOS's channel shuffle."""
+    """(N, C, H, W) to its even and its odd channels, (N, C/2, H, W) each: SPOS's shuffle."""
     n, c, h, w = x.shape
     pairs = x.view(n, c // 2, 2, h, w)  # (N, C/2, 2, H, W)
     return pairs[:, :, 0], pairs[:, :, 1]
@@ -100,6 +101,7 @@ class ChoiceBlock(nn.Module):
         super().__init__()
         self.stride = stride
         self.mid_channels = mid_channels
+        self.outer: tuple[int, ...] = (0, 5) if BLOCKS[block] == "xception" else (2,)
         inputs = in_channels if stride == 2 else in_channels // 2
         outputs = out_channels - inputs
         if BLOCKS[block] == "xception":
@@ -111,7 +113,6 @@ class ChoiceBlock(nn.Module):
                 ConvBN(mid_channels, mid_channels, kernel=3, depthwise=True, relu=False),
                 ConvBN(mid_channels, outputs),
             ]
-            self.outer = (0, 5)
         else:
             kernel = (3, 5, 7)[block]
             main = [
@@ -126,7 +127,6 @@ class ChoiceBlock(nn.Module):
                 ),
                 ConvBN(mid_channels, outputs),
             ]
-            self.outer = (2,)
         self.main = nn.ModuleList(main)
         self.proj: nn.Sequential | None = None
         if stride == 2:

@@ -18,7 +18,7 @@ __all__ = ["LayerPath", "Supernet", "path_of"]
 
 @dataclass(frozen=True, slots=True)
 class LayerPath:
-    """What one layer does in a forward pass: the blocks whose outputs are averaged, one width index."""
+    """One layer of a forward pass: the blocks whose outputs are averaged, and a width index."""
 
     blocks: tuple[int, ...]
     width: int
@@ -91,7 +91,8 @@ class Supernet(nn.Module):
         for choices, block, small in zip(
             self.layers, architecture.blocks, network.blocks, strict=True
         ):
-            assert isinstance(choices, nn.ModuleList) and isinstance(small, ChoiceBlock)
+            assert isinstance(choices, nn.ModuleList)
+            assert isinstance(small, ChoiceBlock)
             large = choices[block]
             assert isinstance(large, ChoiceBlock)
             for source, target in zip(large.main, small.main, strict=True):
@@ -104,7 +105,8 @@ class Supernet(nn.Module):
 
 def _copy(source: nn.Module, target: nn.Module) -> None:
     """Copies the first filters of one ConvBN into a narrower one."""
-    assert isinstance(source, ConvBN) and isinstance(target, ConvBN)
+    assert isinstance(source, ConvBN)
+    assert isinstance(target, ConvBN)
     out, inputs = target.conv.out_channels, target.conv.in_channels
     target.conv.weight.copy_(source.sliced_weight(out, inputs))
     for name in ("weight", "bias", "running_mean", "running_var"):

@@ -1,0 +1,23 @@
+"""The starter kit: trained models on the embedded emoji set, shipped with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecmp.errors import unknown_choice
+
+__all__ = ["PARTS", "path"]
+
+PARTS = ("gallery", "supernet", "query", "index")
+"""Gallery model, supernet of the 100M tier, found and trained query network, gallery index."""
+
+
+def path(part: str) -> Path:
+    """The folder of one part of the kit.
+
+    Raises:
+        UserError: there is no such part.
+    """
+    if part not in PARTS:
+        raise unknown_choice("part of the starter kit", part, PARTS)
+    return Path(__file__).parent / part

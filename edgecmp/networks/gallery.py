@@ -1,0 +1,88 @@
+"""Gallery networks: the large models of the server, from pytorchcv's ResNet units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from pytorchcv.models.resnet import ResUnit, resnet101
+from torch import Tensor, nn
+
+from edgecmp.errors import unknown_choice
+
+__all__ = ["GALLERIES", "GalleryNet", "build_gallery", "register_gallery"]
+
+GALLERIES: dict[str, Callable[[int], tuple[nn.Module, int]]] = {}
+"""Name to a function of the input size that gives (features, channels)."""
+
+
+def register_gallery(
+    name: str,
+) -> Callable[[Callable[[int], tuple[nn.Module, int]]], Callable[[int], tuple[nn.Module, int]]]:
+    """Registers a function that builds the features of a gallery network."""
+
+    def register(
+        build: Callable[[int], tuple[nn.Module, int]],
+    ) -> Callable[[int], tuple[nn.Module, int]]:
+        GALLERIES[name] = build
+        return build
+
+    return register
+
+
+class GalleryNet(nn.Module):
+    """Convolutional features, global average, a linear embedding of unit length."""
+
+    def __init__(self, name: str, *, embedding_dim: int, input_size: int) -> None:
+        super().__init__()
+        if name not in GALLERIES:
+            raise unknown_choice("gallery network", name, GALLERIES)
+        self.name = name
+        self.embedding_dim = embedding_dim
+        self.input_size = input_size
+        self.features, channels = GALLERIES[name](input_size)
+        self.embedding = nn.Linear(channels, embedding_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) to embeddings (N, D) of unit length."""
+        x = self.features(x).mean((2, 3))
+        return F.normalize(self.embedding(x).float(), dim=1)
+
+
+def build_gallery(name: str, *, embedding_dim: int = 128, input_size: int = 224) -> GalleryNet:
+    """The gallery network of that name, with fresh weights.
+
+    Raises:
+        UserError: there is no such network; the message lists them.
+    """
+    return GalleryNet(name, embedding_dim=embedding_dim, input_size=input_size)
+
+
+@register_gallery("resnet101")
+def _resnet101(input_size: int) -> tuple[nn.Module, int]:
+    """The paper's gallery model, in pytorchcv's form (stride in the first 1x1 convolution)."""
+    features = resnet101(in_size=(input_size, input_size)).features
+    del features.final_pool
+    return features, 2048
+
+
+@register_gallery("resnet18s")
+def _resnet18s(input_size: int) -> tuple[nn.Module, int]:
+    """ResNet-18 for small images: a 3x3 stem of stride 2, no pooling, three quarters of the width.
+
+    6.5 M parameters: what two CPU cores train well and the starter kit can ship.
+    """
+    del input_size
+    features = nn.Sequential(
+        nn.Conv2d(3, 48, 3, 2, 1, bias=False), nn.BatchNorm2d(48), nn.ReLU(inplace=True)
+    )
+    channels = 48
+    for stage, (out_channels, repeats) in enumerate(((48, 2), (96, 2), (192, 2), (384, 2))):
+        for repeat in range(repeats):
+            stride = 2 if stage and not repeat else 1
+            features.append(ResUnit(channels, out_channels, stride, bottleneck=False))
+            channels = out_channels
+    for module in features.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return features, channels

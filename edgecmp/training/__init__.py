@@ -1,0 +1,1 @@
+"""Training of gallery models, supernets and query networks, from recipes."""

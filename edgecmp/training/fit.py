@@ -1,0 +1,279 @@
+"""fit: the one training loop, which resumes exactly where it was killed.
+
+Every epoch draws its order, its augmentation and its paths from a generator seeded by (seed,
+epoch), so a checkpoint is tensors and an epoch number; no random state is stored.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edgecmp.errors import UserError
+from edgecmp.files import read_json, read_tensors, sha256_json, write_json, write_tensors
+from edgecmp.preprocessing import Preprocessing
+from edgecmp.progress import progress
+from edgecmp.training.augment import Augmentation
+
+__all__ = ["Schedule", "Task", "document_of", "fit"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """How long and how fast: SGD with Nesterov momentum, or AdamW; cosine to zero after a warm-up.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images a step; the last, incomplete batch is dropped.
+        lr: peak learning rate.
+        weight_decay: on convolution, linear and classifier weights only.
+        warmup_epochs: of linear rise.
+        optimizer: "sgd" or "adamw".
+        ema: decay of the averaged weights that are kept at the end; 0 keeps the last ones.
+        bf16: forward pass in bfloat16 where the processor has it; weights stay float32.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    lr: float = 0.1
+    weight_decay: float = 5e-4
+    warmup_epochs: float = 1.0
+    optimizer: str = "sgd"
+    ema: float = 0.0
+    bf16: bool = False
+
+
+class Task(Protocol):
+    """What is trained: a module with all trainable parts, and the loss of one batch."""
+
+    module: nn.Module
+    settings: dict[str, Any]
+
+    def loss(
+        self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
+    ) -> Tensor:
+        """Loss of normalised images (N, 3, S, S) with training indices (N,), a scalar.
+
+        `progress` is the share of the training that is done, 0..1.
+        """
+        ...
+
+
+def fit(
+    task: Task,
+    pixels: np.ndarray,
+    preprocessing: Preprocessing,
+    schedule: Schedule,
+    augmentation: Augmentation,
+    *,
+    seed: int,
+    checkpoints: Path,
+    name: str,
+    after_epoch: Callable[[int], str | None] | None = None,
+) -> list[dict[str, float]]:
+    """Trains `task.module` in place; gives one record (epoch, loss, lr, seconds) an epoch.
+
+    Args:
+        pixels: training images, uint8 (M, S, S, 3).
+        checkpoints: folder for the checkpoint, removed at the end; a run that finds one there
+            with the same settings goes on from it and ends with the same weights.
+        after_epoch: gets the number of finished epochs and may give a line to print.
+
+    Raises:
+        UserError: `checkpoints` holds a run with other settings.
+    """
+    settings = {
+        "schedule": document_of(schedule),
+        "augmentation": document_of(augmentation),
+        "task": task.settings,
+        "seed": seed,
+        "images": len(pixels),
+    }
+    state = _State(task.module, schedule, len(pixels) // schedule.batch_size)
+    store = _Store(checkpoints, sha256_json(settings))
+    first, records = store.restore(state)
+    source = torch.from_numpy(pixels)
+    torch.manual_seed(seed)
+    with progress(name, total=schedule.epochs * state.steps, unit="step") as bar:
+        bar.advance(first * state.steps)
+        for epoch in range(first, schedule.epochs):
+            started = time.monotonic()
+            generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+            order = torch.randperm(len(source), generator=generator)
+            task.module.train()
+            total = 0.0
+            for step in range(state.steps):
+                indices = order[step * schedule.batch_size : (step + 1) * schedule.batch_size]
+                images = augmentation(source[indices], generator)
+                images = preprocessing.normalise_planes(images)
+                done = (epoch + step / state.steps) / schedule.epochs
+                state.set_lr(epoch * state.steps + step)
+                with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
+                    loss = task.loss(images, indices, done, generator)
+                state.optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                state.optimizer.step()
+                state.average()
+                total += loss.item()
+                bar.advance(1)
+            record = {
+                "epoch": epoch + 1,
+                "loss": total / state.steps,
+                "lr": state.optimizer.param_groups[0]["lr"],
+                "seconds": time.monotonic() - started,
+            }
+            records.append(record)
+            line = f"epoch {epoch + 1}/{schedule.epochs} loss {record['loss']:.4f}"
+            with state.averaged():
+                extra = after_epoch(epoch + 1) if after_epoch is not None else None
+            bar.note(f"{line} {record['seconds']:.0f} s{'  ' + extra if extra else ''}")
+            store.save(state, epoch + 1, records)
+    state.finish()
+    store.clear()
+    return records
+
+
+def document_of(recipe: Any) -> dict[str, Any]:
+    """A recipe (a dataclass of plain values and dataclasses) as a JSON document."""
+    document: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    return document
+
+
+class _State:
+    """Weights, optimizer and averaged weights: all that changes while training."""
+
+    def __init__(self, module: nn.Module, schedule: Schedule, steps: int) -> None:
+        self.module, self.schedule, self.steps = module, schedule, steps
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        decayed = [p for p in module.parameters() if p.requires_grad and p.ndim >= 2]
+        plain = [p for p in module.parameters() if p.requires_grad and p.ndim < 2]
+        groups = [
+            {"params": decayed, "weight_decay": schedule.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        self.optimizer: torch.optim.Optimizer
+        if schedule.optimizer == "sgd":
+            self.optimizer = torch.optim.SGD(groups, schedule.lr, momentum=0.9, nesterov=True)
+        else:
+            self.optimizer = torch.optim.AdamW(groups, schedule.lr)
+        self.parameters = [*decayed, *plain]
+        self.ema = {k: v.clone() for k, v in module.state_dict().items()} if schedule.ema else {}
+
+    def set_lr(self, step: int) -> None:
+        """Linear warm-up, then half a cosine to zero."""
+        warmup = self.schedule.warmup_epochs * self.steps
+        whole = self.schedule.epochs * self.steps
+        if step < warmup:
+            factor = (step + 1) / warmup
+        else:
+            factor = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, whole - warmup)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.lr * factor
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """One step of the exponential average of weights and batch-norm statistics."""
+        if not self.ema:
+            return
+        current = self.module.state_dict()
+        floats = [k for k in self.ema if self.ema[k].is_floating_point()]
+        torch._foreach_lerp_(
+            [self.ema[k] for k in floats], [current[k] for k in floats], 1 - self.schedule.ema
+        )
+
+    def averaged(self) -> _Averaged:
+        """A context in which the module carries the averaged weights."""
+        return _Averaged(self)
+
+    def finish(self) -> None:
+        """Leaves the averaged weights in the module."""
+        if self.ema:
+            self.module.load_state_dict(self.ema)
+        self.module.eval()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors of a checkpoint, by name."""
+        tensors = {f"model.{k}": v for k, v in self.module.state_dict().items()}
+        tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
+        for position, parameter in enumerate(self.parameters):
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer.{position}.{key}"] = value
+        return tensors
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Puts back what `tensors` gave."""
+        self.module.load_state_dict(
+            {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        )
+        for name in self.ema:
+            self.ema[name] = tensors[f"ema.{name}"].clone()
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, position, key = name.split(".", 2)
+                parameter = self.parameters[int(position)]
+                if value.shape == parameter.shape:  # keep channels_last, so that bits do not change
+                    value = torch.empty_like(parameter).copy_(value)
+                self.optimizer.state[parameter][key] = value
+
+
+class _Averaged:
+    def __init__(self, state: _State) -> None:
+        self.state = state
+        self.current: dict[str, Tensor] = {}
+
+    def __enter__(self) -> None:
+        if self.state.ema:
+            module = self.state.module
+            self.current = {k: v.clone() for k, v in module.state_dict().items()}
+            module.load_state_dict(self.state.ema)
+
+    def __exit__(self, *_: object) -> None:
+        if self.current:
+            self.state.module.load_state_dict(self.current)
+
+
+class _Store:
+    """The checkpoint on disk: tensors first, then the document that makes them count."""
+
+    def __init__(self, folder: Path, settings: str) -> None:
+        self.folder, self.settings = folder, settings
+        self.document = folder / "checkpoint.json"
+
+    def restore(self, state: _State) -> tuple[int, list[dict[str, float]]]:
+        """(finished epochs, records) of the checkpoint, or of none."""
+        if not self.document.exists():
+            return 0, []
+        document = read_json(self.document, what="a training checkpoint")
+        if document.get("settings") != self.settings:
+            raise UserError(
+                f"{self.folder} holds an unfinished run with other settings.",
+                "Give the settings of that run to go on with it, or name another --out.",
+            )
+        state.load(read_tensors(self.folder / document["tensors"], what="a training checkpoint"))
+        return document["epoch"], document["records"]
+
+    def save(self, state: _State, epoch: int, records: list[dict[str, float]]) -> None:
+        """Writes the state after `epoch`; the one before stays until this one is whole."""
+        name = f"checkpoint-{epoch}.safetensors"
+        write_tensors(self.folder / name, state.tensors())
+        document = {"epoch": epoch, "tensors": name, "settings": self.settings, "records": records}
+        write_json(self.document, document)
+        for old in self.folder.glob("checkpoint-*.safetensors"):
+            if old.name != name:
+                old.unlink()
+
+    def clear(self) -> None:
+        """Removes the checkpoint of a finished run."""
+        self.document.unlink(missing_ok=True)
+        for old in self.folder.glob("checkpoint-*.safetensors"):
+            old.unlink()

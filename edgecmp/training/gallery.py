@@ -1,0 +1,115 @@
+"""Training a gallery model with a margin softmax; its classifier is kept for BCT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgecmp.bundle import GalleryBundle, Manifest
+from edgecmp.data import load_dataset
+from edgecmp.embedding import embed
+from edgecmp.evaluate import protocol
+from edgecmp.losses import CosFace
+from edgecmp.networks.gallery import build_gallery
+from edgecmp.preprocessing import Preprocessing
+from edgecmp.training.augment import Augmentation
+from edgecmp.training.fit import Schedule, document_of, fit
+from edgecmp.training.report import TrainingReport
+
+__all__ = ["GalleryRecipe", "train_gallery"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GalleryRecipe:
+    """Everything that decides a gallery model but the images and the seed."""
+
+    network: str
+    input_size: int
+    schedule: Schedule
+    embedding_dim: int = 128
+    scale: float = 24.0
+    margin: float = 0.2
+    augmentation: Augmentation = Augmentation()
+    half: bool = False
+
+
+class _Task:
+    """CosFace on the embeddings of the gallery network."""
+
+    def __init__(self, recipe: GalleryRecipe, labels: Tensor) -> None:
+        self.network = build_gallery(
+            recipe.network, embedding_dim=recipe.embedding_dim, input_size=recipe.input_size
+        )
+        classes = int(labels.max()) + 1
+        self.head = CosFace(classes, recipe.embedding_dim, scale=recipe.scale, margin=recipe.margin)
+        self.module = nn.ModuleDict({"network": self.network, "head": self.head})
+        self.labels = labels
+        self.settings = document_of(recipe)
+
+    def loss(
+        self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
+    ) -> Tensor:
+        loss: Tensor = self.head(self.network(images), self.labels[indices])
+        return loss
+
+
+def train_gallery(
+    recipe: GalleryRecipe, *, out: str | Path, data: str = "emoji", seed: int = 0
+) -> TrainingReport:
+    """Trains a gallery model on the training identities of `data` and writes its bundle to `out`.
+
+    Goes on from the checkpoint in `out` when an earlier run with the same settings was killed.
+    """
+    out = Path(out)
+    torch.manual_seed(seed)
+    dataset = load_dataset(data)
+    preprocessing = Preprocessing(input_size=recipe.input_size)
+    task = _Task(recipe, torch.from_numpy(dataset.train.identities))
+    held_out = dataset.retrieval("validation")
+
+    def homogeneous() -> dict[str, Any]:
+        queries = embed(task.network, held_out.queries.pixels(preprocessing), preprocessing)
+        gallery = embed(task.network, held_out.gallery.pixels(preprocessing), preprocessing)
+        return protocol(
+            "gg", queries, held_out.queries.identities, gallery, held_out.gallery.identities
+        )
+
+    def after_epoch(epoch: int) -> str | None:
+        if epoch % 5 and epoch != recipe.schedule.epochs:
+            return None
+        row = homogeneous()
+        return f"hold-out M(g,g) top-1 {row['top1']} top-10 {row['top10']}"
+
+    records = fit(
+        task,
+        dataset.train.pixels(preprocessing),
+        preprocessing,
+        recipe.schedule,
+        recipe.augmentation,
+        seed=seed,
+        checkpoints=out / "checkpoint",
+        name="gallery model",
+        after_epoch=after_epoch,
+    )
+    row = homogeneous()
+    manifest = Manifest(
+        kind="gallery",
+        network={
+            "name": recipe.network,
+            "embedding_dim": recipe.embedding_dim,
+            "input_size": recipe.input_size,
+        },
+        preprocessing=preprocessing.to_dict(),
+        data={"name": dataset.name, "fingerprint": dataset.train.fingerprint},
+        recipe={**document_of(recipe), "seed": seed},
+        metrics={"holdout_gg": row},
+    )
+    classifier = F.normalize(task.head.weight.detach(), dim=1)
+    bundle = GalleryBundle(network=task.network, classifier=classifier, manifest=manifest)
+    bundle.save(out, half=recipe.half)
+    return TrainingReport(rows=[row], records=records, path=out, kind="gallery")

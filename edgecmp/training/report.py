@@ -1,0 +1,35 @@
+"""TrainingReport: what a training run gives back and `--json` writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["TrainingReport"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingReport:
+    """Hold-out results and the record of each epoch.
+
+    Attributes:
+        rows: results on the search-validation identities, percent.
+        records: one dict an epoch: epoch, loss, lr, seconds.
+        path: the bundle that was written.
+        kind: "gallery", "supernet" or "query".
+    """
+
+    rows: list[dict[str, Any]]
+    records: list[dict[str, float]]
+    path: Path
+    kind: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document."""
+        return {
+            "kind": self.kind,
+            "path": str(self.path),
+            "rows": self.rows,
+            "epochs": self.records,
+        }
