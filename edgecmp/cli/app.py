@@ -1,0 +1,119 @@
+"""The app that holds the commands, and `main`: exit codes and one-sentence errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from edgecmp.cli import bench, evaluate, export, flops, gallery, parity, search, train
+from edgecmp.cli.options import help_text
+from edgecmp.errors import UserError
+from edgecmp.version import __version__
+
+__all__ = ["app", "main"]
+
+USER_ERROR = 2
+INTERRUPTED = 130
+"""What typer returns for Ctrl-C outside of any `on_interrupt`."""
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+HELP = help_text(
+    "Find, train, export, prove and time query networks for phones that are compatible with the "
+    "gallery you already indexed.",
+    (
+        "edgecmp search --budget 100M --quick --out runs/search",
+        "edgecmp train query --architecture runs/search/architecture.json --out runs/query",
+        "edgecmp eval --model runs/query",
+        "edgecmp export --target tflite --model runs/query --out runs/query.tflite",
+        "edgecmp parity runs/query.tflite --model runs/query",
+        "edgecmp bench --device local runs/query.tflite",
+    ),
+    "Exit codes: 0 done and passed, 1 a check failed, 2 a mistake in the command or its input.",
+)
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,  # a panel's frame would be copied along with the examples
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"edgecmp {__version__}")
+        raise typer.Exit()
+
+
+@app.callback(invoke_without_command=True, help=HELP)
+def edgecmp(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Prints the help when no command follows."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+app.command("search", help=search.HELP)(search.search)
+app.add_typer(train.app, name="train", help=train.HELP)
+app.add_typer(gallery.app, name="gallery", help=gallery.HELP)
+app.command("eval", help=evaluate.HELP)(evaluate.evaluate)
+app.command("flops", help=flops.HELP)(flops.flops)
+app.command("export", help=export.HELP)(export.export)
+app.command("parity", help=parity.HELP)(parity.parity)
+app.command("bench", help=bench.HELP)(bench.bench)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """A usage error with its nearest valid name and the help that lists them all."""
+    possibilities = getattr(error, "possibilities", None)
+    message = (error.message if possibilities else error.format_message()).rstrip(".?")
+    if possibilities:
+        message += f". Did you mean {possibilities[0]}"
+    end = "?" if "Did you mean" in message else "."
+    context: typer.Context | None = getattr(error, "ctx", None)
+    path = context.command_path if context else "edgecmp"
+    return f"{message}{end} `{path} --help` lists what there is."
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return USER_ERROR
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: what follows `edgecmp`; those of the process if not given.
+
+    Returns:
+        0: done and passed. 1: a check failed. 2: a user error or an interrupt, told on stderr.
+    """
+    try:
+        code = app(args=arguments, prog_name="edgecmp", standalone_mode=False)
+    except UserError as error:
+        return _fail(str(error))
+    except typer.TyperException as error:
+        return _fail(_usage(error))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(
+            f"{where}{os.strerror(error.errno)}. Free some space or name another path, then run "
+            "the same command again."
+        )
+    if code == INTERRUPTED:
+        return _fail("Interrupted. Nothing is half-written: run the same command again.")
+    return code if isinstance(code, int) else 0

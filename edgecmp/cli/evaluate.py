@@ -1,0 +1,36 @@
+"""`edgecmp eval`: how well queries find their identity in the gallery."""
+
+from __future__ import annotations
+
+from edgecmp.cli.options import Data, Gallery, JsonFile, Model, help_text
+from edgecmp.cli.output import finish, on_interrupt
+
+__all__ = ["HELP", "evaluate"]
+
+HELP = help_text(
+    "Evaluate a query network alone and against the gallery.",
+    (
+        "edgecmp eval",
+        "edgecmp eval --model runs/query --json eval.json",
+        "edgecmp eval --model runs/query --gallery runs/gallery --data photos/",
+    ),
+    "On the test split, whose identities no network saw. Protocols: "
+    "qg is the heterogeneous one (the query network's queries in the gallery model's "
+    "gallery); qq and gg use one network for both. Shares are in percent.",
+)
+
+
+def evaluate(
+    model: Model = None,
+    gallery: Gallery = None,
+    data: Data = "emoji",
+    json_file: JsonFile = None,
+) -> None:
+    """Runs `edgecmp.evaluate.evaluate`."""
+    with on_interrupt("Nothing was written: run the same command again."):
+        from edgecmp.evaluate import evaluate as run
+
+        report = run(model, gallery=gallery, data=data)
+    finish(report, json_file)
+    verdict = "beats" if report.compatible else "does not beat"
+    print(f"The gallery model's gallery {verdict} the query network's own: M(q,g) against M(q,q).")

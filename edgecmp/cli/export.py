@@ -1,0 +1,44 @@
+"""`edgecmp export`: one file for one device runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgecmp.cli.options import JsonFile, Model, help_text
+from edgecmp.cli.output import finish, on_interrupt
+
+__all__ = ["HELP", "export"]
+
+HELP = help_text(
+    "Export a query network as TensorFlow Lite, Core ML or ONNX.",
+    (
+        "edgecmp export --target tflite --out query.tflite",
+        "edgecmp export --target coreml --precision fp16 --out query.mlpackage",
+        "edgecmp export --target onnx --model runs/query --out query.onnx",
+    ),
+    "The file carries its architecture, its preprocessing and the hash of the gallery model it is "
+    "compatible with. Prove it with `edgecmp parity`. Needs the extra: "
+    "pip install 'edgecmp[export]'.",
+)
+
+
+def export(
+    target: Annotated[
+        str, typer.Option("--target", metavar="NAME", help="tflite, coreml or onnx.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")],
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="NAME", help="Of the stored weights: fp32, fp16.")
+    ] = "fp32",
+    model: Model = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Runs `edgecmp.export.export`."""
+    with on_interrupt(f"{out} was not written: run the same command again."):
+        from edgecmp.export import export as run
+
+        report = run(target, model=model, precision=precision, out=out)
+    finish(report, json_file)

@@ -1,0 +1,61 @@
+"""`edgecmp gallery build`: the index that queries are ranked against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgecmp.cli.options import Data, JsonFile, help_text
+from edgecmp.cli.output import finish, on_interrupt
+
+__all__ = ["HELP", "app"]
+
+HELP = help_text(
+    "Build the gallery index that queries are ranked against.",
+    ("edgecmp gallery build --out runs/index",),
+)
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def gallery(context: typer.Context) -> None:
+    """Prints the help when no command follows."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command(
+    "build",
+    help=help_text(
+        "Embed the gallery's images with the gallery model and write the index.",
+        (
+            "edgecmp gallery build --out runs/index",
+            "edgecmp gallery build --model runs/gallery --data photos/ --out runs/index",
+        ),
+    ),
+)
+def build(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the index.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model", metavar="DIR", help="A gallery model; the starter kit's if not given."
+        ),
+    ] = None,
+    data: Data = "emoji",
+    json_file: JsonFile = None,
+) -> None:
+    """Runs `edgecmp.index.GalleryIndex.build`."""
+    with on_interrupt(f"{out} was not written: run the same command again."):
+        from edgecmp import kit
+        from edgecmp.bundle import GalleryBundle
+        from edgecmp.data import load_dataset
+        from edgecmp.index import GalleryIndex
+
+        bundle = GalleryBundle.load(model or kit.path("gallery"))
+        images = load_dataset(data).retrieval("test").gallery
+        index = GalleryIndex.build(bundle, images, out)
+    finish(index, json_file, wrote=[("the gallery index", out)])

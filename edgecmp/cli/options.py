@@ -1,0 +1,49 @@
+"""The options that several commands share, and the one form of their help texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Data", "Gallery", "Index", "JsonFile", "Model", "Seed", "help_text"]
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--json", metavar="FILE", dir_okay=False, help="Also write what is printed here, as JSON."
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        metavar="NAME|PATH",
+        help="A data set's name, a folder with one folder an identity, or a .csv/.jsonl manifest.",
+    ),
+]
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", metavar="DIR", help="A trained query network; the starter kit's if not given."
+    ),
+]
+Gallery = Annotated[
+    Path | None,
+    typer.Option(
+        "--gallery", metavar="DIR", help="A gallery model; the starter kit's if not given."
+    ),
+]
+Index = Annotated[
+    Path | None,
+    typer.Option("--index", metavar="DIR", help="A gallery index; the starter kit's if not given."),
+]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
+
+
+def help_text(summary: str, examples: Sequence[str], *details: str) -> str:
+    """A command's help: what it does, examples to copy, then what else there is to know."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return "\n\n".join([summary, f"\b\nExamples:\n{lines}", *details])

@@ -1,0 +1,117 @@
+"""`edgecmp train gallery|supernet|query`: the three networks, in the order they are needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgecmp.cli.options import Data, Gallery, JsonFile, Seed, help_text
+from edgecmp.cli.output import finish, on_interrupt
+
+__all__ = ["HELP", "app"]
+
+HELP = help_text(
+    "Train a gallery model, a supernet or a query network.",
+    (
+        "edgecmp train gallery --recipe emoji --out runs/gallery",
+        "edgecmp train supernet --recipe emoji --gallery runs/gallery --out runs/supernet",
+        "edgecmp train query --recipe emoji --architecture runs/search/architecture.json "
+        "--gallery runs/gallery --out runs/query",
+    ),
+    "Supernet and query network are trained to be compatible with the gallery model, which stays "
+    "as it is.",
+)
+
+KEPT = "The last whole epoch is kept in {}: run the same command again and it goes on from there."
+
+Recipe = Annotated[str, typer.Option("--recipe", metavar="NAME", help="A recipe's name.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the network.")]
+
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=False)
+
+
+@app.callback(invoke_without_command=True)
+def train(context: typer.Context) -> None:
+    """Prints the help when no command follows."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command(
+    "gallery",
+    help=help_text(
+        "Train a gallery model: the strong network of the server.",
+        ("edgecmp train gallery --recipe emoji --out runs/gallery",),
+    ),
+)
+def train_gallery(
+    out: Out,
+    recipe: Recipe = "emoji",
+    data: Data = "emoji",
+    seed: Seed = 0,
+    json_file: JsonFile = None,
+) -> None:
+    """Runs `edgecmp.training.gallery.train_gallery`."""
+    with on_interrupt(KEPT.format(out)):
+        from edgecmp.training.gallery import train_gallery as run
+        from edgecmp.training.recipes import gallery_recipe
+
+        report = run(gallery_recipe(recipe), out=out, data=data, seed=seed)
+    finish(report, json_file, wrote=[("the gallery model", out)])
+
+
+@app.command(
+    "supernet",
+    help=help_text(
+        "Train a supernet, which scores architectures in a search.",
+        ("edgecmp train supernet --recipe emoji --gallery runs/gallery --out runs/supernet",),
+    ),
+)
+def train_supernet(
+    out: Out,
+    recipe: Recipe = "emoji",
+    gallery: Gallery = None,
+    data: Data = "emoji",
+    seed: Seed = 0,
+    json_file: JsonFile = None,
+) -> None:
+    """Runs `edgecmp.training.supernet.train_supernet`."""
+    with on_interrupt(KEPT.format(out)):
+        from edgecmp.training.supernet import train_supernet as run
+
+        report = run(recipe, gallery=gallery, out=out, data=data, seed=seed)
+    finish(report, json_file, wrote=[("the supernet", out)])
+
+
+@app.command(
+    "query",
+    help=help_text(
+        "Train the network of an architecture, compatible with a gallery model.",
+        (
+            "edgecmp train query --architecture runs/search/architecture.json --out runs/query",
+            "edgecmp train query --architecture a.json --gallery runs/gallery --out runs/query",
+        ),
+    ),
+)
+def train_query(
+    architecture: Annotated[
+        Path,
+        typer.Option("--architecture", metavar="FILE", help="The JSON that a search wrote."),
+    ],
+    out: Out,
+    recipe: Recipe = "emoji",
+    gallery: Gallery = None,
+    data: Data = "emoji",
+    seed: Seed = 0,
+    json_file: JsonFile = None,
+) -> None:
+    """Runs `edgecmp.training.query.train_query`."""
+    with on_interrupt(KEPT.format(out)):
+        from edgecmp.training.query import train_query as run
+
+        report = run(
+            recipe, architecture=architecture, gallery=gallery, out=out, data=data, seed=seed
+        )
+    finish(report, json_file, wrote=[("the query network", out)])

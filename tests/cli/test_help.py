@@ -1,0 +1,105 @@
+"""Every help opens with examples that hold what they promise, at once and without torch."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import typer
+
+from edgecmp.cli.app import app
+from edgecmp.version import __version__
+
+MAX_FLAGS = 8
+"""Flags a command, `--json` and `--help` apart: what goes beyond belongs into a recipe."""
+
+COMMANDS = (
+    "search",
+    "train gallery",
+    "train supernet",
+    "train query",
+    "gallery build",
+    "eval",
+    "flops",
+    "export",
+    "parity",
+    "bench",
+)
+
+
+def click_command(path: str) -> Any:
+    command: Any = typer.main.get_command(app)
+    for name in path.split():
+        command = command.commands[name]
+    return command
+
+
+def flags(path: str) -> set[str]:
+    return {name for option in click_command(path).params for name in option.opts}
+
+
+def leaves(command: Any, path: str = "") -> list[str]:
+    if not hasattr(command, "commands"):
+        return [path.strip()]
+    return [
+        leaf for name, sub in command.commands.items() for leaf in leaves(sub, f"{path} {name}")
+    ]
+
+
+def test_the_list_of_commands_is_whole() -> None:
+    assert sorted(leaves(click_command(""))) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["", "train", "gallery", *COMMANDS])
+def test_help_opens_with_examples(command: str, edgecmp: Callable[..., Any]) -> None:
+    result = edgecmp(*command.split(), "--help")
+    assert result.code == 0
+    examples = re.search(r"Examples:\n((?:    edgecmp .*\n)+)", result.out)
+    assert examples is not None
+    assert result.out.index("Examples:") < result.out.index("Options:")
+    for line in examples[1].splitlines():
+        words = shlex.split(line)
+        assert words[0] == "edgecmp"
+        path = max((c for c in COMMANDS if words[1:][: len(c.split())] == c.split()), key=len)
+        used = {word.split("=")[0] for word in words if word.startswith("--")}
+        assert used <= flags(path), f"an example uses a flag that {path} does not have"
+        required = {
+            o.opts[0] for o in click_command(path).params if o.required and "--" in o.opts[0]
+        }
+        assert required <= used, f"an example lacks a flag that {path} requires"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_few_flags_and_json_on_each(command: str) -> None:
+    own = {name for name in flags(command) if name.startswith("--")}
+    assert "--json" in own
+    assert len(own - {"--json"}) <= MAX_FLAGS
+
+
+@pytest.mark.parametrize("command", ["", "train", "gallery"])
+def test_a_group_alone_prints_its_help(command: str, edgecmp: Callable[..., Any]) -> None:
+    result = edgecmp(*command.split())
+    assert result.code == 0
+    assert "Commands:" in result.out
+
+
+def test_version(edgecmp: Callable[..., Any]) -> None:
+    assert edgecmp("--version").out == f"edgecmp {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["serch"], ["--version"]])
+def test_nothing_heavy_is_imported_for_it(arguments: list[str]) -> None:
+    program = (
+        "import sys; from edgecmp.cli import main; code = main(sys.argv[1:]);"
+        "heavy = {'torch', 'numpy', 'faiss', 'matplotlib', 'coremltools', 'onnx'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (2 if arguments == ["serch"] else 0), done.stderr

@@ -1,0 +1,50 @@
+"""The table is what the JSON holds, in a form that fits a screen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgecmp.architecture import TIERS, Architecture
+from edgecmp.cli.output import table_text
+from edgecmp.search.flops import FlopsTable
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_flops_prints_and_writes_the_counts(
+    tier: str, tmp_path: Path, edgecmp: Callable[..., Any]
+) -> None:
+    arch = Architecture.random(tier, seed=5, embedding_dim=96, input_size=64)
+    arch.save(tmp_path / "a.json")
+    result = edgecmp("flops", tmp_path / "a.json", "--json", tmp_path / "sub" / "f.json")
+    assert result.code == 0
+    (row,) = json.loads((tmp_path / "sub" / "f.json").read_text())["rows"]
+    table = FlopsTable.of(tier, 224, 96)
+    assert row["flops_224"] == table.count(arch)
+    assert row["macs_224"] == table.macs(arch)
+    assert row["macs_deployed"] == FlopsTable.of(tier, 64, 96).macs(arch)
+    assert row["macs_deployed"] < row["macs_224"] < row["flops_224"]
+    assert f"{row['flops_224']:,}" in result.out
+    assert str(tmp_path / "sub" / "f.json") in result.out
+
+
+def test_table_shows_what_fits_and_nothing_empty() -> None:
+    rows: list[dict[str, Any]] = [
+        {"file": "a[b].onnx", "p50_ms": 1.23456, "cosine_min": 0.9999996, "note": "", "deep": [1]},
+        {"file": "c", "p50_ms": None, "cosine_min": -0.5, "note": None, "deep": [2]},
+    ]
+    lines = table_text(rows, width=100).splitlines()
+    assert lines[0].split() == ["file", "p50", "ms", "cosine", "min"]
+    assert lines[2].split() == ["a[b].onnx", "1.235", "1.000000"]
+    assert lines[3].split() == ["c", "-", "-0.500000"]
+    assert table_text(rows, columns=("cosine_min",), width=100).splitlines()[0] == "cosine min"
+
+
+def test_long_cells_are_folded_on_a_terminal_and_whole_in_a_pipe() -> None:
+    rows = [{"file": "x" * 150, "verdict": "pass"}]
+    assert max(map(len, table_text(rows, width=80).splitlines())) <= 80
+    assert "x" * 150 in table_text(rows, width=240)
