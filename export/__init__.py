@@ -2,5 +2,6 @@
 
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.registry import Target, register_target, target, targets
+from edgecmp.export.run import Exported, export
 
-__all__ = ["Metadata", "Target", "register_target", "target", "targets"]
+__all__ = ["Exported", "Metadata", "Target", "export", "register_target", "target", "targets"]

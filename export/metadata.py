@@ -33,7 +33,7 @@ class Metadata(BaseModel):
         architecture: `Architecture.to_dict()` of the network.
         preprocessing: `Preprocessing.to_dict()`: how an image becomes the network's input.
         preprocessing_fingerprint: SHA-256 of `preprocessing`; a changed document is refused.
-        gallery_sha256: weights of the gallery model that the network is compatible with.
+        gallery_sha256: weights of the gallery model that the network is compatible with, if any.
         weights_sha256: weights of the network before it was lowered.
         provenance: versions and the command line.
     """
@@ -46,7 +46,7 @@ class Metadata(BaseModel):
     architecture: dict[str, Any]
     preprocessing: dict[str, Any]
     preprocessing_fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
-    gallery_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    gallery_sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
     weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     provenance: dict[str, str]
 

@@ -53,8 +53,8 @@ def trace(network: QueryNet, input_size: int) -> Graph:
 
 
 def _exact(tensor: Tensor) -> Tensor:
-    """A float64 copy."""
-    return tensor.detach().cpu().to(torch.float64, copy=True)
+    """A float64 copy in plain memory order."""
+    return tensor.detach().cpu().to(torch.float64, copy=True).contiguous()
 
 
 def _conv_bn(nodes: list[Node], value: str, name: str, layer: ConvBN) -> str:

@@ -1,0 +1,140 @@
+"""ONNX: opset 18, through torch's exporter and onnxsim.
+
+Input `image`, float32 (N, 3, S, S), already normalised; output `embedding`, float32 (N, D), unit
+length; N is free. With fp16 the weights are stored in half the size, each behind a Cast: ONNX
+Runtime resolves the casts once, when it loads the file, and computes in float32. Its CPU has no
+float16 convolutions; a file that is float16 throughout would run as float32 between two casts a
+layer, rounding each activation on the way and gaining nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgecmp.errors import UserError
+from edgecmp.export.metadata import KEY, Metadata
+from edgecmp.export.reading import read_file
+from edgecmp.export.registry import register_target
+from edgecmp.files import write_atomic
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgecmp.export.lowering import LoweredNet
+
+__all__ = ["onnx_model", "read_onnx", "write_onnx"]
+
+OPSET = 18
+
+
+def read_onnx(path: Path) -> bytes:
+    """The metadata document of an .onnx file of ours; see `Target.read`."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        model = onnx.load_model_from_string(read_file(path))
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        raise UserError(
+            f"{path} is not an ONNX file, or it is truncated.",
+            "Write it again with `edgecmp export --target onnx`.",
+        ) from error
+    for entry in model.metadata_props:
+        if entry.key == KEY:
+            return str(entry.value).encode()
+    raise UserError(
+        f"{path} holds no edgecmp metadata: it was not written by `edgecmp export`.",
+        "Write one with `edgecmp export --target onnx`.",
+    )
+
+
+@register_target(
+    "onnx",
+    suffix=".onnx",
+    precisions=("fp32", "fp16"),
+    packages=("onnx", "onnxscript", "onnxsim"),
+    without=("split_depthwise", "pad_stride2"),  # ONNX Runtime is fast at 7x7, and pads as torch
+    read=read_onnx,
+)
+def write_onnx(network: LoweredNet, metadata: Metadata, path: Path) -> None:
+    """Converts the lowered network and writes the file; see `Target.write`."""
+    model = onnx_model(network, half=metadata.precision == "fp16")
+    entry = model.metadata_props.add()
+    entry.key, entry.value = KEY, metadata.write().decode()
+    write_atomic(path, model.SerializeToString(deterministic=True))
+
+
+def onnx_model(network: LoweredNet, *, half: bool) -> onnx.ModelProto:
+    """The checked model, without metadata; `half` stores the weights as float16."""
+    import onnx
+    import onnxsim
+    import torch
+
+    example = torch.zeros(2, 3, network.input_size, network.input_size)
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["image"],
+            output_names=["embedding"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            external_data=False,
+            verbose=False,
+        )
+        assert program is not None
+        model: onnx.ModelProto = onnxsim.simplify(program.model_proto)[0]
+    _forget_source(model.graph)
+    if half:
+        _halve_weights(model.graph)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _forget_source(graph: onnx.GraphProto) -> None:
+    """Drops the exporter's notes: paths and stack traces of this machine."""
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    graph.ClearField("metadata_props")
+
+
+def _halve_weights(graph: onnx.GraphProto) -> None:
+    """Stores each matrix and kernel as float16 behind a Cast; biases stay float32."""
+    import numpy as np
+    import onnx
+
+    casts: list[Any] = []
+    for tensor in graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
+            continue
+        name = tensor.name
+        values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, f"{name}.fp16"))
+        cast = onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT)
+        casts.append(cast)
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Holds back the exporter's progress lines and warnings; errors still come through."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,80 @@
+"""TFLite: a direct writer for the closed set of operations of a lowered network.
+
+Batch 1. Input `image`, float32 (1, S, S, 3), already normalised; output `embedding`, float32
+(1, D), unit length. With fp16 the weights are stored in half the size behind DEQUANTIZE operators,
+which the runtimes resolve when they load the file; arithmetic stays float32.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecmp.errors import UserError
+from edgecmp.export.metadata import KEY, Metadata
+from edgecmp.export.reading import read_file
+from edgecmp.export.registry import register_target
+from edgecmp.files import write_atomic
+
+if TYPE_CHECKING:
+    from edgecmp.export.lowering import LoweredNet
+
+__all__ = ["read_tflite", "tflite_bytes", "write_tflite"]
+
+
+def read_tflite(path: Path) -> bytes:
+    """The metadata document of a .tflite file of ours; see `Target.read`."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    data = read_file(path)
+    again = "Write it again with `edgecmp export --target tflite`."
+    if data[4:8] != b"TFL3":
+        raise UserError(f"{path} is not a TFLite file.", again)
+    try:
+        model = schema.Model.GetRootAs(data, 0)
+        document = b""
+        for index in range(model.MetadataLength()):
+            entry = model.Metadata(index)
+            if entry.Name() == KEY.encode():
+                document = bytes(model.Buffers(entry.Buffer()).DataAsNumpy())
+        last = max(
+            model.Buffers(index)._tab.Pos + model.Buffers(index).DataLength()
+            for index in range(model.BuffersLength())
+        )
+    except (IndexError, ValueError, AttributeError, TypeError, struct.error) as error:
+        raise UserError(f"{path} is truncated or damaged.", again) from error
+    if last > len(data):
+        raise UserError(f"{path} is truncated or damaged.", again)
+    if not document:
+        raise UserError(
+            f"{path} holds no edgecmp metadata: it was not written by `edgecmp export`.", again
+        )
+    return document
+
+
+def tflite_bytes(network: LoweredNet, *, half: bool = False, document: bytes = b"") -> bytes:
+    """The network as a TFLite file.
+
+    Args:
+        network: float32; its `input_size` becomes the file's.
+        half: store the weights as float16.
+        document: the metadata document.
+    """
+    from edgecmp.export.tflite_graph import write_graph
+
+    metadata = {KEY: document} if document else {}
+    return write_graph(network.graph, half=half, metadata=metadata)
+
+
+@register_target(
+    "tflite",
+    suffix=".tflite",
+    precisions=("fp32", "fp16"),
+    packages=("ai_edge_litert", "flatbuffers"),
+    read=read_tflite,
+)
+def write_tflite(network: LoweredNet, metadata: Metadata, path: Path) -> None:
+    """Writes the file; see `Target.write`."""
+    half = metadata.precision == "fp16"
+    write_atomic(path, tflite_bytes(network, half=half, document=metadata.write()))

@@ -1,0 +1,64 @@
+"""Networks whose embeddings differ from image to image, so that agreement means something.
+
+A freshly initialised network maps every image to nearly the same embedding; any two such networks
+would "agree". `live_network` gives each batch norm random weights and the statistics of real
+inputs, and centres the embeddings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgecmp.architecture import Architecture
+from edgecmp.networks.query import QueryNet
+from edgecmp.networks.recalibrate import recalibrate
+
+MakeNetwork = Callable[[Architecture, int], QueryNet]
+MakeImages = Callable[[int, int, int], Tensor]
+
+
+def _images(count: int, size: int, seed: int) -> Tensor:
+    """Normalised images (N, 3, S, S) in -1..1: coloured patches at three scales."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.zeros(count, 3, size, size)
+    for cells in (2, 7, 23):
+        patches = torch.rand(count, 3, cells, cells, generator=generator) * 2 - 1
+        images += F.interpolate(patches, size=(size, size), mode="nearest")
+    return images.clamp(-1, 1)
+
+
+@torch.no_grad()
+def _live_network(architecture: Architecture, seed: int) -> QueryNet:
+    """A network of that shape in evaluation mode; see the module."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = architecture.build()
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.uniform_(-0.5, 0.5)
+        images = _images(16, architecture.input_size, seed + 1)
+        recalibrate(network, [images])
+        features: list[Tensor] = []
+        hook = network.embedding.register_forward_hook(lambda *call: features.append(call[2]))
+        network(images)
+        hook.remove()
+        network.embedding.bias -= features[0].mean(0)
+    return network
+
+
+@pytest.fixture(scope="session")
+def images() -> MakeImages:
+    """images(count, size, seed): see `_images`."""
+    return _images
+
+
+@pytest.fixture(scope="session")
+def live_network() -> MakeNetwork:
+    """live_network(architecture, seed): see the module."""
+    return _live_network
