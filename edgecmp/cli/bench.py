@@ -24,7 +24,7 @@ HELP = help_text(
 
 COLUMNS = (
     *("file", "precision", "runtime", "threads", "p50_ms", "p90_ms", "min_ms", "first_ms"),
-    *("peak_memory_mb", "verdict", "reason"),
+    *("peak_memory_mb", "verdict"),
 )
 
 

@@ -29,7 +29,7 @@ def export(
     target: Annotated[
         str, typer.Option("--target", metavar="NAME", help="tflite, coreml or onnx.")
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A file, or a folder for it.")],
     precision: Annotated[
         str, typer.Option("--precision", metavar="NAME", help="Of the stored weights: fp32, fp16.")
     ] = "fp32",

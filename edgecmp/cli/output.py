@@ -103,6 +103,9 @@ def finish(
     if report.rows:
         width = console.width if console.is_terminal else PIPED_WIDTH
         print(table_text(report.rows, columns=columns, width=width))
+    for row in report.rows:
+        if row.get("reason"):
+            print(f"{row['verdict']}: {row['file']} in {row['runtime']}: {row['reason']}")
     for what, where in wrote:
         print(f"Wrote {what}: {where}")
     if json_file is not None:
