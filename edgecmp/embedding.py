@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from edgecmp.preprocessing import Preprocessing
@@ -14,11 +17,11 @@ __all__ = ["embed"]
 @torch.inference_mode()
 def embed(
     network: nn.Module,
-    images: np.ndarray,
+    images: NDArray[Any],
     preprocessing: Preprocessing,
     *,
     batch_size: int = 256,
-) -> np.ndarray:
+) -> NDArray[Any]:
     """Images uint8 (N, S, S, 3) to embeddings float32 (N, D), in evaluation mode.
 
     The network keeps its mode; the result depends on the batch size only by float rounding.

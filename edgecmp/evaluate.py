@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
+from numpy.typing import NDArray
 
 from edgecmp import kit
 from edgecmp.bundle import GalleryBundle, QueryBundle
@@ -55,10 +55,10 @@ class EvaluationReport:
 
 def protocol(
     name: str,
-    queries: np.ndarray,
-    query_ids: np.ndarray,
-    gallery: np.ndarray,
-    gallery_ids: np.ndarray,
+    queries: NDArray[Any],
+    query_ids: NDArray[Any],
+    gallery: NDArray[Any],
+    gallery_ids: NDArray[Any],
 ) -> dict[str, Any]:
     """One row: retrieval and verification of queries (Q, D) against a gallery (G, D), percent."""
     shares = top_k(queries, query_ids, gallery, gallery_ids, ks=KS)
@@ -95,7 +95,7 @@ def evaluate(
             "Name with --gallery the gallery model it was trained with, or train it again.",
         )
     task = load_dataset(data).retrieval(split)
-    embeddings: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    embeddings: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     for letter, bundle in (("q", query_bundle), ("g", gallery_bundle)):
         prepare = bundle.preprocessing
         embeddings[letter] = (

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgecmp.errors import UserError
@@ -55,8 +55,15 @@ class Schedule:
 class Task(Protocol):
     """What is trained: a module with all trainable parts, and the loss of one batch."""
 
-    module: nn.Module
-    settings: dict[str, Any]
+    @property
+    def module(self) -> nn.Module:
+        """All trainable parts."""
+        ...
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the result, for the checkpoint."""
+        ...
 
     def loss(
         self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
@@ -70,7 +77,7 @@ class Task(Protocol):
 
 def fit(
     task: Task,
-    pixels: np.ndarray,
+    pixels: NDArray[Any],
     preprocessing: Preprocessing,
     schedule: Schedule,
     augmentation: Augmentation,

@@ -1,18 +1,39 @@
-"""Recipes: functions that return dataclasses; a variant calls another and changes fields."""
+"""Recipes: functions that return dataclasses; a variant calls another and changes fields.
+
+"emoji" is the starter kit's, at the scale of two CPU cores. "paper" follows the supplement, at a
+scale that wants a GPU. "tiny" is for tests.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
+from edgecmp.architecture import TIERS
 from edgecmp.errors import unknown_choice
+from edgecmp.training.compatible import LossWeights
 from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import GalleryRecipe
+from edgecmp.training.paths import Phase
+from edgecmp.training.query import QueryRecipe
+from edgecmp.training.supernet import SupernetRecipe
 
-__all__ = ["GALLERY_RECIPES", "gallery_recipe"]
+__all__ = [
+    "GALLERY_RECIPES",
+    "QUERY_RECIPES",
+    "SUPERNET_RECIPES",
+    "gallery_recipe",
+    "query_recipe",
+    "supernet_recipe",
+]
+
+Recipe = TypeVar("Recipe")
 
 
 def emoji_gallery() -> GalleryRecipe:
-    """The starter kit's gallery model: ResNet-18 for small images, 64 px, on two CPU cores."""
+    """ResNet-18 for small images, CosFace, 64 px."""
     return GalleryRecipe(
         network="resnet18s",
         input_size=64,
@@ -35,20 +56,109 @@ def paper_gallery() -> GalleryRecipe:
 
 
 def tiny_gallery() -> GalleryRecipe:
-    """One short epoch, for tests."""
+    """One short epoch."""
     recipe = emoji_gallery()
     return replace(recipe, input_size=32, schedule=replace(recipe.schedule, epochs=1, bf16=False))
 
 
-GALLERY_RECIPES = {"emoji": emoji_gallery, "paper": paper_gallery, "tiny": tiny_gallery}
+def emoji_supernet() -> SupernetRecipe:
+    """Blocks annealed from the average of four to one, widths widened from the largest down."""
+    return SupernetRecipe(
+        tier="100M",
+        input_size=64,
+        schedule=Schedule(
+            epochs=120, optimizer="adamw", lr=2e-3, weight_decay=0.02, warmup_epochs=2
+        ),
+        phases=(
+            Phase(until=0.05, blocks=4, narrowest=9),
+            Phase(until=0.12, blocks=2, narrowest=7),
+            Phase(until=0.20, blocks=1, narrowest=5),
+            Phase(until=0.30, blocks=1, narrowest=3),
+            Phase(until=0.40, blocks=1, narrowest=1),
+            Phase(until=1.00, blocks=1, narrowest=0),
+        ),
+        losses=LossWeights(own=0.0, bct=1.0, regression=10.0),
+        half=True,
+    )
+
+
+def paper_supernet(tier: str) -> SupernetRecipe:
+    """Supplement A.2: 10 epochs of all four blocks averaged at full width, then uniform paths."""
+    epochs = 120
+    return SupernetRecipe(
+        tier=tier,
+        input_size=119,
+        schedule=Schedule(epochs=epochs, batch_size=1024, lr=0.5, weight_decay=4e-5),
+        phases=(
+            Phase(until=10 / epochs, blocks=4, narrowest=9),
+            Phase(until=1.0, blocks=1, narrowest=0),
+        ),
+        losses=LossWeights(own=1.0, bct=1.0, scale=30.0, margin=0.35, bct_margin=0.35),
+    )
+
+
+def tiny_supernet() -> SupernetRecipe:
+    """One short epoch."""
+    recipe = emoji_supernet()
+    schedule = replace(recipe.schedule, epochs=1)
+    return replace(recipe, input_size=32, schedule=schedule, watched=2)
+
+
+def emoji_query() -> QueryRecipe:
+    """BCT and regression to the gallery's embedding, 64 px."""
+    return QueryRecipe(
+        input_size=64,
+        schedule=Schedule(
+            epochs=60, optimizer="adamw", lr=2e-3, weight_decay=0.02, warmup_epochs=2, ema=0.99
+        ),
+        losses=LossWeights(own=0.0, bct=1.0, regression=10.0),
+    )
+
+
+def bct_query() -> QueryRecipe:
+    """BCT as the paper trains: own margin softmax and the gallery's frozen classifier."""
+    return replace(emoji_query(), losses=LossWeights(own=1.0, bct=1.0, bct_margin=0.2))
+
+
+def tiny_query() -> QueryRecipe:
+    """One short epoch."""
+    recipe = emoji_query()
+    return replace(recipe, input_size=32, schedule=replace(recipe.schedule, epochs=1))
+
+
+GALLERY_RECIPES: dict[str, Callable[[], GalleryRecipe]] = {
+    "emoji": emoji_gallery,
+    "paper": paper_gallery,
+    "tiny": tiny_gallery,
+}
+SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
+    "emoji": emoji_supernet,
+    **{f"paper-{tier}": partial(paper_supernet, tier) for tier in TIERS},
+    "tiny": tiny_supernet,
+}
+QUERY_RECIPES: dict[str, Callable[[], QueryRecipe]] = {
+    "emoji": emoji_query,
+    "bct": bct_query,
+    "tiny": tiny_query,
+}
+
+
+def _find(kind: str, name: str, recipes: Mapping[str, Callable[[], Recipe]]) -> Recipe:
+    if name not in recipes:
+        raise unknown_choice(f"{kind} recipe", name, recipes)
+    return recipes[name]()
 
 
 def gallery_recipe(name: str) -> GalleryRecipe:
-    """The gallery recipe of that name.
+    """The gallery recipe of that name; a UserError lists them if there is none."""
+    return _find("gallery", name, GALLERY_RECIPES)
 
-    Raises:
-        UserError: there is none; the message lists them.
-    """
-    if name not in GALLERY_RECIPES:
-        raise unknown_choice("gallery recipe", name, GALLERY_RECIPES)
-    return GALLERY_RECIPES[name]()
+
+def supernet_recipe(name: str) -> SupernetRecipe:
+    """The supernet recipe of that name; a UserError lists them if there is none."""
+    return _find("supernet", name, SUPERNET_RECIPES)
+
+
+def query_recipe(name: str) -> QueryRecipe:
+    """The query recipe of that name; a UserError lists them if there is none."""
+    return _find("query", name, QUERY_RECIPES)

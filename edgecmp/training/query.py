@@ -1,0 +1,130 @@
+"""Training one query network against a gallery model: the winner of a search, or any other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgecmp import kit
+from edgecmp.architecture import Architecture
+from edgecmp.bundle import GalleryBundle, Manifest, QueryBundle, SupernetBundle
+from edgecmp.data import load_dataset
+from edgecmp.errors import UserError
+from edgecmp.holdout import HoldOut
+from edgecmp.networks.query import QueryNet
+from edgecmp.preprocessing import Preprocessing
+from edgecmp.training.augment import Augmentation
+from edgecmp.training.compatible import CompatibleLoss, LossWeights
+from edgecmp.training.fit import Schedule, document_of, fit
+from edgecmp.training.report import TrainingReport
+
+__all__ = ["QueryRecipe", "train_query"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueryRecipe:
+    """Everything that decides a query network but its architecture, images, gallery and seed."""
+
+    input_size: int
+    schedule: Schedule
+    losses: LossWeights
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    watch_every: int = 10
+
+
+class _Task:
+    """The compatible loss of one network."""
+
+    def __init__(self, recipe: QueryRecipe, network: QueryNet, criterion: CompatibleLoss) -> None:
+        self.network, self.criterion = network, criterion
+        self.module = nn.ModuleDict({"network": network, "criterion": criterion})
+        self.settings: dict[str, Any] = {
+            **document_of(recipe),
+            "architecture": network.architecture.to_dict(),
+        }
+
+    def loss(
+        self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
+    ) -> Tensor:
+        loss: Tensor = self.criterion(self.network(images), indices)
+        return loss
+
+
+def train_query(
+    recipe: QueryRecipe,
+    *,
+    architecture: str | Path | Architecture,
+    out: str | Path,
+    gallery: str | Path | None = None,
+    supernet: str | Path | None = None,
+    data: str = "emoji",
+    seed: int = 0,
+) -> TrainingReport:
+    """Trains the network of `architecture` against a gallery model and writes it to `out`.
+
+    Goes on from the checkpoint in `out` when an earlier run with the same settings was killed.
+
+    Args:
+        architecture: what the search wrote, or an `Architecture`; its input size is set to the
+            recipe's.
+        supernet: folder of a supernet whose weights it starts from; from scratch by default.
+    """
+    out = Path(out)
+    torch.manual_seed(seed)
+    gallery_bundle = GalleryBundle.load(gallery or kit.path("gallery"))
+    dataset = load_dataset(data)
+    if not isinstance(architecture, Architecture):
+        architecture = Architecture.load(architecture)
+    if architecture.embedding_dim != gallery_bundle.network.embedding_dim:
+        raise UserError(
+            f"The architecture gives embeddings of {architecture.embedding_dim} values, the "
+            f"gallery model has {gallery_bundle.network.embedding_dim}.",
+            "Set embedding_dim in the architecture file to that of the gallery model.",
+        )
+    architecture = replace(architecture, input_size=recipe.input_size)
+    network = architecture.build()
+    if supernet is not None:
+        network = SupernetBundle.load(supernet).network.extract(architecture)
+    preprocessing = Preprocessing(input_size=recipe.input_size)
+    criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train)
+    holdout = HoldOut(dataset, gallery_bundle, preprocessing)
+
+    def judge() -> dict[str, float]:
+        scores = holdout.judge(network, calibrate=False)
+        return {name: round(100 * score, 2) for name, score in scores.items()}
+
+    def after_epoch(epoch: int) -> str | None:
+        if epoch % recipe.watch_every and epoch != recipe.schedule.epochs:
+            return None
+        row = judge()
+        return (
+            f"hold-out M(q,q) top-1 {row['qq_top1']:.1f} top-10 {row['qq_top10']:.1f}, "
+            f"M(q,g) top-1 {row['qg_top1']:.1f} top-10 {row['qg_top10']:.1f}"
+        )
+
+    records = fit(
+        _Task(recipe, network, criterion),
+        dataset.train.pixels(preprocessing),
+        preprocessing,
+        recipe.schedule,
+        recipe.augmentation,
+        seed=seed,
+        checkpoints=out / "checkpoint",
+        name="query network",
+        after_epoch=after_epoch,
+    )
+    row = judge()
+    manifest = Manifest(
+        kind="query",
+        preprocessing=preprocessing.to_dict(),
+        gallery_sha256=gallery_bundle.sha256,
+        data={"name": dataset.name, "fingerprint": dataset.train.fingerprint},
+        recipe={**document_of(recipe), "seed": seed},
+        metrics={"holdout": row},
+    )
+    QueryBundle(network=network, manifest=manifest).save(out)
+    return TrainingReport(rows=[row], records=records, path=out, kind="query")

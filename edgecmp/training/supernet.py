@@ -1,0 +1,159 @@
+"""Training a supernet with single-path sampling and a compatible loss, watched as it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgecmp import kit
+from edgecmp.architecture import Architecture
+from edgecmp.bundle import GalleryBundle, Manifest, SupernetBundle
+from edgecmp.data import load_dataset
+from edgecmp.errors import UserError
+from edgecmp.holdout import HoldOut
+from edgecmp.networks.supernet import Supernet
+from edgecmp.preprocessing import Preprocessing
+from edgecmp.training.augment import Augmentation
+from edgecmp.training.compatible import CompatibleLoss, LossWeights
+from edgecmp.training.fit import Schedule, document_of, fit
+from edgecmp.training.paths import Phase, sample_path
+from edgecmp.training.report import TrainingReport
+
+__all__ = ["SupernetRecipe", "train_supernet"]
+
+CHANCE_FACTOR = 3.0
+"""A supernet whose random subnets score below this multiple of chance has not learned."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SupernetRecipe:
+    """Everything that decides a supernet but the images, the gallery model and the seed.
+
+    Attributes:
+        phases: which paths are sampled when (see `Phase`).
+        watch_every: epochs between looks at random subnets.
+        watched: how many random subnets a look takes.
+    """
+
+    tier: str
+    input_size: int
+    schedule: Schedule
+    phases: tuple[Phase, ...]
+    losses: LossWeights
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    watch_every: int = 5
+    watched: int = 5
+    half: bool = False
+
+
+class _Task:
+    """One sampled path a step."""
+
+    def __init__(
+        self, recipe: SupernetRecipe, network: Supernet, criterion: CompatibleLoss
+    ) -> None:
+        self.recipe, self.network, self.criterion = recipe, network, criterion
+        self.module = nn.ModuleDict({"network": network, "criterion": criterion})
+        self.settings: dict[str, Any] = document_of(recipe)
+
+    def loss(
+        self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
+    ) -> Tensor:
+        path = sample_path(self.recipe.phases, progress, generator)
+        loss: Tensor = self.criterion(self.network(images, path), indices)
+        return loss
+
+
+def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int) -> dict[str, Any]:
+    """Mean hold-out scores of `count` random subnets after recalibration, in percent."""
+    scores = []
+    for index in range(count):
+        architecture = Architecture.random(
+            network.tier,
+            seed=seed + index,
+            embedding_dim=network.embedding_dim,
+            input_size=network.input_size,
+        )
+        scores.append(holdout.judge(network.extract(architecture)))
+    names = [name for name in scores[0] if name.endswith(("top1", "top10"))]
+    return {name: round(100 * mean(score[name] for score in scores), 2) for name in names}
+
+
+def train_supernet(
+    recipe: SupernetRecipe,
+    *,
+    out: str | Path,
+    gallery: str | Path | None = None,
+    data: str = "emoji",
+    seed: int = 0,
+) -> TrainingReport:
+    """Trains a supernet against a gallery model (the kit's by default), writes it to `out`.
+
+    Goes on from the checkpoint in `out` when an earlier run with the same settings was killed.
+
+    Raises:
+        UserError: random subnets are at chance at the end: every reward would be noise, so no
+            supernet is written.
+    """
+    out = Path(out)
+    torch.manual_seed(seed)
+    gallery_bundle = GalleryBundle.load(gallery or kit.path("gallery"))
+    dataset = load_dataset(data)
+    preprocessing = Preprocessing(input_size=recipe.input_size)
+    network = Supernet(
+        recipe.tier,
+        embedding_dim=gallery_bundle.network.embedding_dim,
+        input_size=recipe.input_size,
+    )
+    criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train)
+    holdout = HoldOut(dataset, gallery_bundle, preprocessing)
+
+    def after_epoch(epoch: int) -> str | None:
+        if epoch % recipe.watch_every and epoch != recipe.schedule.epochs:
+            return None
+        row = random_subnets(network, holdout, recipe.watched, seed=epoch * 1000)
+        return (
+            f"{recipe.watched} random subnets: hold-out M(q,q) top-1 {row['qq_top1']:.1f}, "
+            f"M(q,g) top-1 {row['qg_top1']:.1f} top-10 {row['qg_top10']:.1f}"
+        )
+
+    records = fit(
+        _Task(recipe, network, criterion),
+        dataset.train.pixels(preprocessing),
+        preprocessing,
+        recipe.schedule,
+        recipe.augmentation,
+        seed=seed,
+        checkpoints=out / "checkpoint",
+        name=f"supernet {recipe.tier}",
+        after_epoch=after_epoch,
+    )
+    row = random_subnets(network, holdout, max(10, recipe.watched), seed=0)
+    chance = 100 * holdout.chance["top1"]
+    if row["qg_top1"] < CHANCE_FACTOR * chance:
+        raise UserError(
+            f"The supernet has not learned: random subnets find {row['qg_top1']:.1f} % of the "
+            f"hold-out queries in the gallery at top-1, and chance is {chance:.1f} %; it was not "
+            "written.",
+            "Train it longer, with more epochs before single blocks and narrow widths are sampled.",
+        )
+    manifest = Manifest(
+        kind="supernet",
+        network={
+            "tier": recipe.tier,
+            "embedding_dim": network.embedding_dim,
+            "input_size": recipe.input_size,
+        },
+        preprocessing=preprocessing.to_dict(),
+        gallery_sha256=gallery_bundle.sha256,
+        data={"name": dataset.name, "fingerprint": dataset.train.fingerprint},
+        recipe={**document_of(recipe), "seed": seed},
+        metrics={"holdout_random_subnets": row, "chance_top1": round(chance, 2)},
+    )
+    SupernetBundle(network=network, manifest=manifest).save(out, half=recipe.half)
+    return TrainingReport(rows=[row], records=records, path=out, kind="supernet")
