@@ -1,203 +1,41 @@
-"""Running an exported file in the runtimes that are installed here, one `Runner` each.
+"""Opening an exported file in the runtimes that are installed here.
 
 What a file is comes from inside the file (its `Metadata`), not from who hands it over.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
-import sys
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export.metadata import Metadata
-from edgecmp.export.mil import MilProgram
-from edgecmp.export.quiet import quiet_coremltools
 from edgecmp.export.registry import Target, targets
+from edgecmp.export.runners import (
+    RUNTIMES,
+    Runner,
+    RuntimeRefusedError,
+    RuntimeUnavailableError,
+)
 
 __all__ = [
-    "RUNTIMES",
+    "Absence",
     "Runner",
-    "RuntimeRefusedError",
-    "RuntimeUnavailableError",
     "identify",
     "open_model",
     "read_metadata",
     "runtimes_for",
+    "try_runtimes",
 ]
 
 
-class RuntimeUnavailableError(Exception):
-    """The runtime cannot be used on this machine; the message is the reason."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Absence:
+    """A runtime that does not run a file: it is missing here, or it `refused` the file."""
 
-
-class RuntimeRefusedError(Exception):
-    """The runtime is here, but does not load this file; the message is what it said."""
-
-
-class Runner(ABC):
-    """One exported file in one runtime.
-
-    Attributes:
-        name: of the runtime.
-        target: the format it loads.
-        version: of the runtime's package.
-        batch_size: images it can compute in one call.
-    """
-
-    name: ClassVar[str]
-    target: ClassVar[str]
-    package: ClassVar[str]
-    batch_size: ClassVar[int] = 1
-
-    def __init__(self, path: Path, metadata: Metadata) -> None:
-        self.path = path
-        self.metadata = metadata
-        self._open(path)
-
-    @property
-    def version(self) -> str:
-        """Version of the installed runtime."""
-        return importlib.metadata.version(self.package)
-
-    @property
-    def precision(self) -> str:
-        """Precision of the file."""
-        return self.metadata.precision
-
-    def embed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Normalised images float32 (N, 3, S, S) to embeddings float32 (N, D)."""
-        parts = [
-            self._run(np.ascontiguousarray(images[start : start + self.batch_size]))
-            for start in range(0, len(images), self.batch_size)
-        ]
-        return np.concatenate(parts)
-
-    @abstractmethod
-    def _open(self, path: Path) -> None:
-        """Loads the file; RuntimeUnavailableError or RuntimeRefusedError where it cannot."""
-
-    @abstractmethod
-    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Up to `batch_size` images (n, 3, S, S) to (n, D)."""
-
-
-class _TfliteRunner(Runner):
-    """A TFLite interpreter; the file takes (1, S, S, 3)."""
-
-    target = "tflite"
-    module: ClassVar[str]
-
-    def _open(self, path: Path) -> None:
-        interpreter = _import(f"{self.module}.interpreter", self.package).Interpreter
-        with _refusal():
-            self._interpreter = interpreter(model_content=path.read_bytes(), num_threads=1)
-            self._interpreter.allocate_tensors()
-            self._input = self._interpreter.get_input_details()[0]["index"]
-            self._output = self._interpreter.get_output_details()[0]["index"]
-
-    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        channels_last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))  # (1, S, S, 3)
-        self._interpreter.set_tensor(self._input, channels_last)
-        self._interpreter.invoke()
-        return np.asarray(self._interpreter.get_tensor(self._output))
-
-
-class LiteRtRunner(_TfliteRunner):
-    """LiteRT, the current TFLite runtime."""
-
-    name = "litert"
-    package = "ai-edge-litert"
-    module = "ai_edge_litert"
-
-
-class TfliteRuntimeRunner(_TfliteRunner):
-    """tflite-runtime 2.14, the last of its name and the one that many devices still carry."""
-
-    name = "tflite-runtime"
-    package = "tflite-runtime"
-    module = "tflite_runtime"
-
-    def _open(self, path: Path) -> None:
-        if int(np.__version__.partition(".")[0]) >= 2:
-            raise RuntimeUnavailableError(f"it needs numpy < 2, here is numpy {np.__version__}")
-        super()._open(path)
-
-
-class OnnxRunner(Runner):
-    """ONNX Runtime on the CPU, one thread."""
-
-    name = "onnxruntime"
-    target = "onnx"
-    package = "onnxruntime"
-
-    def _open(self, path: Path) -> None:
-        onnxruntime = _import("onnxruntime", self.package)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        with _refusal():
-            self._session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
-
-    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(self._session.run(["embedding"], {"image": images})[0])
-
-
-class CoremlRunner(Runner):
-    """Core ML itself, on macOS."""
-
-    name = "coreml"
-    target = "coreml"
-    package = "coremltools"
-
-    def _open(self, path: Path) -> None:
-        if sys.platform != "darwin":
-            raise RuntimeUnavailableError("needs macOS")
-        with _refusal(), quiet_coremltools():
-            self._model: Any = _import("coremltools", self.package).models.MLModel(str(path))
-
-    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        embedding = self._model.predict({"image": images})["embedding"]
-        return np.asarray(embedding, np.float32)
-
-
-class MilReferenceRunner(Runner):
-    """Our own reading of a Core ML package (see `edgecmp.export.mil`), where Core ML is not."""
-
-    name = "mil-reference"
-    target = "coreml"
-    package = "coremltools"
-    batch_size = 64
-
-    def _open(self, path: Path) -> None:
-        _import("coremltools", self.package)
-        self._program = MilProgram(path)
-
-    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        batch = torch.from_numpy(images)[:, None]  # (n, 1, 3, S, S): n calls of one image
-        embeddings: NDArray[np.float32] = self._program.run(image=batch)["embedding"][:, 0].numpy()
-        return embeddings
-
-
-RUNTIMES: tuple[type[Runner], ...] = (
-    LiteRtRunner,
-    TfliteRuntimeRunner,
-    OnnxRunner,
-    CoremlRunner,
-    MilReferenceRunner,
-)
-"""Every runtime that is known, in the order of the reports."""
+    runtime: str
+    refused: bool
+    reason: str
 
 
 def identify(path: Path) -> Target:
@@ -235,43 +73,43 @@ def runtimes_for(target: str) -> tuple[type[Runner], ...]:
     return tuple(runtime for runtime in RUNTIMES if runtime.target == target)
 
 
+def try_runtimes(path: Path, metadata: Metadata) -> tuple[list[Runner], list[Absence]]:
+    """Opens a file in every runtime that loads its format.
+
+    Raises:
+        UserError: runtimes are here and each of them refuses the file.
+    """
+    runners: list[Runner] = []
+    absences: list[Absence] = []
+    for runtime in runtimes_for(metadata.target):
+        try:
+            runners.append(runtime(path, metadata))
+        except RuntimeUnavailableError as error:
+            absences.append(Absence(runtime=runtime.name, refused=False, reason=str(error)))
+        except RuntimeRefusedError as error:
+            absences.append(Absence(runtime=runtime.name, refused=True, reason=str(error)))
+    refusals = [f"{absence.runtime}: {absence.reason}" for absence in absences if absence.refused]
+    if refusals and not runners:
+        raise UserError(
+            f"{path} is truncated or damaged: no runtime loads it ({'; '.join(refusals)}).",
+            "Copy it again, or write it again with `edgecmp export`.",
+        )
+    return runners, absences
+
+
 def open_model(path: str | Path) -> list[Runner]:
     """One runner for each runtime of this machine that loads the file.
 
     Raises:
-        UserError: the file is missing, truncated or not one of ours, or no runtime here loads it.
+        UserError: the file is missing, truncated or not one of ours, or no runtime is here.
     """
     path = Path(path)
     metadata = read_metadata(path)
-    runners: list[Runner] = []
-    reasons: list[str] = []
-    for runtime in runtimes_for(metadata.target):
-        try:
-            runners.append(runtime(path, metadata))
-        except (RuntimeUnavailableError, RuntimeRefusedError) as error:
-            reasons.append(f"{runtime.name}: {error}")
+    runners, absences = try_runtimes(path, metadata)
     if not runners:
+        reasons = "; ".join(f"{absence.runtime}: {absence.reason}" for absence in absences)
         raise UserError(
-            f"No runtime here loads {path} ({'; '.join(reasons)}).",
-            "Install one with `pip install 'edgecmp[export]'`, or export the file again.",
+            f"No runtime for {path} is here ({reasons}).",
+            "Install one with `pip install 'edgecmp[export]'`.",
         )
     return runners
-
-
-def _import(module: str, package: str) -> Any:
-    """A runtime's module; numpy's or the loader's complaints count as not installed."""
-    try:
-        with quiet_coremltools():
-            return importlib.import_module(module)
-    except ImportError as error:
-        raise RuntimeUnavailableError(f"{package} is not installed ({error})") from error
-
-
-@contextmanager
-def _refusal() -> Iterator[None]:
-    """Turns whatever a runtime raises over a file into RuntimeRefusedError."""
-    try:
-        yield
-    except Exception as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise RuntimeRefusedError(first_line or type(error).__name__) from error
