@@ -1,0 +1,180 @@
+"""Images that lie in files: checked once when the data is opened, decoded when they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from edgecmp.data.image_set import Integers, Pixels
+from edgecmp.errors import UserError
+from edgecmp.preprocessing import Preprocessing
+from edgecmp.progress import progress
+
+__all__ = ["CACHE_BYTES", "FileImages", "ImageRecord", "check_files"]
+
+CACHE_BYTES = 512 * 2**20
+"""Prepared images that are kept in memory; what goes beyond is decoded again when asked for."""
+
+_WORKERS = min(4, os.cpu_count() or 1)
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises for files that are not, or not whole, or unreasonably large images."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageRecord:
+    """One labelled image of a user's data.
+
+    Args:
+        path: the file.
+        key: its readable id: the path as the user wrote it, and the box.
+        identity: who or what is on it.
+        domain: such as "shop" or "user"; empty where the data has no domains.
+        split: "train", "validation", "test", or empty where the data does not say.
+        box: x1, y1, x2, y2 in pixels of the upright image; None: the whole image.
+    """
+
+    path: Path
+    key: str
+    identity: str
+    domain: str = ""
+    split: str = ""
+    box: tuple[float, float, float, float] | None = None
+
+
+def _open(path: Path, box: tuple[float, float, float, float] | None) -> tuple[Image.Image, str]:
+    """The decoded, upright image inside the box, and the SHA-256 of its file.
+
+    Raises:
+        OSError, SyntaxError, ...: one of `_BROKEN`.
+    """
+    content = path.read_bytes()
+    with Image.open(io.BytesIO(content)) as stored:
+        stored.load()
+        image = ImageOps.exif_transpose(stored)
+    if box is not None:
+        width, height = image.size
+        left, upper = max(0, round(box[0])), max(0, round(box[1]))
+        right, lower = min(width, round(box[2])), min(height, round(box[3]))
+        if left >= right or upper >= lower:
+            raise ValueError(f"the box {box} lies outside the {width}x{height} image")
+        image = image.crop((left, upper, right, lower))
+    return image, hashlib.sha256(content).hexdigest()
+
+
+def _reason(error: BaseException) -> str:
+    """Why an image cannot be read, in a few words."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def check_files(records: Sequence[ImageRecord]) -> tuple[list[str], dict[int, str]]:
+    """Decodes every image once.
+
+    Returns:
+        The SHA-256 of each readable file (empty where it cannot be read), in the order of the
+        records, and for each record that cannot be read its place and the reason.
+    """
+
+    def check(record: ImageRecord) -> tuple[str, str]:
+        try:
+            return _open(record.path, record.box)[1], ""
+        except _BROKEN as error:
+            return "", _reason(error)
+
+    digests, broken = [], {}
+    with (
+        progress("Checking images", total=len(records), unit="image") as bar,
+        ThreadPoolExecutor(_WORKERS) as pool,
+    ):
+        for place, (digest, reason) in enumerate(pool.map(check, records)):
+            digests.append(digest)
+            if reason:
+                broken[place] = reason
+            bar.advance()
+    return digests, broken
+
+
+class FileImages:
+    """Images in files, decoded when asked for; a bounded number stays prepared in memory.
+
+    Args:
+        records: the images, all of them readable.
+        digests: the SHA-256 of each file.
+        cache_bytes: memory for prepared images; those asked for first stay.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[ImageRecord],
+        digests: Sequence[str],
+        *,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._records = tuple(records)
+        self.keys = tuple(record.key for record in records)
+        lines = (f"{key} {digest}\n" for key, digest in zip(self.keys, digests, strict=True))
+        self.fingerprint = hashlib.sha256("".join(lines).encode()).hexdigest()
+        self._cache_bytes = cache_bytes
+        self._cached_for = ""
+        self._cache: dict[int, Pixels] = {}
+
+    def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
+        """The images of `rows` (n,), prepared: (n, S, S, 3) uint8.
+
+        Raises:
+            UserError: a file that could be read when the data was opened cannot be read now.
+        """
+        side = preprocessing.input_size
+        if self._cached_for != preprocessing.fingerprint:
+            self._cache.clear()
+            self._cached_for = preprocessing.fingerprint
+        room = self._cache_bytes // (side * side * 3)
+        prepared = np.empty((len(rows), side, side, 3), np.uint8)
+
+        def prepare(place: int) -> None:
+            row = int(rows[place])
+            image = self._cache.get(row)
+            prepared[place] = self._prepare(row, preprocessing) if image is None else image
+
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            for _ in pool.map(prepare, range(len(rows))):
+                pass
+        for place, row in enumerate(rows.tolist()):
+            if len(self._cache) >= room:
+                break
+            if row not in self._cache:
+                self._cache[row] = prepared[place].copy()
+        return prepared
+
+    def _prepare(self, row: int, preprocessing: Preprocessing) -> Pixels:
+        record = self._records[row]
+        try:
+            image, _ = _open(record.path, record.box)
+        except _BROKEN as error:
+            raise UserError(
+                f"{record.path} can no longer be read: {_reason(error)}.",
+                "Put the file back, then run the same command again.",
+            ) from error
+        return preprocessing.fit(image)

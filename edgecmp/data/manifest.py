@@ -1,0 +1,158 @@
+"""Reads a manifest: a CSV or JSONL file with a path and an identity for each image.
+
+Columns (CSV) or fields (JSONL): `path` (relative ones start at the manifest's folder), `identity`;
+optional `domain`, `split` (train, validation or test) and a box, `x1`, `y1`, `x2`, `y2` in pixels
+of the upright image (in JSONL also `"box": [x1, y1, x2, y2]`). Others are not looked at.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from edgecmp.data.image_files import ImageRecord
+from edgecmp.errors import UserError
+
+__all__ = ["MANIFEST_SUFFIXES", "read_manifest"]
+
+MANIFEST_SUFFIXES = (".csv", ".jsonl")
+_REQUIRED = ("path", "identity")
+_CORNERS = ("x1", "y1", "x2", "y2")
+
+
+class _Row(BaseModel):
+    """One row as the file has it."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", str_strip_whitespace=True, coerce_numbers_to_str=True
+    )
+
+    path: str = Field(min_length=1)
+    identity: str = Field(min_length=1)
+    domain: str = ""
+    split: Literal["", "train", "validation", "test"] = ""
+    box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_box(cls, row: dict[str, Any]) -> dict[str, Any]:
+        """Blank optional cells are as good as none, and four corner cells are a box."""
+        needed = {name: row[name] for name in _REQUIRED if name in row}
+        given = {name: value for name, value in row.items() if value not in (None, "")} | needed
+        corners = [given[name] for name in _CORNERS if name in given]
+        if corners and len(corners) < len(_CORNERS):
+            raise ValueError("a box needs all of x1, y1, x2, y2")
+        return given | ({"box": corners} if corners else {})
+
+    @model_validator(mode="after")
+    def _check_box(self) -> _Row:
+        if self.box is not None:
+            x1, y1, x2, y2 = self.box
+            if not (x1 < x2 and y1 < y2):
+                raise ValueError(f"the box {self.box} has no area: x1 < x2 and y1 < y2 must hold")
+        return self
+
+
+def read_manifest(path: Path) -> list[ImageRecord]:
+    """The images that a .csv or .jsonl manifest lists, in its order.
+
+    Raises:
+        UserError: the file cannot be read, is empty, lacks a column, or a row is wrong or double.
+    """
+    records: dict[str, ImageRecord] = {}
+    for line, row in _rows(path):
+        try:
+            entry = _Row.model_validate(row)
+        except ValidationError as error:
+            raise _bad_row(path, line, error) from error
+        key = entry.path
+        if entry.box is not None:
+            key += "#" + ",".join(f"{corner:g}" for corner in entry.box)
+        if key in records:
+            raise UserError(
+                f"{path}, line {line}: {key} is listed twice.",
+                "Keep one row for each image or box.",
+            )
+        records[key] = ImageRecord(
+            path=path.parent / entry.path,
+            key=key,
+            identity=entry.identity,
+            domain=entry.domain,
+            split=entry.split,
+            box=entry.box,
+        )
+    if not records:
+        raise UserError(f"{path} lists no image.", "Write one row for each image.")
+    return list(records.values())
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and fields of each row."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UserError(f"{path} cannot be read: {reason}.", "Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not text in UTF-8 ({error}).", "Save it as UTF-8.") from error
+    if path.suffix.lower() == ".jsonl":
+        yield from _jsonl_rows(path, text)
+    else:
+        yield from _csv_rows(path, text)
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
+    try:
+        columns = [(column or "").strip() for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        missing = [name for name in _REQUIRED if name not in columns]
+        if columns and missing:
+            raise UserError(
+                f"{path} has no column {' and no column '.join(map(repr, missing))}.",
+                f"Name the columns in the first line; it has: {', '.join(columns)}.",
+            )
+        for row in reader:
+            yield reader.line_num, {name: value for name, value in row.items() if name}
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line {reader.line_num}, is not CSV ({error}).", "Save the file as CSV again."
+        ) from error
+
+
+def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(
+                f"{path}, line {number}, is not JSON ({error}).", "Write one JSON object a line."
+            ) from error
+        if not isinstance(row, dict):
+            raise UserError(
+                f"{path}, line {number}, is no JSON object.", "Write one JSON object a line."
+            )
+        yield number, row
+
+
+def _bad_row(path: Path, line: int, error: ValidationError) -> UserError:
+    """One sentence for the first thing that is wrong with a row."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "string_too_short":
+        wrong = f"the {field} is empty"
+    elif first["type"] == "missing":
+        wrong = f"there is no {field!r}"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+        wrong = f"{field}: {message}" if field else message
+    return UserError(f"{path}, line {line}: {wrong}.", "Correct the row, then run again.")

@@ -1,0 +1,32 @@
+"""Which identities are for training, validation and test: by their names, the same everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+__all__ = ["SPLITS", "TEST_SHARE", "VALIDATION_SHARE", "split_identities"]
+
+SPLITS = ("train", "validation", "test")
+TEST_SHARE = 0.4
+VALIDATION_SHARE = 0.1
+"""Of the identities that are not test: the search's hold-out (supplement A.1)."""
+
+
+def split_identities(names: Iterable[str], *, test_share: float = TEST_SHARE) -> dict[str, str]:
+    """Identity name -> "train", "validation" or "test".
+
+    Identities are ordered by the SHA-256 of their names, so neither a library's random numbers nor
+    the order of the files matter. With two identities or more outside the test, one is validation.
+
+    Args:
+        names: the identities.
+        test_share: share of them, 0..1, that becomes the test split.
+    """
+    shuffled = sorted(set(names), key=lambda name: hashlib.sha256(name.encode()).digest())
+    test = round(len(shuffled) * test_share)
+    others = len(shuffled) - test
+    validation = max(1, round(others * VALIDATION_SHARE)) if others >= 2 else 0
+    counts = {"test": test, "validation": validation, "train": others - validation}
+    parts = [split for split, count in counts.items() for _ in range(count)]
+    return dict(zip(shuffled, parts, strict=True))
