@@ -26,7 +26,9 @@ HELP = help_text(
 
 KEPT = "The last whole epoch is kept in {}: run the same command again and it goes on from there."
 
-Recipe = Annotated[str, typer.Option("--recipe", metavar="NAME", help="A recipe's name.")]
+Recipe = Annotated[
+    str, typer.Option("--recipe", metavar="NAME", help="A wrong name lists them all.")
+]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the network.")]
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=False)
@@ -79,9 +81,10 @@ def train_supernet(
 ) -> None:
     """Runs `edgecmp.training.supernet.train_supernet`."""
     with on_interrupt(KEPT.format(out)):
+        from edgecmp.training.recipes import supernet_recipe
         from edgecmp.training.supernet import train_supernet as run
 
-        report = run(recipe, gallery=gallery, out=out, data=data, seed=seed)
+        report = run(supernet_recipe(recipe), gallery=gallery, out=out, data=data, seed=seed)
     finish(report, json_file, wrote=[("the supernet", out)])
 
 
@@ -103,6 +106,10 @@ def train_query(
     out: Out,
     recipe: Recipe = "emoji",
     gallery: Gallery = None,
+    supernet: Annotated[
+        Path | None,
+        typer.Option("--supernet", metavar="DIR", help="Start from its weights; else from none."),
+    ] = None,
     data: Data = "emoji",
     seed: Seed = 0,
     json_file: JsonFile = None,
@@ -110,8 +117,15 @@ def train_query(
     """Runs `edgecmp.training.query.train_query`."""
     with on_interrupt(KEPT.format(out)):
         from edgecmp.training.query import train_query as run
+        from edgecmp.training.recipes import query_recipe
 
         report = run(
-            recipe, architecture=architecture, gallery=gallery, out=out, data=data, seed=seed
+            query_recipe(recipe),
+            architecture=architecture,
+            gallery=gallery,
+            supernet=supernet,
+            out=out,
+            data=data,
+            seed=seed,
         )
     finish(report, json_file, wrote=[("the query network", out)])
