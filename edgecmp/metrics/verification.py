@@ -1,0 +1,96 @@
+"""TAR@FAR: how many genuine pairs are accepted when at most a given share of impostors is.
+
+Convention: a pair is accepted when its score reaches a threshold. TAR@FAR=f is the largest true
+accept rate of all thresholds whose false accept rate is **at most** f; nothing is interpolated. It
+is the largest `tpr` with `fpr <= f` on the full ROC curve. With fewer than 1 / f impostor pairs
+the threshold lies above every impostor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgecmp.errors import UserError
+from edgecmp.metrics.retrieval import Embeddings, Labels, checked
+
+__all__ = ["tar_at_far", "tar_from_scores"]
+
+
+def tar_at_far(
+    queries: Embeddings,
+    query_ids: Labels,
+    gallery: Embeddings | None = None,
+    gallery_ids: Labels | None = None,
+    *,
+    fars: Sequence[float] = (1e-4, 1e-3, 1e-2),
+) -> dict[float, float]:
+    """TAR@FAR over all pairs of a query and a gallery image, or over all pairs within one set.
+
+    Args:
+        queries: (Q, D).
+        query_ids: (Q,) identities.
+        gallery: (G, D), embedded by the same model (homogeneous) or by another (heterogeneous);
+            None: every pair of two different images of `queries`, each counted once.
+        gallery_ids: (G,) identities in the same numbering.
+        fars: the false accept rates, 0..1.
+
+    Returns:
+        False accept rate -> true accept rate in 0..1.
+
+    Raises:
+        UserError: no genuine or no impostor pair, or embeddings that are not finite.
+        ValueError: a gallery without identities, or identities without a gallery.
+    """
+    if (gallery is None) != (gallery_ids is None):
+        raise ValueError("gallery and gallery_ids go together")
+    others = queries if gallery is None else gallery
+    scores = checked(queries) @ checked(others).T  # (Q, G)
+    other_ids = np.asarray(query_ids if gallery_ids is None else gallery_ids)
+    same = np.asarray(query_ids)[:, None] == other_ids  # (Q, G)
+    if gallery is None:
+        pairs = np.triu_indices(len(queries), k=1)  # without self pairs
+        scores, same = scores[pairs], same[pairs]
+    return tar_from_scores(scores[same], scores[~same], fars=fars)
+
+
+def tar_from_scores(
+    genuine: Embeddings, impostor: Embeddings, *, fars: Sequence[float]
+) -> dict[float, float]:
+    """TAR@FAR of scored pairs.
+
+    Args:
+        genuine: (P,) scores of pairs of one identity; higher is more alike.
+        impostor: (M,) scores of pairs of two identities.
+        fars: the false accept rates, 0..1.
+
+    Returns:
+        False accept rate -> true accept rate in 0..1.
+
+    Raises:
+        UserError: no genuine or no impostor pair.
+    """
+    if not len(genuine) or not len(impostor):
+        raise UserError(
+            f"There are {len(genuine)} genuine and {len(impostor)} impostor pairs.",
+            "TAR@FAR needs both: give images of two identities, two images of one of them.",
+        )
+    rates = {}
+    for far in fars:
+        accepted = _most_within(far, len(impostor))
+        if accepted == len(impostor):
+            rates[far] = 1.0
+            continue
+        place = len(impostor) - 1 - accepted
+        rejected = np.partition(impostor, place)[place]  # the highest impostor to be rejected
+        rates[far] = float((genuine > rejected).mean())
+    return rates
+
+
+def _most_within(far: float, impostors: int) -> int:
+    """The largest number of impostors whose share is at most `far`."""
+    count = min(impostors, int(far * impostors))
+    if count < impostors and (count + 1) / impostors <= far:
+        return count + 1  # far * impostors was rounded down
+    return count - 1 if count and count / impostors > far else count
