@@ -95,7 +95,7 @@ def test_the_wheel_holds_every_file_and_no_other_top_level(wheel: zipfile.ZipFil
 
 def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     about = metadata(wheel)
-    assert about["License-Expression"] == "Apache-2.0"
+    assert about["License-Expression"].startswith("Apache-2.0 AND CC-BY-4.0")
     assert about["Requires-Python"] == "<3.12,>=3.11"
     (entry,) = [n for n in wheel.namelist() if n.endswith("entry_points.txt")]
     assert "edgecmp = edgecmp.cli:main" in wheel.read(entry).decode()

@@ -14,8 +14,11 @@ __all__ = ["Report", "finish", "on_interrupt", "table_text"]
 PIPED_WIDTH = 240
 """Columns of a table that goes to a file or a pipe, where no line may be folded."""
 
-DECIMALS = {"cosine": 6, "_ms": 3, "_mb": 2, "flops": 0, "macs": 0}
+DECIMALS = {"cosine": 6, "_ms": 3}
 """Decimals of a column, by a part of its name; every other float is shown with two."""
+
+REWARDS = ("r1", "r2", "r3", "r3sum")
+"""Columns of floats below one, shown with four decimals."""
 
 
 class Report(Protocol):
@@ -37,7 +40,8 @@ def _cell(column: str, value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        decimals = next((n for part, n in DECIMALS.items() if part in column), 2)
+        default = 4 if column in REWARDS else 2
+        decimals = next((n for part, n in DECIMALS.items() if part in column), default)
         return f"{value:,.{decimals}f}"
     return str(value)
 

@@ -20,7 +20,8 @@ HELP = help_text(
         "edgecmp search --budget 95M --supernet runs/supernet --data photos/ --out runs/photos",
     ),
     "Best is what finds most in the gallery, by the supernet. "
-    "Writes architecture.json, history.jsonl and a picture to --out. A search that was stopped, "
+    "Writes architecture.json, history.jsonl, search.png and result.json to --out. A search "
+    "that was stopped, "
     "by whatever, goes on when the same command runs again.",
 )
 
@@ -65,4 +66,8 @@ def search(
             quick=quick,
             seed=seed,
         )
-    finish(report, json_file)
+    finish(
+        report,
+        json_file,
+        wrote=[(f"the {what}", where) for what, where in report.files.items()],
+    )
