@@ -1,1 +1,6 @@
 """The search: which architecture under a budget has the highest compatibility-aware reward."""
+
+from edgecmp.search.result import SearchResult
+from edgecmp.search.run import run
+
+__all__ = ["SearchResult", "run"]

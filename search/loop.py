@@ -106,7 +106,7 @@ class _Search:
         settings = self._settings.evolution
         population: list[Candidate] = []
         exhausted = False
-        total = settings.expected_evaluations
+        total = self._expected()
         with progress("Searching", total=total, unit="architecture") as bar:
             if self._on_file:
                 bar.note(f"Going on after the {self._on_file} architectures in the history.")
@@ -159,7 +159,7 @@ class _Search:
             self._log.append(candidate)
             if len(self._times) == TIMED_EVALUATIONS:
                 each = median(self._times)
-                left = max(self._settings.evolution.expected_evaluations - self._position, 1)
+                left = max(self._expected() - self._position, 1)
                 bar.note(
                     f"About {left} evaluations to go at {each:.2f} s each: {duration(left * each)}."
                 )
@@ -179,6 +179,10 @@ class _Search:
             metric=self._settings.metric,
             measurement=measurement,
         )
+
+    def _expected(self) -> int:
+        """About how many evaluations the whole search has."""
+        return int(min(self._settings.evolution.expected_evaluations, self._budget.count))
 
     def _flops(self, genes: list[int]) -> int:
         row = np.array([genes], np.uint8)

@@ -1,8 +1,7 @@
-"""A cheap evaluator with a landscape to climb; also a program, so that a search can be killed."""
+"""A cheap evaluator with a landscape to climb, and a search with it."""
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +56,3 @@ def toy_search(
         SearchSettings(reward=reward, seed=seed, evolution=evolution),
         history=history,
     )
-
-
-if __name__ == "__main__":
-    print("ready", flush=True)
-    toy_search(Path(sys.argv[1]), evaluator=ToyEvaluator(seconds=float(sys.argv[2])))
-    print("finished", flush=True)

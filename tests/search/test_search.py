@@ -1,0 +1,259 @@
+"""The search loop with a cheap evaluator: files, resume after SIGKILL, refusals, the picture."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+from edgecmp.architecture import Architecture
+from edgecmp.errors import UserError
+from edgecmp.search.constraint import FlopsBudget
+from edgecmp.search.evolution import EvolutionSettings
+from edgecmp.search.flops import FlopsTable
+from edgecmp.search.loop import SearchSettings
+from edgecmp.search.random_baseline import evaluate_random
+from edgecmp.search.run import search_and_write
+from tests.search.toy import ToyEvaluator, toy_search
+
+KILLS = 20
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_history(tmp_path: Path) -> None:
+    """20 SIGKILLs at random moments of a search that is resumed after each."""
+    undisturbed = toy_search(tmp_path / "undisturbed.jsonl", generations=12)
+    path = tmp_path / "killed.jsonl"
+    generator = random.Random(0)
+    sizes = [0]
+    for kill in range(KILLS):
+        with toy_process(path, seconds_each=0.03) as run:
+            if kill % 2:  # every second one after it has got on, the others even while it starts
+                until(lambda: size(path) > sizes[-1])
+            time.sleep(generator.uniform(0.0, 0.1))
+            run.kill()
+            run.join()
+            assert run.exitcode == -9, "the search ended before it was killed: make it slower"
+        sizes.append(size(path))
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) > KILLS // 2
+    resumed = toy_search(path, generations=12)
+    assert 0 < resumed.new < len(resumed.ranked)
+    assert resumed.winner == undisturbed.winner
+    assert path.read_bytes() == (tmp_path / "undisturbed.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.37, 0.62, 0.999])
+def test_cut_at_any_byte_it_ends_with_the_same_bytes(tmp_path: Path, keep: float) -> None:
+    path = tmp_path / "history.jsonl"
+    undisturbed = toy_search(path)
+    content = path.read_bytes()
+    header = content.index(b"\n") + 1
+    path.write_bytes(content[: header + int(keep * (len(content) - header))])
+    resumed = toy_search(path)
+    assert path.read_bytes() == content
+    assert resumed.winner == undisturbed.winner
+    assert 0 < resumed.new < undisturbed.new
+
+
+def test_a_finished_search_runs_again_without_evaluating(tmp_path: Path) -> None:
+    first = toy_search(tmp_path / "history.jsonl")
+    evaluator = ToyEvaluator()
+    second = toy_search(tmp_path / "history.jsonl", evaluator=evaluator)
+    assert evaluator.calls == second.new == 0
+    assert second.ranked == first.ranked
+
+
+def test_nothing_is_evaluated_twice_and_all_obey(tmp_path: Path) -> None:
+    evaluator = ToyEvaluator()
+    outcome = toy_search(tmp_path / "history.jsonl", evaluator=evaluator)
+    assert evaluator.calls == len({one.genes for one in outcome.ranked}) == len(outcome.ranked)
+    assert max(one.flops for one in outcome.ranked) <= 100_000_000
+
+
+def test_the_history_logs_every_reward_and_metric(tmp_path: Path) -> None:
+    toy_search(tmp_path / "history.jsonl", reward="r2")
+    header, *candidates = map(json.loads, lines(tmp_path / "history.jsonl"))
+    assert header["search"]["reward"] == "r2"
+    for line in candidates:
+        assert set(line["mqq"]) == set(line["mqg"]) == {"top1", "top10"}
+        mqq, mqg = line["mqq"]["top10"], line["mqg"]["top10"]
+        assert line["rewards"] == {"r1": mqq, "r2": mqg, "r3": mqq * mqg, "r3sum": mqq + mqg}
+
+
+def test_it_climbs(tmp_path: Path) -> None:
+    """Twelve of each generation beat as many random ones, on every seed."""
+    for seed in range(3):
+        found = toy_search(tmp_path / f"{seed}.jsonl", generations=12, seed=seed)
+        budget = FlopsBudget(FlopsTable.of("100M"), 100_000_000)
+        blind = evaluate_random(
+            ToyEvaluator(), budget, count=len(found.ranked), metric="top10", seed=seed
+        )
+        best = max(one.reward("r3") for one in blind)
+        assert found.winner.reward("r3") > 1.2 * best
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"seed": 1}, "seed was 0, now 1"),
+        ({"flops": 90_000_000}, "budget was"),
+        ({"reward": "r1"}, 'reward was "r3", now "r1"'),
+        ({"population": 13}, "evolution was"),
+        ({"evaluator": ToyEvaluator(input_size=96)}, "evaluator was"),
+    ],
+)
+def test_the_history_of_another_search_is_refused(
+    tmp_path: Path, change: dict[str, object], named: str
+) -> None:
+    path = tmp_path / "history.jsonl"
+    toy_search(path)
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=named) as refusal:
+        toy_search(path, **change)  # type: ignore[arg-type]
+    assert "another --out" in refusal.value.way_out
+    assert path.read_bytes() == before
+
+
+def swap_two(rows: list[bytes]) -> None:
+    rows[3], rows[4] = rows[4], rows[3]
+
+
+def drop_one(rows: list[bytes]) -> None:
+    del rows[5]
+
+
+def better_number(rows: list[bytes]) -> None:
+    rows[2] = rows[2].replace(b'"top10":0.', b'"top10":0.9', 1)
+
+
+def cheaper(rows: list[bytes]) -> None:
+    line = json.loads(rows[2])
+    line["flops"] -= 1
+    rows[2] = json.dumps(line).encode()
+
+
+def no_json(rows: list[bytes]) -> None:
+    rows[2] = rows[2][:-5]
+
+
+def lost_field(rows: list[bytes]) -> None:
+    line = json.loads(rows[2])
+    del line["mqg"]
+    rows[2] = json.dumps(line).encode()
+
+
+def one_too_many(rows: list[bytes]) -> None:
+    rows.append(rows[-1])
+
+
+def no_header(rows: list[bytes]) -> None:
+    del rows[0]
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        swap_two,
+        drop_one,
+        better_number,
+        cheaper,
+        no_json,
+        lost_field,
+        one_too_many,
+        no_header,
+    ],
+)
+def test_a_changed_history_is_refused(
+    tmp_path: Path, tamper: Callable[[list[bytes]], None]
+) -> None:
+    path = tmp_path / "history.jsonl"
+    toy_search(path, generations=2)
+    rows = lines(path)
+    tamper(rows)
+    path.write_bytes(b"\n".join(rows) + b"\n")
+    with pytest.raises(UserError, match=r"Line \d+ of .* was changed or damaged"):
+        toy_search(path, generations=2)
+
+
+def test_two_searches_do_not_write_one_history(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    with toy_process(path, seconds_each=0.5):
+        until(lambda: path.exists() and len(lines(path)) > 1)
+        with pytest.raises(UserError, match="Another search is writing"):
+            toy_search(path, generations=12)
+    assert toy_search(path, generations=12).new > 0
+
+
+def test_a_budget_that_a_handful_meets_ends_early(tmp_path: Path) -> None:
+    table = FlopsTable.of("100M")
+    flops = round(table.count(table.smallest()) * 1.003)
+    outcome = toy_search(tmp_path / "history.jsonl", flops=flops, population=50)
+    assert outcome.exhausted
+    assert len(outcome.ranked) == FlopsBudget(table, flops).count
+
+
+def test_the_four_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    budget = FlopsBudget(FlopsTable.of("100M"), 100_000_000)
+    settings = SearchSettings(
+        evolution=EvolutionSettings(population=10, generations=4, retain=2), metric="top1"
+    )
+    result = search_and_write(ToyEvaluator(), budget, settings, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "architecture.json",
+        "history.jsonl",
+        "result.json",
+        "search.png",
+    ]
+    assert Architecture.load(tmp_path) == result.architecture
+    assert json.loads((tmp_path / "result.json").read_text()) == result.to_dict()
+    picture = imread(tmp_path / "search.png")
+    assert picture.shape[0] > 300
+    assert picture.std() > 0.05
+    best = result.rows[0]
+    assert best["flops_224"] == budget.table.count(result.architecture)
+    assert best["macs_deployed"] < best["macs_224"] < best["flops_224"] <= 100_000_000
+    assert [row["rank"] for row in result.rows] == [1, 2, 3, 4, 5]
+    told = capsys.readouterr().err
+    assert "35.1% of the 100M tier" in told
+    assert told.count("Generation ") == 4
+    assert "evaluations to go" in told
+    assert "search.png" in told.splitlines()[-1]
+
+
+@contextmanager
+def toy_process(path: Path, *, seconds_each: float) -> Iterator[ForkProcess]:
+    """A search in a process of its own, forked so that it starts at once; always reaped."""
+    run = get_context("fork").Process(
+        target=toy_search,
+        args=(path,),
+        kwargs={"evaluator": ToyEvaluator(seconds=seconds_each), "generations": 12},
+    )
+    run.start()
+    try:
+        yield run
+    finally:
+        run.kill()
+        run.join()
+
+
+def until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline, "the search made no progress in a minute"
+        time.sleep(0.005)
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines()
