@@ -9,19 +9,20 @@ from sklearn.metrics import roc_curve
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.metrics import tar_at_far, tar_from_scores
+from edgecmp.metrics.retrieval import Embeddings
 from edgecmp.preprocessing import Preprocessing
 
 FARS = (1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0)
 
 
-def expected(genuine: np.ndarray, impostor: np.ndarray, far: float) -> float:
+def expected(genuine: Embeddings, impostor: Embeddings, far: float) -> float:
     """The largest true positive rate whose false positive rate is at most `far`."""
     truth = np.concatenate([np.ones(len(genuine)), np.zeros(len(impostor))])
     fpr, tpr, _ = roc_curve(truth, np.concatenate([genuine, impostor]), drop_intermediate=False)
     return float(tpr[fpr <= far].max())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     genuine=st.lists(st.integers(0, 12), min_size=1, max_size=30),
     impostor=st.lists(st.integers(0, 12), min_size=1, max_size=40),
