@@ -69,7 +69,8 @@ class _Remaining(ProgressColumn):
         elapsed = task.elapsed or 0.0
         if task.total is None or not task.completed or task.finished:
             return Text(duration(elapsed), style="progress.elapsed")
-        left = elapsed * (task.total - task.completed) / task.completed
+        here = task.completed - int(task.fields["before"])
+        left = elapsed * (task.total - task.completed) / max(1, here)
         return Text(f"{duration(elapsed)}, {duration(left)} left", style="progress.remaining")
 
 
@@ -90,11 +91,11 @@ class _LiveBar:
 class _Lines:
     """Plain lines for a log: "Embedding: 300 of 1000 images, 12 s, 28 s left"."""
 
-    def __init__(self, text: str, total: int | None, unit: str) -> None:
+    def __init__(self, text: str, total: int | None, unit: str, before: int) -> None:
         self._text = text
         self._total = total
         self._unit = unit
-        self._done = 0
+        self._done = self._before = before
         self._start = self._last = time.monotonic()
         self._written = 0
 
@@ -113,13 +114,13 @@ class _Lines:
 
     def finish(self) -> None:
         took = duration(time.monotonic() - self._start)
-        say(f"{self._text}: {_count(self._done, self._unit)} in {took}")
+        say(f"{self._text}: {_count(self._done - self._before, self._unit)} in {took}")
 
     def _line(self, now: float) -> str:
         elapsed = now - self._start
         if not self._total:
             return f"{self._text}: {_count(self._done, self._unit)}, {duration(elapsed)}"
-        left = elapsed * max(0, self._total - self._done) / self._done
+        left = elapsed * max(0, self._total - self._done) / max(1, self._done - self._before)
         of = f"{self._done} of {_count(self._total, self._unit)}"
         return f"{self._text}: {of}, {duration(elapsed)}, {duration(left)} left"
 
@@ -137,13 +138,16 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def progress(text: str, *, total: int | None = None, unit: str = "step") -> Iterator[Bar]:
+def progress(
+    text: str, *, total: int | None = None, unit: str = "step", before: int = 0
+) -> Iterator[Bar]:
     """Shows how far a piece of work is, and how much time is left.
 
     Args:
         text: what is being done ("Embedding the gallery").
         total: units of work in all; None when nobody can know.
         unit: one unit of work, singular ("image").
+        before: units that an earlier run has done; they count, but not in the pace.
 
     Yields:
         A `Bar`. In a log the block's end writes one line with the count and the time taken,
@@ -152,7 +156,7 @@ def progress(text: str, *, total: int | None = None, unit: str = "step") -> Iter
     global _display
     console = Console(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
-        lines = _Lines(text, total, unit)
+        lines = _Lines(text, total, unit, before)
         yield lines
         lines.finish()
         return
@@ -168,7 +172,8 @@ def progress(text: str, *, total: int | None = None, unit: str = "step") -> Iter
             transient=False,
         )
         _display.start()
-    task = _display.add_task(text, total=total, unit=_count(2, unit).split(" ", 1)[1])
+    units = _count(2, unit).split(" ", 1)[1]
+    task = _display.add_task(text, total=total, completed=before, unit=units, before=before)
     try:
         yield _LiveBar(_display, task)
     finally:

@@ -110,8 +110,8 @@ def fit(
     first, records = store.restore(state)
     source = torch.from_numpy(pixels)
     torch.manual_seed(seed)
-    with progress(name, total=schedule.epochs * state.steps, unit="step") as bar:
-        bar.advance(first * state.steps)
+    total_steps, before = schedule.epochs * state.steps, first * state.steps
+    with progress(name, total=total_steps, unit="step", before=before) as bar:
         for epoch in range(first, schedule.epochs):
             started = time.monotonic()
             generator = torch.Generator().manual_seed(seed * 100_003 + epoch)

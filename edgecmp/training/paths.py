@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
+from torch import Tensor
 
 from edgecmp.architecture import BLOCKS, DEPTH, WIDTHS
 from edgecmp.networks.supernet import LayerPath
 
-__all__ = ["Phase", "sample_path"]
+__all__ = ["Path", "Phase", "Sampling", "sample_paths"]
+
+Path = tuple[LayerPath, ...]
+
+Sampling = Literal["uniform", "fair", "sandwich"]
+"""How the paths of a step are drawn.
+
+"uniform": one path a step, block and width uniform in each layer (supplement A.2).
+"fair": as many paths as it takes for every block of every layer to be used exactly once (FairNAS's
+strict fairness), widths uniform; each path gets its share of the batch.
+"sandwich": "fair", with the first path at full width and the last at the narrowest (BigNAS).
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,15 +40,28 @@ class Phase:
     narrowest: int
 
 
-def sample_path(
-    phases: tuple[Phase, ...], progress: float, generator: torch.Generator
-) -> tuple[LayerPath, ...]:
-    """A uniform sample of the paths that the phase at `progress` (0..1) allows, 20 layers."""
+def sample_paths(
+    phases: tuple[Phase, ...], progress: float, sampling: Sampling, generator: torch.Generator
+) -> list[Path]:
+    """The paths of one step, of those that the phase at `progress` (0..1) allows."""
     phase = next((p for p in phases if progress < p.until), phases[-1])
-    choices = len(BLOCKS)
-    ranks = torch.rand(DEPTH, choices, generator=generator).argsort(1)[:, : phase.blocks]
-    widths = torch.randint(phase.narrowest, len(WIDTHS), (DEPTH,), generator=generator)
+    count = 1 if sampling == "uniform" else len(BLOCKS) // phase.blocks
+    order = torch.rand(DEPTH, len(BLOCKS), generator=generator).argsort(1)  # (20, 4)
+    paths = []
+    for index in range(count):
+        blocks = order[:, index * phase.blocks : (index + 1) * phase.blocks]
+        widths = torch.randint(phase.narrowest, len(WIDTHS), (DEPTH,), generator=generator)
+        if sampling == "sandwich" and index == 0:
+            widths.fill_(len(WIDTHS) - 1)
+        elif sampling == "sandwich" and index == count - 1:
+            widths.fill_(phase.narrowest)
+        paths.append(_path(blocks, widths))
+    return paths
+
+
+def _path(blocks: Tensor, widths: Tensor) -> Path:
+    """Blocks (20, b) and widths (20,) as a path."""
     return tuple(
-        LayerPath(tuple(sorted(blocks)), width)
-        for blocks, width in zip(ranks.tolist(), widths.tolist(), strict=True)
+        LayerPath(tuple(sorted(chosen)), width)
+        for chosen, width in zip(blocks.tolist(), widths.tolist(), strict=True)
     )

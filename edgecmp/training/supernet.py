@@ -21,7 +21,7 @@ from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.compatible import CompatibleLoss, LossWeights
 from edgecmp.training.fit import Schedule, document_of, fit
-from edgecmp.training.paths import Phase, sample_path
+from edgecmp.training.paths import Phase, Sampling, sample_paths
 from edgecmp.training.report import TrainingReport
 
 __all__ = ["SupernetRecipe", "train_supernet"]
@@ -36,6 +36,7 @@ class SupernetRecipe:
 
     Attributes:
         phases: which paths are sampled when (see `Phase`).
+        sampling: how many paths a step takes, and of which widths (see `Sampling`).
         watch_every: epochs between looks at random subnets.
         watched: how many random subnets a look takes.
     """
@@ -45,6 +46,7 @@ class SupernetRecipe:
     schedule: Schedule
     phases: tuple[Phase, ...]
     losses: LossWeights
+    sampling: Sampling = "uniform"
     augmentation: Augmentation = field(default_factory=Augmentation)
     watch_every: int = 5
     watched: int = 5
@@ -52,7 +54,7 @@ class SupernetRecipe:
 
 
 class _Task:
-    """One sampled path a step."""
+    """The sampled paths of a step, each on its share of the batch."""
 
     def __init__(
         self, recipe: SupernetRecipe, network: Supernet, criterion: CompatibleLoss
@@ -64,9 +66,15 @@ class _Task:
     def loss(
         self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
     ) -> Tensor:
-        path = sample_path(self.recipe.phases, progress, generator)
-        loss: Tensor = self.criterion(self.network(images, path), indices)
-        return loss
+        recipe = self.recipe
+        paths = sample_paths(recipe.phases, progress, recipe.sampling, generator)
+        parts = [
+            self.criterion(self.network(part, path), rows)
+            for part, rows, path in zip(
+                images.chunk(len(paths)), indices.chunk(len(paths)), paths, strict=True
+            )
+        ]
+        return torch.stack(parts).mean()
 
 
 def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int) -> dict[str, Any]:
