@@ -51,8 +51,8 @@ class Candidate:
     """One line of the history.
 
     Attributes:
-        generation: 0 is the random start.
-        index: position among the candidates evaluated in that generation.
+        generation: from 1, the random start.
+        index: from 0, the position among the candidates evaluated in that generation.
         genes: the 40 genes, 20 blocks and then 20 widths.
         flops: as fvcore counts at 224 x 224.
         metric: the metric that the rewards are made of.

@@ -85,7 +85,7 @@ class Proposal:
 
 def first_generation(constraint: Constraint, settings: EvolutionSettings, *, seed: int) -> Proposal:
     """The random start: distinct uniform samples under the constraint."""
-    rng = np.random.default_rng((seed, 0))
+    rng = np.random.default_rng((seed, 1))
     return Proposal((), _sampled(constraint, rng, settings.population, set()))
 
 
@@ -106,7 +106,7 @@ def next_generation(
         constraint: what children obey.
         settings: sizes and chances.
         seed: of the search.
-        generation: the number of the generation to make, 1 or more.
+        generation: the number of the generation to make, 2 or more.
 
     Returns:
         Fewer children than asked for only if the space under the constraint holds no more.

@@ -110,7 +110,7 @@ class _Search:
         with progress("Searching", total=total, unit="architecture") as bar:
             if self._on_file:
                 bar.note(f"Going on after the {self._on_file} architectures in the history.")
-            for generation in range(settings.generations):
+            for generation in range(1, settings.generations + 1):
                 proposal = self._proposal(generation, population)
                 children = [
                     self._candidate(generation, index, genes, bar)
@@ -135,7 +135,7 @@ class _Search:
 
     def _proposal(self, generation: int, population: Sequence[Candidate]) -> Proposal:
         settings, seed = self._settings.evolution, self._settings.seed
-        if generation == 0:
+        if generation == 1:
             return first_generation(self._budget, settings, seed=seed)
         return next_generation(
             [candidate.genes for candidate in population],
@@ -197,7 +197,7 @@ class _Search:
         best = population[0]
         mean = fmean(candidate.reward(name) for candidate in population)
         return (
-            f"Generation {generation + 1:2d}/{self._settings.evolution.generations}: "
+            f"Generation {generation:2d}/{self._settings.evolution.generations}: "
             f"best {name.upper()} {best.reward(name):.4f} "
             f"(M(q,q) {best.mqq:.1%}, M(q,g) {best.mqg:.1%}, {best.flops / 1e6:.1f}M), "
             f"mean {mean:.4f}, {new} new"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib
 import matplotlib.figure
+import matplotlib.ticker
 import numpy as np
 
 from edgecmp.files import write_atomic
@@ -32,7 +33,7 @@ def draw_search(
     """
     flops = np.array([candidate.flops for candidate in candidates]) / 1e6
     values = np.array([candidate.reward(reward) for candidate in candidates])
-    generations = np.array([candidate.generation for candidate in candidates]) + 1
+    generations = np.array([candidate.generation for candidate in candidates])
     figure = matplotlib.figure.Figure(figsize=(11, 4.6), dpi=130, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
     figure.suptitle(title, color=INK, fontsize=12)
@@ -45,37 +46,29 @@ def draw_search(
         alpha=0.8,
         linewidths=0,
     )
-    left.scatter(
-        flops[:1], values[:1], marker="*", s=230, color=ACCENT, edgecolors="white", zorder=3
-    )
     winner = candidates[0]
-    left.annotate(
-        f"winner: {winner.flops / 1e6:.1f}M\nM(q,q) {winner.mqq:.1%}, M(q,g) {winner.mqg:.1%}",
-        (flops[0], values[0]),
-        xytext=(-12, 0),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        fontsize=8,
+    left.scatter(
+        flops[:1],
+        values[:1],
+        marker="*",
+        s=230,
         color=ACCENT,
+        edgecolors="white",
+        zorder=3,
+        label=(
+            f"winner: {winner.flops / 1e6:.1f}M, M(q,q) {winner.mqq:.1%}, M(q,g) {winner.mqg:.1%}"
+        ),
     )
     if budget / 1e6 < 1.5 * flops.max():
-        left.axvline(budget / 1e6, color=INK, linestyle="--", linewidth=1)
-        left.annotate(
-            f"budget {budget / 1e6:g}M",
-            (budget / 1e6, 0.02),
-            xycoords=("data", "axes fraction"),
-            xytext=(-3, 0),
-            textcoords="offset points",
-            rotation=90,
-            ha="right",
-            fontsize=8,
-            color=INK,
-        )
-    name = f"{reward.upper()} on {winner.metric}"
+        label = f"budget: {budget / 1e6:g}M"
+        left.axvline(budget / 1e6, color=INK, linestyle="--", linewidth=1, label=label)
+    left.set_ylim(top=values.max() + 0.2 * (np.ptp(values) or 1))  # room for the legend
+    name = f"{reward.upper()} ({winner.metric})"
     left.set_xlabel("MFLOPs at 224 x 224")
     left.set_ylabel(name)
-    figure.colorbar(dots, ax=left, label="generation", pad=0.01)
+    whole = matplotlib.ticker.MaxNLocator(integer=True)
+    figure.colorbar(dots, ax=left, label="generation", pad=0.01, ticks=whole)
+    left.legend(frameon=False, fontsize=8, loc="upper left")
     steps = np.unique(generations)
     rows = [values[generations == step] for step in steps]
     low, middle, high = (
@@ -87,7 +80,7 @@ def draw_search(
     right.plot(steps, best, color=ACCENT, drawstyle="steps-post", label="best so far")
     right.set_xlabel("generation")
     right.set_ylabel(name)
-    right.xaxis.get_major_locator().set_params(integer=True)
+    right.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
     right.legend(frameon=False, fontsize=8, loc="lower right")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)

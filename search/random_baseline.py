@@ -16,14 +16,14 @@ def evaluate_random(
 ) -> list[Candidate]:
     """Evaluates `count` uniform samples under a budget, in the order drawn."""
     # A stream of its own: seed s of a search starts from other architectures.
-    blocks, widths = budget.sample(np.random.default_rng((seed, 0, 1)), count)
+    blocks, widths = budget.sample(np.random.default_rng((seed, 0)), count)
     flops = budget.table.counts(blocks, widths)
     candidates = []
     with progress("Evaluating at random", total=count, unit="architecture") as bar:
         for index, row in enumerate(np.hstack((blocks, widths)).tolist()):
             candidates.append(
                 Candidate(
-                    generation=0,
+                    generation=1,
                     index=index,
                     genes=tuple(row),
                     flops=int(flops[index]),

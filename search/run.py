@@ -173,7 +173,7 @@ def _row(
     architecture = architecture_of(candidate.genes, evaluator)
     deployed = FlopsTable.of(table.tier, architecture.input_size, architecture.embedding_dim)
     return {
-        "generation": candidate.generation + 1,
+        "generation": candidate.generation,
         "flops_224": candidate.flops,
         "macs_224": table.macs(architecture),
         "macs_deployed": deployed.macs(architecture),

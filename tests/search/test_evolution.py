@@ -29,7 +29,7 @@ def run(budget: FlopsBudget, seed: int, setting: EvolutionSettings = SETTINGS) -
     proposals = [first_generation(budget, setting, seed=seed)]
     population = sorted(map(tuple, proposals[0].children.tolist()), key=hash)
     seen = {bytes(genes) for genes in population}
-    for generation in range(1, setting.generations):
+    for generation in range(2, setting.generations + 1):
         proposal = next_generation(
             population, seen, budget, setting, seed=seed, generation=generation
         )
@@ -77,7 +77,7 @@ def test_children_are_crossovers_with_a_tenth_of_the_genes_redrawn() -> None:
     setting = EvolutionSettings(population=2000, generations=2, retain=2, retain_chance=0.0)
     parents = [(0,) * DEPTH + (2,) * DEPTH, (1,) * DEPTH + (3,) * DEPTH]
     children = next_generation(
-        parents, set(), everything, setting, seed=0, generation=1
+        parents, set(), everything, setting, seed=0, generation=2
     ).children.astype(int)
     low, high = np.array(parents)
     assert len(children) == 1998
@@ -95,7 +95,7 @@ def test_others_survive_with_the_retain_chance() -> None:
     setting = EvolutionSettings(population=1000, generations=2, retain=10, retain_chance=0.1)
     start = first_generation(BUDGETS[2], setting, seed=0)
     ranked = list(map(tuple, start.children.tolist()))
-    proposal = next_generation(ranked, set(), BUDGETS[2], setting, seed=0, generation=1)
+    proposal = next_generation(ranked, set(), BUDGETS[2], setting, seed=0, generation=2)
     assert proposal.survivors[:10] == tuple(range(10))
     assert 60 < len(proposal.survivors) - 10 < 140
 
@@ -105,7 +105,7 @@ def test_parents_at_the_ceiling_still_breed() -> None:
     parents = first_generation(BUDGETS[0], SETTINGS, seed=0).children[:4]
     ranked = list(map(tuple, parents.tolist()))
     seen = {bytes(genes) for genes in ranked}
-    proposal = next_generation(ranked, seen, BUDGETS[0], SETTINGS, seed=0, generation=1)
+    proposal = next_generation(ranked, seen, BUDGETS[0], SETTINGS, seed=0, generation=2)
     nearest = (proposal.children[:, None] != parents[None]).sum(2).min(1)
     assert len(proposal.children) == 16
     assert np.median(nearest) <= 6

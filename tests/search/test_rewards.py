@@ -31,7 +31,7 @@ def test_an_unknown_reward_names_the_nearest() -> None:
 
 def candidate(mqq: float, mqg: float, flops: int = 1, index: int = 0) -> Candidate:
     return Candidate(
-        generation=0,
+        generation=1,
         index=index,
         genes=(0,) * 40,
         flops=flops,
