@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecmp.errors import UserError
+from edgecmp.export.half import halved
 from edgecmp.export.metadata import KEY, Metadata
 from edgecmp.export.reading import read_file
 from edgecmp.export.registry import register_target
@@ -109,7 +110,6 @@ def _forget_source(graph: onnx.GraphProto) -> None:
 
 def _halve_weights(graph: onnx.GraphProto) -> None:
     """Stores each matrix and kernel as float16 behind a Cast; biases stay float32."""
-    import numpy as np
     import onnx
 
     casts: list[Any] = []
@@ -117,7 +117,7 @@ def _halve_weights(graph: onnx.GraphProto) -> None:
         if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
             continue
         name = tensor.name
-        values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        values = halved(name, onnx.numpy_helper.to_array(tensor))
         tensor.CopyFrom(onnx.numpy_helper.from_array(values, f"{name}.fp16"))
         cast = onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT)
         casts.append(cast)

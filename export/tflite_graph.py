@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from torch import Tensor
 
 from edgecmp.export.flatbuffer import TFLiteBuilder
+from edgecmp.export.half import halved
 from edgecmp.export.lowering import graph as ir
 from edgecmp.export.lowering.graph import IMAGE, Graph
 from edgecmp.export.lowering.pad_stride2 import is_same
@@ -54,7 +55,7 @@ class _Writer:
         array: Array = values.contiguous().numpy()
         if not self.half:
             return self.builder.constant(name, array)
-        stored = self.builder.constant(f"{name}/fp16", array.astype(np.float16))
+        stored = self.builder.constant(f"{name}/fp16", halved(name, array))
         return self.builder.operator(
             "DEQUANTIZE", [stored], name, array.shape, options_type="DequantizeOptions", version=3
         )

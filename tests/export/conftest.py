@@ -7,7 +7,9 @@ inputs, and centres the embeddings.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,11 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecmp.architecture import Architecture
+from edgecmp.bundle import Manifest, QueryBundle
+from edgecmp.export import export
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.recalibrate import recalibrate
+from edgecmp.preprocessing import Preprocessing
 
 MakeNetwork = Callable[[Architecture, int], QueryNet]
 MakeImages = Callable[[int, int, int], Tensor]
+Exported = Callable[[str, str], Path]
 
 
 def _images(count: int, size: int, seed: int) -> Tensor:
@@ -42,7 +48,7 @@ def _live_network(architecture: Architecture, seed: int) -> QueryNet:
             if isinstance(module, nn.BatchNorm2d):
                 module.weight.uniform_(0.5, 1.5)
                 module.bias.uniform_(-0.5, 0.5)
-        images = _images(16, architecture.input_size, seed + 1)
+        images = _images(4, architecture.input_size, seed + 1)
         recalibrate(network, [images])
         features: list[Tensor] = []
         hook = network.embedding.register_forward_hook(lambda *call: features.append(call[2]))
@@ -62,3 +68,29 @@ def images() -> MakeImages:
 def live_network() -> MakeNetwork:
     """live_network(architecture, seed): see the module."""
     return _live_network
+
+
+@pytest.fixture(scope="session")
+def query_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small query network, as training writes it."""
+    architecture = Architecture.random("100M", seed=3, embedding_dim=32, input_size=64)
+    manifest = Manifest(
+        kind="query",
+        preprocessing=Preprocessing(input_size=64).to_dict(),
+        gallery_sha256="ab" * 32,
+    )
+    folder = tmp_path_factory.mktemp("bundle") / "query"
+    QueryBundle(network=_live_network(architecture, 3), manifest=manifest).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(query_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """exported(target, precision): the network of `query_folder` as a file; each is made once."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    @functools.cache
+    def make(target: str, precision: str) -> Path:
+        return export(target, model=query_folder, precision=precision, out=folder).path
+
+    return make
