@@ -105,7 +105,7 @@ def fit(
         "seed": seed,
         "images": len(pixels),
     }
-    state = _State(task.module, schedule, len(pixels) // schedule.batch_size)
+    state = _State(task.module, schedule, max(1, len(pixels) // schedule.batch_size))
     store = _Store(checkpoints, sha256_json(settings))
     first, records = store.restore(state)
     source = torch.from_numpy(pixels)
