@@ -47,7 +47,7 @@ def _live_network(architecture: Architecture, seed: int) -> QueryNet:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.weight.uniform_(0.5, 1.5)
-                module.bias.uniform_(-0.5, 0.5)
+                module.bias.uniform_(0.0, 1.0)
         images = _images(4, architecture.input_size, seed + 1)
         recalibrate(network, [images])
         features: list[Tensor] = []
