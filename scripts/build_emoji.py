@@ -48,22 +48,34 @@ VERSIONS = {"numpy": "1.26.4", "pillow": "13.0.0", "resvg-py": "0.5.0"}
 SHIPPED = Path(__file__).resolve().parent.parent / "edgecmp" / "data" / "assets" / "emoji_64.npz"
 SKIN_TONES = ("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff")
 
-# SHA-256 of the archive that `npm pack` writes, npm package
+# npm package: SHA-256 of the archive that `npm pack` writes
 _PINNED = """
-fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438  emoji-datasource-google@16.0.0
-f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877  emoji-datasource-twitter@16.0.0
-c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58  @lobehub/fluent-emoji-3d@1.1.0
-7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175  @iconify-json/fluent-emoji-flat@1.2.6
-03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5  @iconify-json/openmoji@1.2.29
-26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e  @iconify-json/emojione@1.2.3
-6641d59d48a42823fdc2b84e7427e9f302944eb98d2c7d94d6e67c139e7b37b3  @iconify-json/emojione-v1@1.2.3
-f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef  @iconify-json/fxemoji@1.2.2
-2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37  @iconify-json/noto-v1@1.2.5
-5dac87c876b322500989828c5823143e0100d78881627a2e4081a4b897cbfdbc  @iconify-json/streamline-emojis@1.2.4
-3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad  @iconify-json/noto@1.2.9
-19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7  @iconify-json/twemoji@1.2.5
+emoji-datasource-google@16.0.0
+  fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438
+emoji-datasource-twitter@16.0.0
+  f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877
+@lobehub/fluent-emoji-3d@1.1.0
+  c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58
+@iconify-json/fluent-emoji-flat@1.2.6
+  7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175
+@iconify-json/openmoji@1.2.29
+  03181e2c156cab35cf4a62f1f7886bd971d59212e75ac3f189d5a4cae3930fc5
+@iconify-json/emojione@1.2.3
+  26a14f44284407e8bcde91799388dca2bfd91dbcd55a97f425524a1c5b73610e
+@iconify-json/emojione-v1@1.2.3
+  6641d59d48a42823fdc2b84e7427e9f302944eb98d2c7d94d6e67c139e7b37b3
+@iconify-json/fxemoji@1.2.2
+  f3e72b3c59d05e1db03b7e308d55c0d05bd7ba3f625a90da1b79313c12858eef
+@iconify-json/noto-v1@1.2.5
+  2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37
+@iconify-json/streamline-emojis@1.2.4
+  5dac87c876b322500989828c5823143e0100d78881627a2e4081a4b897cbfdbc
+@iconify-json/noto@1.2.9
+  3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad
+@iconify-json/twemoji@1.2.5
+  19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7
 """
-PACKAGES = {package: digest for digest, package in map(str.split, _PINNED.strip().split("\n"))}
+PACKAGES = dict(zip(_PINNED.split()[::2], _PINNED.split()[1::2], strict=True))
 
 # package -> (vendor, folder in the archive, suffix): drawings named by their code points
 BITMAPS = {
