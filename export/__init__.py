@@ -1,7 +1,18 @@
 """Exporters: exact rewrites, one writer a target, and the proof that they agree."""
 
 from edgecmp.export.metadata import Metadata
+from edgecmp.export.parity import ParityReport, parity
 from edgecmp.export.registry import Target, register_target, target, targets
 from edgecmp.export.run import Exported, export
 
-__all__ = ["Exported", "Metadata", "Target", "export", "register_target", "target", "targets"]
+__all__ = [
+    "Exported",
+    "Metadata",
+    "ParityReport",
+    "Target",
+    "export",
+    "parity",
+    "register_target",
+    "target",
+    "targets",
+]

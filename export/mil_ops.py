@@ -57,18 +57,6 @@ def tile(x: Tensor, reps: Sequence[int]) -> Tensor:
     return x.repeat(tuple(reps))
 
 
-def batch_norm(
-    x: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    gamma: Tensor | None = None,
-    beta: Tensor | None = None,
-    epsilon: float = 1e-5,
-) -> Tensor:
-    """Batch norm with fixed statistics over axis 1."""
-    return F.batch_norm(x, mean, variance, gamma, beta, False, 0.0, epsilon)
-
-
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(N, C) by (D, C) to (N, D)."""
     return F.linear(x, weight, bias)
@@ -159,7 +147,6 @@ def _binary(operation: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tens
 
 OPERATIONS: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
     "add": _binary(torch.add),
-    "batch_norm": batch_norm,
     "cast": cast,
     "clip": clip,
     "concat": concat,
