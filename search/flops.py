@@ -87,7 +87,7 @@ class FlopsTable:
         layer_macs: (20, 40) int64, the MACs of each choice (block * 10 + width).
         layer_norms: (20, 40) int64, batch-norm elements of each choice.
         fixed_macs: MACs of stem, head and embedding.
-        fixed_norms: batch-norm elements of stem and head.
+        fixed_norms: batch-norm elements of stem, head and embedding.
     """
 
     tier: str
@@ -121,6 +121,7 @@ class FlopsTable:
                 side = _halved(side)
         fixed.conv_bn(space.stage_channels[-1], space.head_channels, side=side)
         fixed.macs += space.head_channels * embedding_dim
+        fixed.norms += embedding_dim
         return cls(
             tier=tier_name,
             input_size=input_size,

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from edgecmp.architecture import DEPTH, TIERS
@@ -15,7 +16,7 @@ from edgecmp.search.flops import CHOICES, FlopsTable
 from edgecmp.search.sampling import BudgetSampler
 
 
-def small_costs(unit: int = 1) -> np.ndarray:
+def small_costs(unit: int = 1) -> NDArray[np.int64]:
     """A toy space: three layers that matter, the others cost the same whatever is chosen."""
     costs = np.full((DEPTH, CHOICES), 5 * unit, np.int64)
     costs[3, :] = 1000 * unit
@@ -27,7 +28,7 @@ def small_costs(unit: int = 1) -> np.ndarray:
     return costs
 
 
-def brute_force(costs: np.ndarray, bound: int) -> list[tuple[int, int, int]]:
+def brute_force(costs: NDArray[np.int64], bound: int) -> list[tuple[int, int, int]]:
     rest = 5 * 17 * (costs[0, 0] // 5)
     return [
         (a, b, c)
