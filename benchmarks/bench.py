@@ -99,7 +99,7 @@ def bench(
         seed: of the random input.
 
     Raises:
-        UserError: a file is missing or of no known kind, or there is no such device.
+        UserError: a file is missing, of no known kind or runs nowhere, or there is no such device.
     """
     if not files or runs < rounds or rounds < 1 or not threads or min(threads) < 1:
         raise UserError(
@@ -126,6 +126,8 @@ def bench(
                     if case.verdict == "measured":
                         _visit(case, machine, runs=runs // rounds, seed=seed + visit)
                     bar.advance(1)
+                if visit == 0:
+                    _refuse_what_nothing_runs(cases)
     return BenchReport(
         rows=[_row(case) for case in cases],
         device={"name": device, **facts},
@@ -196,6 +198,18 @@ def _visit(case: _Case, machine: Device, *, runs: int, seed: int) -> None:
         )
     except DeviceRunError as error:
         case.verdict, case.reason = "failed", str(error)
+
+
+def _refuse_what_nothing_runs(cases: Sequence[_Case]) -> None:
+    """After the first visits: a file that failed wherever it was run is truncated or damaged."""
+    for path in dict.fromkeys(case.file for case in cases):
+        tried = [case for case in cases if case.file == path and case.verdict != "not run"]
+        if tried and all(case.verdict == "failed" for case in tried):
+            reasons = dict.fromkeys(f"{case.runtime}: {case.reason}" for case in tried)
+            raise UserError(
+                f"{path} is truncated or damaged: nothing runs it ({'; '.join(reasons)}).",
+                "Copy it again, or write it again with `edgecmp export`.",
+            )
 
 
 def _row(case: _Case) -> dict[str, Any]:

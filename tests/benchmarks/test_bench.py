@@ -1,0 +1,194 @@
+"""The bench: real models on this machine, and its statistics on figures that are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from edgecmp.architecture import Architecture
+from edgecmp.benchmarks import bench
+from edgecmp.benchmarks.bench import _statistics
+from edgecmp.benchmarks.device import DEVICES, DeviceRunError, LocalDevice
+from edgecmp.errors import UserError
+from edgecmp.export import Metadata
+from edgecmp.export.lowering import lower
+from edgecmp.export.tflite import write_tflite
+from edgecmp.preprocessing import Preprocessing
+
+FIGURES = ("p50_ms", "p90_ms", "min_ms", "first_ms", "init_ms", "peak_memory_mb")
+
+
+@pytest.fixture(scope="module")
+def tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A query network of ours, as a TFLite file with its metadata."""
+    architecture = Architecture.random("100M", seed=0, embedding_dim=16, input_size=32)
+    preprocessing = Preprocessing(input_size=32)
+    metadata = Metadata(
+        target="tflite",
+        precision="fp32",
+        architecture=architecture.to_dict(),
+        preprocessing=preprocessing.to_dict(),
+        preprocessing_fingerprint=preprocessing.fingerprint,
+        gallery_sha256="0" * 64,
+        weights_sha256="0" * 64,
+        provenance={},
+    )
+    path = tmp_path_factory.mktemp("bench") / "query.tflite"
+    write_tflite(lower(architecture.build().eval()), metadata, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Somebody's ONNX model, with a free batch axis."""
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "relu",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3, 8, 8])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    path = tmp_path_factory.mktemp("foreign") / "relu.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def test_every_file_is_timed_in_every_runtime(tflite: Path, foreign: Path, tmp_path: Path) -> None:
+    package = tmp_path / "query.mlpackage"
+    package.mkdir()
+    report = bench([tflite, foreign, package], runs=24, rounds=2)
+    document = json.loads(json.dumps(report.to_dict()))
+    rows = {(Path(row["file"]).name, row["runtime"]): row for row in document["rows"]}
+    assert rows.keys() == {
+        ("query.tflite", "litert"),
+        ("query.tflite", "tflite-runtime"),
+        ("relu.onnx", "onnxruntime"),
+        ("query.mlpackage", "coreml"),
+    }
+    for (name, runtime), row in rows.items():
+        if name == "query.mlpackage":
+            assert (row["verdict"], row["reason"]) == ("not run", "needs macOS")
+            assert all(row[figure] is None for figure in FIGURES)
+            continue
+        assert (row["verdict"], row["reason"]) == ("measured", "")
+        assert 0 < row["min_ms"] <= row["p50_ms"] <= row["p90_ms"]
+        assert row["peak_memory_mb"] > row["memory_before_mb"] > 10
+        assert row["runs"] == 24
+        assert 0 <= row["preempted"] <= 24
+        assert row["threads"] == 1
+        assert row["version"] == document["device"]["runtimes"][runtime]["version"]
+    assert rows["query.tflite", "litert"]["precision"] == "fp32"
+    assert rows["relu.onnx", "onnxruntime"]["precision"] is None
+    assert rows["relu.onnx", "onnxruntime"]["p50_ms"] < rows["query.tflite", "litert"]["p50_ms"]
+    assert document["settings"] == {"runs": 24, "rounds": 2, "seed": 0}
+
+
+class Recorded(LocalDevice):
+    """A device that answers at once, writes down what it was asked, and may refuse a runtime."""
+
+    asked: list[tuple[str, ...]]
+    refused = ""
+
+    def run_runner(self, *arguments: str, **options: Any) -> dict[str, Any]:
+        if not arguments:
+            return {"runtimes": {"litert": {"version": "1"}, "tflite-runtime": {"version": "1"}}}
+        model, runtime, threads, runs, _ = arguments
+        self.asked.append((Path(model).name, runtime, threads))
+        assert options["environment"] == {"OMP_NUM_THREADS": threads.partition("=")[2]}
+        if self.refused and self.refused in runtime:
+            raise DeviceRunError("it does not know this op")
+        count = int(runs.partition("=")[2])
+        return {
+            "version": "1",
+            "wall_us": [1000.0] * count,
+            "involuntary_switches": [0] * count,
+            "first_ms": 2.0,
+            "init_ms": 3.0,
+            "peak_memory_kb": 2048,
+            "memory_before_kb": 1024,
+        }
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> type[Recorded]:
+    monkeypatch.setitem(DEVICES, "recorded", Recorded)
+    monkeypatch.setattr(Recorded, "asked", [], raising=False)
+    monkeypatch.setattr(Recorded, "refused", "")
+    return Recorded
+
+
+def test_visits_go_round_over_everything(recorded: type[Recorded], tmp_path: Path) -> None:
+    files = [tmp_path / "a.tflite", tmp_path / "b.tflite"]
+    for file in files:
+        file.write_bytes(b"")
+    report = bench(files, device="recorded", threads=(1, 2), runs=30, rounds=3)
+    one_round = recorded.asked[:8]
+    assert len(set(one_round)) == 8
+    assert recorded.asked == one_round * 3
+    assert {row["runs"] for row in report.rows} == {30}
+    assert {(row["p50_ms"], row["peak_memory_mb"]) for row in report.rows} == {(1.0, 2.0)}
+
+
+def test_a_runtime_that_refuses_a_file_has_its_own_row(
+    recorded: type[Recorded], tflite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "refused", "tflite-runtime")
+    rows = bench([tflite], device="recorded", runs=10, rounds=2).rows
+    assert [row["verdict"] for row in rows] == ["measured", "failed"]
+    assert rows[1]["reason"] == "it does not know this op"
+    assert rows[1]["p50_ms"] is None
+    assert sum("tflite-runtime" in asked[1] for asked in recorded.asked) == 1
+
+
+def test_a_truncated_file_is_refused(tflite: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(tflite.read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"cut\.tflite is truncated or damaged: nothing runs it"):
+        bench([cut], runs=2, rounds=1)
+
+
+def visit(wall_ms: list[float], switches: list[int]) -> dict[str, Any]:
+    return {
+        "wall_us": [1000 * value for value in wall_ms],
+        "involuntary_switches": switches,
+        "first_ms": 9.0,
+        "init_ms": 5.0,
+        "peak_memory_kb": 4096,
+        "memory_before_kb": 2048,
+    }
+
+
+def test_preempted_runs_do_not_count_where_enough_are_left() -> None:
+    quiet, busy = visit([1.0] * 12, [0] * 12), visit([50.0] * 12, [3] * 12)
+    figures = _statistics([quiet, busy])
+    assert (figures["p50_ms"], figures["p90_ms"], figures["min_ms"]) == (1.0, 1.0, 1.0)
+    assert (figures["runs"], figures["preempted"]) == (24, 12)
+    assert figures["statistic"] == "not preempted"
+
+
+def test_all_runs_count_where_too_few_are_left() -> None:
+    figures = _statistics([visit([1.0] * 9 + [3.0] * 31, [0] * 9 + [1] * 31)])
+    assert (figures["p50_ms"], figures["min_ms"]) == (3.0, 1.0)
+    assert figures["statistic"] == "all runs"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"device": "lokal"}, "Unknown device 'lokal'"),
+        ({"files": ["nowhere.tflite"]}, "nowhere.tflite does not exist"),
+        ({"files": [__file__]}, "Unknown kind of model file"),
+        ({"files": []}, "at least one file"),
+        ({"threads": (0,)}, "at least one"),
+        ({"runs": 2, "rounds": 4}, "at least one"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments: dict[str, Any], says: str, tflite: Path) -> None:
+    wanted: dict[str, Any] = {"files": [tflite]} | arguments
+    with pytest.raises(UserError, match=says):
+        bench(wanted.pop("files"), **wanted)
