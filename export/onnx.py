@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgecmp.errors import UserError
 from edgecmp.export.half import halved
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from edgecmp.export.lowering import LoweredNet
 
-__all__ = ["onnx_model", "read_onnx", "write_onnx"]
+__all__ = ["halve_weights", "onnx_model", "read_onnx", "write_onnx"]
 
 OPSET = 18
 
@@ -66,14 +66,16 @@ def read_onnx(path: Path) -> bytes:
 )
 def write_onnx(network: LoweredNet, metadata: Metadata, path: Path) -> None:
     """Converts the lowered network and writes the file; see `Target.write`."""
-    model = onnx_model(network, half=metadata.precision == "fp16")
+    model = onnx_model(network)
+    if metadata.precision == "fp16":
+        halve_weights(model)
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, metadata.write().decode()
     write_atomic(path, model.SerializeToString(deterministic=True))
 
 
-def onnx_model(network: LoweredNet, *, half: bool) -> onnx.ModelProto:
-    """The checked model, without metadata; `half` stores the weights as float16."""
+def onnx_model(network: LoweredNet) -> onnx.ModelProto:
+    """The checked model, without metadata."""
     import onnx
     import onnxsim
     import torch
@@ -94,8 +96,6 @@ def onnx_model(network: LoweredNet, *, half: bool) -> onnx.ModelProto:
         assert program is not None
         model: onnx.ModelProto = onnxsim.simplify(program.model_proto)[0]
     _forget_source(model.graph)
-    if half:
-        _halve_weights(model.graph)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -108,22 +108,24 @@ def _forget_source(graph: onnx.GraphProto) -> None:
     graph.ClearField("metadata_props")
 
 
-def _halve_weights(graph: onnx.GraphProto) -> None:
+def halve_weights(model: onnx.ModelProto) -> None:
     """Stores each matrix and kernel as float16 behind a Cast; biases stay float32."""
     import onnx
 
-    casts: list[Any] = []
-    for tensor in graph.initializer:
+    casts: list[onnx.NodeProto] = []
+    for tensor in model.graph.initializer:
         if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
             continue
         name = tensor.name
         values = halved(name, onnx.numpy_helper.to_array(tensor))
         tensor.CopyFrom(onnx.numpy_helper.from_array(values, f"{name}.fp16"))
-        cast = onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT)
-        casts.append(cast)
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
+        casts.append(
+            onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT)
+        )
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
 
 
 @contextmanager

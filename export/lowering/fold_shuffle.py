@@ -88,7 +88,7 @@ def _trace_wires(graph: Graph) -> Wires:
 def _orders(graph: Graph, wires: Wires, uses: list[str]) -> dict[str, Layout] | None:
     """For each convolution that feeds `uses`, its output channels sorted by who reads them.
 
-    None if a channel comes from something that cannot be reordered.
+    None if a channel comes from something that cannot be reordered, such as the graph's input.
     """
     by_name = {node.name: node for node in graph}
     readers: dict[str, defaultdict[int, list[int]]] = {}
@@ -97,6 +97,8 @@ def _orders(graph: Graph, wires: Wires, uses: list[str]) -> dict[str, Layout] | 
             node = by_name.get(source)
             while isinstance(node, Affine | Pad) or (isinstance(node, Conv) and node.depthwise):
                 node = by_name.get(node.inputs[0])
+            if isinstance(node, Take | Concat):
+                continue  # it lies as its readers' slices lie
             if not isinstance(node, Conv):
                 return None
             readers.setdefault(node.name, defaultdict(list))[channel].append(number)
