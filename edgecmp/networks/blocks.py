@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edgecmp.architecture import BLOCKS
 
-__all__ = ["ChoiceBlock", "ConvBN", "even_odd_split"]
+__all__ = ["ChoiceBlock", "ConvBN", "Embedding", "even_odd_split"]
 
 
 class ConvBN(nn.Module):
@@ -151,3 +151,29 @@ class ChoiceBlock(nn.Module):
         for position, layer in enumerate(self.main):
             x = layer(x, None if mid is None else self.outputs_of(position, mid))
         return torch.cat((passed, x), 1)
+
+
+class Embedding(nn.Module):
+    """Linear layer and batch norm, to unit length.
+
+    The pooled features of a fresh network all point the same way; the batch norm centres them, and
+    training starts at once instead of after epochs. On the device it is folded into the linear
+    layer, so it costs nothing there.
+    """
+
+    def __init__(self, channels: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, embedding_dim, bias=False)
+        self.bn = nn.BatchNorm1d(embedding_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pooled features (N, C) to embeddings (N, D) of unit length."""
+        return F.normalize(self.bn(self.linear(x)), dim=1)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weight (D, C) and bias (D,), float64, of the one linear layer that both are."""
+        assert self.bn.running_mean is not None
+        assert self.bn.running_var is not None
+        scale = self.bn.weight.double() / torch.sqrt(self.bn.running_var.double() + self.bn.eps)
+        bias = self.bn.bias.double() - self.bn.running_mean.double() * scale
+        return self.linear.weight.double() * scale[:, None], bias

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecmp.architecture import Architecture, tier
-from edgecmp.networks.blocks import ChoiceBlock, ConvBN
+from edgecmp.networks.blocks import ChoiceBlock, ConvBN, Embedding
 
 __all__ = ["QueryNet", "initialise"]
 
@@ -18,8 +17,6 @@ def initialise(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.01)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 class QueryNet(nn.Module):
@@ -29,7 +26,7 @@ class QueryNet(nn.Module):
         stem: 3x3 convolution of stride 2.
         blocks: the 20 `ChoiceBlock`s.
         head: 1x1 convolution.
-        embedding: linear layer to D values.
+        embedding: linear layer to D values and its batch norm.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -50,7 +47,7 @@ class QueryNet(nn.Module):
             )
         )
         self.head = ConvBN(space.stage_channels[-1], space.head_channels)
-        self.embedding = nn.Linear(space.head_channels, architecture.embedding_dim)
+        self.embedding = Embedding(space.head_channels, architecture.embedding_dim)
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,5 +55,5 @@ class QueryNet(nn.Module):
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
-        x = self.head(x).mean((2, 3))
-        return F.normalize(self.embedding(x), dim=1)
+        embeddings: Tensor = self.embedding(self.head(x).mean((2, 3)))
+        return embeddings

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 __all__ = ["recalibrate"]
 
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
 
 @torch.no_grad()
 def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
@@ -22,7 +24,7 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
         batches: normalised images, (N, 3, H, W) each, of equal N.
     """
     network.eval()
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in network.modules() if isinstance(module, _NORMS)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train()

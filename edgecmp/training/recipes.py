@@ -62,22 +62,23 @@ def tiny_gallery() -> GalleryRecipe:
 
 
 def emoji_supernet() -> SupernetRecipe:
-    """Blocks annealed from the average of four to one, widths widened from the largest down."""
+    """Grown from one network trained at full width; widths widened from the largest down."""
     return SupernetRecipe(
         tier="100M",
         input_size=64,
+        seed_schedule=Schedule(epochs=24, lr=0.2, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
         schedule=Schedule(
-            epochs=120, optimizer="adamw", lr=2e-3, weight_decay=0.02, warmup_epochs=2
+            epochs=72, batch_size=256, lr=0.15, weight_decay=1e-4, warmup_epochs=2, ema=0.99
         ),
         phases=(
-            Phase(until=0.05, blocks=4, narrowest=9),
-            Phase(until=0.12, blocks=2, narrowest=7),
-            Phase(until=0.20, blocks=1, narrowest=5),
-            Phase(until=0.30, blocks=1, narrowest=3),
-            Phase(until=0.40, blocks=1, narrowest=1),
+            Phase(until=0.10, blocks=1, narrowest=8),
+            Phase(until=0.20, blocks=1, narrowest=6),
+            Phase(until=0.30, blocks=1, narrowest=4),
+            Phase(until=0.40, blocks=1, narrowest=2),
             Phase(until=1.00, blocks=1, narrowest=0),
         ),
         losses=LossWeights(own=0.0, bct=1.0, regression=10.0),
+        sampling="fair",
         half=True,
     )
 
@@ -101,16 +102,14 @@ def tiny_supernet() -> SupernetRecipe:
     """One short epoch."""
     recipe = emoji_supernet()
     schedule = replace(recipe.schedule, epochs=1)
-    return replace(recipe, input_size=32, schedule=schedule, watched=2)
+    return replace(recipe, input_size=32, seed_schedule=schedule, schedule=schedule, watched=2)
 
 
 def emoji_query() -> QueryRecipe:
     """BCT and regression to the gallery's embedding, 64 px."""
     return QueryRecipe(
         input_size=64,
-        schedule=Schedule(
-            epochs=60, optimizer="adamw", lr=2e-3, weight_decay=0.02, warmup_epochs=2, ema=0.99
-        ),
+        schedule=Schedule(epochs=60, lr=0.2, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
         losses=LossWeights(own=0.0, bct=1.0, regression=10.0),
     )
 

@@ -12,16 +12,19 @@ from torch import Tensor, nn
 
 from edgecmp import kit
 from edgecmp.architecture import Architecture
-from edgecmp.bundle import GalleryBundle, Manifest, SupernetBundle
+from edgecmp.bundle import GalleryBundle, Manifest, QueryBundle, SupernetBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.holdout import HoldOut
+from edgecmp.networks.grow import grow, seed_architecture
+from edgecmp.networks.query import QueryNet
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.compatible import CompatibleLoss, LossWeights
 from edgecmp.training.fit import Schedule, document_of, fit
 from edgecmp.training.paths import Phase, Sampling, sample_paths
+from edgecmp.training.query import QueryRecipe, train_query
 from edgecmp.training.report import TrainingReport
 
 __all__ = ["SupernetRecipe", "train_supernet"]
@@ -35,6 +38,8 @@ class SupernetRecipe:
     """Everything that decides a supernet but the images, the gallery model and the seed.
 
     Attributes:
+        seed_schedule: how the network that the supernet grows from is trained; None starts the
+            supernet from scratch, as the paper does.
         phases: which paths are sampled when (see `Phase`).
         sampling: how many paths a step takes, and of which widths (see `Sampling`).
         watch_every: epochs between looks at random subnets.
@@ -46,6 +51,7 @@ class SupernetRecipe:
     schedule: Schedule
     phases: tuple[Phase, ...]
     losses: LossWeights
+    seed_schedule: Schedule | None = None
     sampling: Sampling = "uniform"
     augmentation: Augmentation = field(default_factory=Augmentation)
     watch_every: int = 5
@@ -92,6 +98,38 @@ def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int
     return {name: round(100 * mean(score[name] for score in scores), 2) for name in names}
 
 
+def _seed_network(
+    recipe: SupernetRecipe, gallery: GalleryBundle, folder: Path, data: str, seed: int
+) -> QueryNet:
+    """The trained network that the supernet grows from; one that stands in `folder` is taken."""
+    assert recipe.seed_schedule is not None
+    query_recipe = QueryRecipe(
+        input_size=recipe.input_size,
+        schedule=recipe.seed_schedule,
+        losses=recipe.losses,
+        augmentation=recipe.augmentation,
+        watch_every=recipe.watch_every,
+    )
+    if (folder / "manifest.json").exists():
+        bundle = QueryBundle.load(folder)
+        same_recipe = bundle.manifest.recipe == {**document_of(query_recipe), "seed": seed}
+        if same_recipe and bundle.manifest.gallery_sha256 == gallery.sha256:
+            return bundle.network
+    architecture = seed_architecture(
+        recipe.tier, embedding_dim=gallery.network.embedding_dim, input_size=recipe.input_size
+    )
+    assert gallery.folder is not None
+    train_query(
+        query_recipe,
+        architecture=architecture,
+        out=folder,
+        gallery=gallery.folder,
+        data=data,
+        seed=seed,
+    )
+    return QueryBundle.load(folder).network
+
+
 def train_supernet(
     recipe: SupernetRecipe,
     *,
@@ -120,6 +158,9 @@ def train_supernet(
     )
     criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train)
     holdout = HoldOut(dataset, gallery_bundle, preprocessing)
+    if recipe.seed_schedule is not None:
+        seed_network = _seed_network(recipe, gallery_bundle, out / "seed", data, seed)
+        grow(network, seed_network, holdout.batches[0])
 
     def after_epoch(epoch: int) -> str | None:
         if epoch % recipe.watch_every and epoch != recipe.schedule.epochs:

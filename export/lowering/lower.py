@@ -55,4 +55,4 @@ def lower(
     for name, rewrite in REWRITES.items():
         if switches[name]:
             graph = rewrite(graph)
-    return LoweredNet(graph.to(network.embedding.weight.dtype))
+    return LoweredNet(graph.to(network.embedding.linear.weight.dtype))

@@ -40,14 +40,8 @@ def trace(network: QueryNet, input_size: int) -> Graph:
         value, channels = _block(nodes, value, f"blocks.{index}", block, channels)
     value = _conv_bn(nodes, value, "head", network.head)
     nodes.append(Mean(name="pool", inputs=(value,)))
-    nodes.append(
-        Linear(
-            name="linear",
-            inputs=("pool",),
-            weight=_exact(network.embedding.weight),
-            bias=_exact(network.embedding.bias),
-        )
-    )
+    weight, bias = (_exact(tensor) for tensor in network.embedding.folded())
+    nodes.append(Linear(name="linear", inputs=("pool",), weight=weight, bias=bias))
     nodes.append(Normalise(name="embedding", inputs=("linear",)))
     return Graph(nodes=tuple(nodes), input_shape=(3, input_size, input_size))
 

@@ -1,0 +1,141 @@
+"""Growing a supernet from one trained network, so that all paths start as the same function.
+
+A supernet trained from scratch by sampled paths stays at chance for many epochs: each step another
+random block answers, and no layer can rely on the one below (supplement A.2 reports the same and
+averages all four blocks first). Grown, the three shuffle blocks compute exactly what the seed
+network's block computes, the Xception block nearly so, and training has only to let them part.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from edgecmp.architecture import DEPTH, WIDTHS, Architecture
+from edgecmp.networks.blocks import ChoiceBlock, ConvBN, even_odd_split
+from edgecmp.networks.query import QueryNet
+from edgecmp.networks.supernet import Supernet
+
+__all__ = ["grow", "seed_architecture"]
+
+LIFT = 3.0
+"""Standard deviations by which a signal is lifted over a ReLU that should let it pass."""
+
+
+def seed_architecture(tier: str, *, embedding_dim: int, input_size: int) -> Architecture:
+    """The network a supernet grows from: shuffle 3x3 everywhere at full width."""
+    return Architecture(
+        tier=tier,
+        blocks=(0,) * DEPTH,
+        widths=(len(WIDTHS) - 1,) * DEPTH,
+        embedding_dim=embedding_dim,
+        input_size=input_size,
+    )
+
+
+@torch.no_grad()
+def grow(supernet: Supernet, seed: QueryNet, images: Tensor) -> None:
+    """Fills all blocks of `supernet` from `seed`, a trained network of `seed_architecture`.
+
+    Larger kernels are the 3x3 ones with zeros around. The channels of each main branch are sorted
+    by what they contribute, so that a narrow path keeps the most important ones.
+
+    Args:
+        supernet: overwritten.
+        seed: left in evaluation mode.
+        images: normalised images (N, 3, S, S) that show the statistics of each block's input.
+    """
+    inputs = _main_inputs(seed, images)
+    supernet.stem.load_state_dict(seed.stem.state_dict())
+    supernet.head.load_state_dict(seed.head.state_dict())
+    supernet.embedding.load_state_dict(seed.embedding.state_dict())
+    for choices, source, entering in zip(supernet.layers, seed.blocks, inputs, strict=True):
+        assert isinstance(choices, nn.ModuleList)
+        assert isinstance(source, ChoiceBlock)
+        order = _importance(source).argsort(descending=True)
+        for target in choices:
+            assert isinstance(target, ChoiceBlock)
+            if len(target.main) == len(source.main):
+                _fill_shuffle(target, source, order)
+            else:
+                _fill_xception(target, source, order, entering)
+            if target.proj is not None and source.proj is not None:
+                for here, there in zip(target.proj, source.proj, strict=True):
+                    _fill(here, there)
+
+
+def _main_inputs(seed: QueryNet, images: Tensor) -> list[Tensor]:
+    """What enters the main branch of each block: 20 tensors (N, C, H, W)."""
+    seen: list[Tensor] = []
+    seed.eval()
+    x = seed.stem(images)
+    for block in seed.blocks:
+        assert isinstance(block, ChoiceBlock)
+        seen.append(even_odd_split(x)[1] if block.proj is None else x)
+        x = block(x)
+    return seen
+
+
+def _importance(block: ChoiceBlock) -> Tensor:
+    """(mid,): spread of each channel before the last convolution times its outgoing weights."""
+    _, depthwise, last = block.main
+    assert isinstance(depthwise, ConvBN)
+    assert isinstance(last, ConvBN)
+    return depthwise.bn.weight.abs() * last.conv.weight.abs().sum((0, 2, 3))
+
+
+def _fill(
+    target: nn.Module,
+    source: nn.Module,
+    out: Tensor | slice = slice(None),
+    inputs: Tensor | slice = slice(None),
+) -> None:
+    """Copies a ConvBN, its filters and inputs in another order, its kernel centred in zeros."""
+    assert isinstance(target, ConvBN)
+    assert isinstance(source, ConvBN)
+    margin = (target.conv.kernel_size[0] - source.conv.kernel_size[0]) // 2
+    weight = source.conv.weight[out][:, inputs]
+    target.conv.weight.copy_(nn.functional.pad(weight, (margin,) * 4))
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        getattr(target.bn, name).copy_(getattr(source.bn, name)[out])
+
+
+def _fill_shuffle(target: ChoiceBlock, source: ChoiceBlock, order: Tensor) -> None:
+    first, depthwise, last = source.main
+    _fill(target.main[0], first, order)
+    _fill(target.main[1], depthwise, order)
+    _fill(target.main[2], last, inputs=order)
+
+
+def _fill_xception(
+    target: ChoiceBlock, source: ChoiceBlock, order: Tensor, entering: Tensor
+) -> None:
+    """Three of its six layers do the shuffle block's work, the others pass the signal on.
+
+    A layer passes when its convolution is the identity and its batch norm restores the mean and
+    spread it removes; before a ReLU the signal is lifted, after it let down again.
+    """
+    first, depthwise, last = source.main
+    assert isinstance(depthwise, ConvBN)
+    _fill(target.main[1], first, order)
+    _fill(target.main[2], depthwise, order)
+    _fill(target.main[5], last, inputs=order)
+    mean, var = entering.mean((0, 2, 3)), entering.var((0, 2, 3))
+    _pass(target.main[0], mean, var.sqrt(), lift=0.0)
+    spread = depthwise.bn.weight[order].abs().clamp_min(1e-3)
+    level = depthwise.bn.bias[order]
+    _pass(target.main[3], level, spread, lift=LIFT)
+    _pass(target.main[4], level + LIFT * spread, spread, lift=-LIFT)
+
+
+def _pass(layer: nn.Module, mean: Tensor, spread: Tensor, *, lift: float) -> None:
+    """Makes a ConvBN the identity on signals of that mean and spread (C,), shifted by `lift`."""
+    assert isinstance(layer, ConvBN)
+    layer.conv.weight.zero_()
+    middle = layer.conv.kernel_size[0] // 2
+    channels = torch.arange(layer.conv.out_channels)
+    layer.conv.weight[channels, 0 if layer.depthwise else channels, middle, middle] = 1.0
+    layer.bn.running_mean.copy_(mean)  # type: ignore[union-attr]
+    layer.bn.running_var.copy_(spread**2)  # type: ignore[union-attr]
+    layer.bn.weight.copy_(spread)
+    layer.bn.bias.copy_(mean + lift * spread)
