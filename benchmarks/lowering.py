@@ -36,12 +36,15 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 
 
 def cases(tier: str, count: int, input_size: int) -> dict[str, Architecture]:
-    """Nets of a single kind of block at half the full width, then random ones: `count` in all."""
+    """`count` networks: one of 7x7 blocks only, one of 3x3 blocks only, the others random."""
     named = {
         f"{tier} {block}": Architecture(
-            tier=tier, blocks=(index,) * DEPTH, widths=(4,) * DEPTH, input_size=input_size
+            tier=tier,
+            blocks=(BLOCKS.index(block),) * DEPTH,
+            widths=(4,) * DEPTH,
+            input_size=input_size,
         )
-        for index, block in sorted(enumerate(BLOCKS), reverse=True)
+        for block in ("shuffle7", "shuffle3")
     }
     for seed in range(count):
         named[f"{tier} random {seed}"] = Architecture.random(tier, seed=seed, input_size=input_size)
