@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import resource
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
@@ -190,6 +193,32 @@ def test_two_searches_do_not_write_one_history(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="Another search is writing"):
             toy_search(path, generations=12)
     assert toy_search(path, generations=12).new > 0
+
+
+def search_on_a_full_disk(path: Path, room: int, told: Connection) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    try:
+        toy_search(path)
+    except UserError as error:
+        told.send(str(error))
+
+
+def test_a_full_disk_stops_it_and_it_goes_on_later(tmp_path: Path) -> None:
+    """No file may grow beyond a limit that falls inside a line."""
+    toy_search(tmp_path / "undisturbed.jsonl")
+    path = tmp_path / "history.jsonl"
+    content = (tmp_path / "undisturbed.jsonl").read_bytes()
+    context = get_context("fork")
+    here, there = context.Pipe()
+    full = context.Process(target=search_on_a_full_disk, args=(path, len(content) // 2, there))
+    full.start()
+    full.join(60)
+    assert here.poll()
+    assert "it goes on from here" in here.recv()
+    assert path.stat().st_size == len(content) // 2
+    toy_search(path)
+    assert path.read_bytes() == content
 
 
 def test_a_budget_that_a_handful_meets_ends_early(tmp_path: Path) -> None:
