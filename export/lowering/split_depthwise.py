@@ -1,8 +1,8 @@
 """Rewrite: a depthwise convolution too large for the fast kernels becomes a sum of smaller ones.
 
 XNNPACK has no float depthwise kernel above 25 taps: a 7x7 runs at 7 GFLOP/s where a 5x5 reaches
-80 (1864 against 78 us at 160 x 28 x 28, one x86 core). The columns of the kernel are dealt to dilated
-convolutions that share its centre, so that padding stays symmetric and the sum is exact.
+80 (1864 against 78 us at 160 x 28 x 28, one x86 core). The columns of the kernel are dealt to
+dilated convolutions that share its centre, so that padding stays symmetric and the sum is exact.
 """
 
 from __future__ import annotations

@@ -72,8 +72,10 @@ def test_half_precision_rounds_the_weights_and_nothing_else(
     batch = images(3, 64, 50)
     model = tflite_bytes(lower(network), half=True)
     assert len(model) < 0.56 * len(tflite_bytes(lower(network)))
-    expected = _with_half_weights(lower(network))(batch)
-    assert min_cosine(embed(runtime, model, batch), expected) >= 0.99999
+    found = embed(runtime, model, batch)
+    assert min_cosine(found, _with_half_weights(lower(network))(batch)) >= 0.99999
+    with torch.no_grad():
+        assert min_cosine(found, network(batch)) >= 0.9995
 
 
 @pytest.mark.parametrize("name", ["fold_bn", "fold_shuffle", "split_depthwise"])
