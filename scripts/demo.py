@@ -1,0 +1,125 @@
+"""The whole road with the starter kit, by the same commands that a user types.
+
+Run by `make demo`: a quick search, the starter kit's query network (the full search's winner,
+trained), its accuracy, six exported files, their parity and their latency here, and a summary.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from edgecmp.cli.output import table_text
+from edgecmp.progress import duration
+
+__all__ = ["main"]
+
+SUFFIXES = {"tflite": ".tflite", "coreml": ".mlpackage", "onnx": ".onnx"}
+PRECISIONS = ("fp32", "fp16")
+
+
+class Demo:
+    """Runs commands one after the other and keeps what they report."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.exit_code = 0
+
+    def edgecmp(self, *arguments: str | Path, report: str) -> dict[str, Any]:
+        """Runs one command; gives the JSON it writes. A user error ends the demo."""
+        json_file = self.out / "reports" / f"{report}.json"
+        words = [*map(str, arguments), "--json", str(json_file)]
+        print(f"\n$ edgecmp {shlex.join(words)}", flush=True)
+        done = subprocess.run([sys.executable, "-m", "edgecmp", *words], check=False)
+        self.exit_code = max(self.exit_code, done.returncode)
+        if done.returncode not in (0, 1):
+            sys.exit(done.returncode)
+        document: dict[str, Any] = json.loads(json_file.read_text())
+        return document
+
+    def export(self) -> dict[str, float]:
+        """Writes the query network for each target and precision: size in MB, by file."""
+        sizes = {}
+        for target, suffix in SUFFIXES.items():
+            for precision in PRECISIONS:
+                (row,) = self.edgecmp(
+                    *("export", "--target", target, "--precision", precision),
+                    *("--out", self.out / f"query-{precision}{suffix}"),
+                    report=f"export-{target}-{precision}",
+                )["rows"]
+                sizes[row["path"]] = row["size_mb"]
+        return sizes
+
+
+def file_rows(
+    sizes: dict[str, float], parity: dict[str, Any], bench: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """One row a file and runtime: its size, its parity and its latency."""
+    latency = {(row["file"], row["runtime"]): row["p50_ms"] for row in bench["rows"]}
+    return [
+        {
+            "file": Path(row["file"]).name,
+            "MB": sizes[row["file"]],
+            "runtime": row["runtime"],
+            "min_cosine": row["min_cosine"],
+            "top1_same_%": row["top1_agreement"],
+            "top10_change": row["delta_top10"],
+            "verdict": row["verdict"],
+            "p50_ms": latency.get((row["file"], row["runtime"])),
+        }
+        for row in parity["rows"]
+    ]
+
+
+def run(out: Path) -> int:
+    """The demo; gives its exit code."""
+    start = time.monotonic()
+    demo = Demo(out)
+    search = demo.edgecmp(
+        *("search", "--budget", "100M", "--quick", "--out", out / "search"), report="search"
+    )
+    evaluation = demo.edgecmp("eval", report="eval")
+    sizes = demo.export()
+    parity = demo.edgecmp("parity", *sizes, report="parity")
+    bench = demo.edgecmp("bench", "--device", "local", *sizes, report="bench")
+
+    best = search["rows"][0]
+    top10 = {row["protocol"]: row["top10"] for row in evaluation["rows"]}
+    print(
+        f"\n{'=' * 78}\n"
+        f"Search: best of {search['evaluations']} architectures under "
+        f"{search['budget'] / 1e6:g}M FLOPs has {best['flops_224'] / 1e6:.1f}M;\n"
+        f"  by the supernet, on the hold-out: M(q,q) {best['mqq']:.1f}, M(q,g) {best['mqg']:.1f}\n"
+        "Starter kit's query network, top-10 on unseen identities: "
+        f"M(q,q) {top10['qq']:.1f}, M(q,g) {top10['qg']:.1f}, M(g,g) {top10['gg']:.1f}\n"
+    )
+    print(table_text(file_rows(sizes, parity, bench), width=120))
+    print(
+        f"\nPicture of the search: {Path(search['files']['picture']).resolve()}\n"
+        f"All reports as JSON:   {(out / 'reports').resolve()}\n"
+        f"The demo took {duration(time.monotonic() - start)}."
+    )
+    if demo.exit_code:
+        print("A check failed: see above.", file=sys.stderr)
+    return demo.exit_code
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR")
+    try:
+        sys.exit(run(parser.parse_args().out))
+    except KeyboardInterrupt:
+        print("error: Interrupted. Run make demo again: the search goes on.", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
