@@ -112,13 +112,12 @@ class MilProgram:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        try:
-            from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-        except ImportError as error:
-            raise _missing_coremltools() from error
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+        damage = (OSError, ValueError, LookupError, TypeError, OverflowError, struct.error)
         try:
             yield
-        except (OSError, ValueError, KeyError, TypeError, struct.error, DecodeError) as error:
+        except (*damage, DecodeError) as error:
             raise UserError(
                 f"{self.package} is not a whole Core ML package: {error}.",
                 "Copy it again, or write it again with `edgecmp export --target coreml`.",
@@ -138,8 +137,8 @@ class MilProgram:
             known.update(output.name for output in operation.outputs)
             operations.append(operation)
         missing = [name for name in self.outputs if name not in known]
-        if missing:
-            raise ValueError(f"nothing computes its output {missing[0]!r}")
+        if missing or not self.outputs:
+            raise ValueError(f"nothing computes its output {' '.join(missing)}")
         return tuple(operations)
 
     def _read_operation(self, message: Any, constants: Mapping[str, Any]) -> _Operation:
@@ -275,19 +274,9 @@ def _root_model(package: Path) -> Path:
 
 
 def _model_message() -> Any:
-    try:
-        with quiet_coremltools():
-            from coremltools.proto import Model_pb2
-    except ImportError as error:
-        raise _missing_coremltools() from error
+    with quiet_coremltools():
+        from coremltools.proto import Model_pb2
     return Model_pb2.Model
-
-
-def _missing_coremltools() -> UserError:
-    return UserError(
-        "Reading a Core ML package needs coremltools, which is not installed.",
-        "Install it with `pip install 'edgecmp[export]'`.",
-    )
 
 
 def _shape(value_type: Any) -> tuple[int, ...]:

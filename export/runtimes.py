@@ -56,10 +56,18 @@ def read_metadata(path: Path) -> Metadata:
     """What an exported file says about itself.
 
     Raises:
-        UserError: the file is missing, truncated, changed or not one of ours.
+        UserError: the file is missing, truncated, changed or not one of ours, or a package that
+            reads its format is not installed.
     """
     target = identify(path)
-    metadata = Metadata.read(target.read(path), source=str(path))
+    try:
+        document = target.read(path)
+    except ImportError as error:
+        raise UserError(
+            f"Reading {path} needs a package that is not installed ({error}).",
+            "Install it with `pip install 'edgecmp[export]'`.",
+        ) from error
+    metadata = Metadata.read(document, source=str(path))
     if metadata.target != target.name:
         raise UserError(
             f"{path} says that it was exported for {metadata.target}, but it is {target.name}.",
