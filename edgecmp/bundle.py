@@ -97,10 +97,10 @@ class QueryBundle(_Bundle):
         """Its architecture."""
         return self.network.architecture
 
-    def save(self, folder: str | Path) -> Self:
-        """Writes the folder; gives the bundle as it stands there."""
+    def save(self, folder: str | Path, *, half: bool = False) -> Self:
+        """Writes the folder, weights in float16 if `half`; gives the bundle as it stands there."""
         self.architecture.save(Path(folder) / "architecture.json")
-        folder, _ = self._write(folder, dict(self.network.state_dict()), half=False)
+        folder, _ = self._write(folder, dict(self.network.state_dict()), half=half)
         return self.load(folder)
 
     @classmethod

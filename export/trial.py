@@ -88,12 +88,8 @@ def _check_origin(
             f"The gallery index was made by another gallery model than {path} was trained for.",
             "Name the index of that model with --index, or build one with `edgecmp gallery build`.",
         )
-    for owner, fingerprint in (
-        (f"the network {bundle.folder}", bundle.preprocessing.fingerprint),
-        ("the gallery index", gallery.manifest.preprocessing_fingerprint),
-    ):
-        if metadata.preprocessing_fingerprint != fingerprint:
-            raise UserError(
-                f"{path} prepares its images differently than {owner}.",
-                "Export the file again, and build the index again with `edgecmp gallery build`.",
-            )
+    if metadata.preprocessing_fingerprint != bundle.preprocessing.fingerprint:
+        raise UserError(
+            f"{path} prepares its images differently than the network {bundle.folder}.",
+            "Export the file again from the network as it is now.",
+        )

@@ -1,4 +1,4 @@
-"""Embedding regression: the query model learns the gallery's embedding of the same image."""
+"""Embedding regression: the query model learns the gallery's embedding of an image."""
 
 from __future__ import annotations
 
@@ -12,17 +12,8 @@ class EmbeddingRegression(nn.Module):
 
     On unit vectors this is half the squared distance, so it is the MSE regression of the
     asymmetric-retrieval literature up to a factor.
-
-    Args:
-        targets: the gallery model's embeddings of all training images, (M, D), unit length.
     """
 
-    targets: Tensor
-
-    def __init__(self, targets: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("targets", targets.detach().float(), persistent=False)
-
-    def forward(self, embeddings: Tensor, images: Tensor) -> Tensor:
-        """Embeddings (N, D) of the training images with those indices (N,) to a scalar."""
-        return (1.0 - (embeddings * self.targets[images]).sum(1)).mean()
+    def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        """Query and gallery embeddings (N, D) of unit length to the mean loss, a scalar."""
+        return (1.0 - (embeddings * targets).sum(1)).mean()

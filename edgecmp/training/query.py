@@ -34,6 +34,7 @@ class QueryRecipe:
     losses: LossWeights
     augmentation: Augmentation = field(default_factory=Augmentation)
     watch_every: int = 10
+    half: bool = False
 
 
 class _Task:
@@ -50,7 +51,8 @@ class _Task:
     def loss(
         self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
     ) -> Tensor:
-        loss: Tensor = self.criterion(self.network(images), indices)
+        images = self.criterion.mix(images, generator)
+        loss: Tensor = self.criterion(self.network(images), indices, images)
         return loss
 
 
@@ -90,7 +92,7 @@ def train_query(
     if supernet is not None:
         network = SupernetBundle.load(supernet).network.extract(architecture)
     preprocessing = Preprocessing(input_size=recipe.input_size)
-    criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train)
+    criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train, preprocessing)
     holdout = HoldOut(dataset, gallery_bundle, preprocessing)
 
     def judge() -> dict[str, float]:
@@ -126,5 +128,5 @@ def train_query(
         recipe={**document_of(recipe), "seed": seed},
         metrics={"holdout": row},
     )
-    QueryBundle(network=network, manifest=manifest).save(out)
+    QueryBundle(network=network, manifest=manifest).save(out, half=recipe.half)
     return TrainingReport(rows=[row], records=records, path=out, kind="query")

@@ -106,11 +106,12 @@ def tiny_supernet() -> SupernetRecipe:
 
 
 def emoji_query() -> QueryRecipe:
-    """BCT and regression to the gallery's embedding, 64 px."""
+    """BCT and imitation of the gallery model on mixed images; meant to start from a supernet."""
     return QueryRecipe(
         input_size=64,
-        schedule=Schedule(epochs=60, lr=0.2, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
-        losses=LossWeights(own=0.0, bct=1.0, regression=10.0),
+        schedule=Schedule(epochs=32, lr=0.15, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
+        losses=LossWeights(own=0.0, bct=1.0, imitation=10.0, mixed=0.5),
+        half=True,
     )
 
 

@@ -75,9 +75,12 @@ class _Task:
         recipe = self.recipe
         paths = sample_paths(recipe.phases, progress, recipe.sampling, generator)
         parts = [
-            self.criterion(self.network(part, path), rows)
+            self.criterion(self.network(part, path), rows, part)
             for part, rows, path in zip(
-                images.chunk(len(paths)), indices.chunk(len(paths)), paths, strict=True
+                (self.criterion.mix(part, generator) for part in images.chunk(len(paths))),
+                indices.chunk(len(paths)),
+                paths,
+                strict=True,
             )
         ]
         return torch.stack(parts).mean()
@@ -156,7 +159,7 @@ def train_supernet(
         embedding_dim=gallery_bundle.network.embedding_dim,
         input_size=recipe.input_size,
     )
-    criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train)
+    criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train, preprocessing)
     holdout = HoldOut(dataset, gallery_bundle, preprocessing)
     if recipe.seed_schedule is not None:
         seed_network = _seed_network(recipe, gallery_bundle, out / "seed", data, seed)
