@@ -157,7 +157,7 @@ def _embed(task: Retrieval, bundle: QueryBundle, trials: Sequence[Trial]) -> NDA
         f"runtime: about {duration(count * seconds)}."
     )
     reference = []
-    with progress("Parity", total=count, unit="query") as bar:
+    with progress("Parity", total=count, unit="image") as bar:
         for start in range(0, count, BATCH):
             rows = np.arange(start, min(start + BATCH, count))
             pixels = task.queries.pixels(preprocessing, rows)

@@ -1,14 +1,17 @@
-"""Silence for coremltools: it warns of what does not matter here (see `quiet_coremltools`)."""
+"""Silence for libraries that tell the user what does not matter here."""
 
 from __future__ import annotations
 
 import io
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
 
-__all__ = ["quiet_coremltools"]
+__all__ = ["quiet_coremltools", "quiet_native"]
 
 
 @contextmanager
@@ -28,3 +31,17 @@ def quiet_coremltools() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def quiet_native() -> Iterator[None]:
+    """Holds back what compiled code writes to stderr, such as TFLite's note about its delegate."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.mil import MilProgram
-from edgecmp.export.quiet import quiet_coremltools
+from edgecmp.export.quiet import quiet_coremltools, quiet_native
 
 __all__ = ["RUNTIMES", "Runner", "RuntimeRefusedError", "RuntimeUnavailableError"]
 
@@ -90,7 +90,7 @@ class _TfliteRunner(Runner):
 
     def _open(self, path: Path) -> None:
         interpreter = _import(f"{self.module}.interpreter", self.package).Interpreter
-        with _refusal():
+        with _refusal(), quiet_native():
             self._interpreter = interpreter(model_content=path.read_bytes(), num_threads=1)
             self._interpreter.allocate_tensors()
             self._input = self._interpreter.get_input_details()[0]["index"]

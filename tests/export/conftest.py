@@ -77,8 +77,8 @@ def query_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
-                module.bias += 1
-        network.embedding.bn.bias += 0.5
+                module.bias.add_(1)
+        network.embedding.bn.bias.add_(0.5)
     recalibrate(network, [_images(32, architecture.input_size, 4)])
     manifest = Manifest(
         kind="query",

@@ -38,6 +38,13 @@ def test_every_runtime_gives_the_networks_embeddings(
         np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
+def test_opening_a_file_prints_nothing(exported: Make, capfd: pytest.CaptureFixture[str]) -> None:
+    path = exported("tflite", "fp32")
+    capfd.readouterr()
+    open_model(path)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.skipif(ON_MAC, reason="this is what is said elsewhere than on macOS")
 def test_core_ml_needs_macos(exported: Make) -> None:
     path = exported("coreml", "fp32")
