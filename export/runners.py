@@ -7,7 +7,7 @@ import importlib.metadata
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -121,6 +121,9 @@ class TfliteRuntimeRunner(_TfliteRunner):
     def _open(self, path: Path) -> None:
         if int(np.__version__.partition(".")[0]) >= 2:
             raise RuntimeUnavailableError(f"it needs numpy < 2, here is numpy {np.__version__}")
+        # 2.14 does not verify a file and takes the process down with a damaged one: LiteRT does.
+        with suppress(RuntimeUnavailableError):
+            LiteRtRunner(path, self.metadata)
         super()._open(path)
 
 
