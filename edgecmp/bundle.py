@@ -21,6 +21,7 @@ from edgecmp.files import write_tensors as write_weights
 from edgecmp.networks.gallery import GalleryNet, build_gallery
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.supernet import Supernet
+from edgecmp.networks.tame import tame
 from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["GalleryBundle", "Manifest", "QueryBundle", "SupernetBundle"]
@@ -80,6 +81,13 @@ class _Bundle:
         """Writes weights and manifest; gives the manifest with the hash filled in."""
         folder = Path(folder)
         stored = {name: _half(t) if half else t for name, t in tensors.items()}
+        wild = [name for name, t in stored.items() if not torch.isfinite(t).all()]
+        if wild:
+            raise UserError(
+                f"The weights {wild[0]!r} are beyond what {'float16' if half else 'floats'} can "
+                f"hold; {folder} was not written.",
+                "The training has diverged: train again with a lower learning rate.",
+            )
         manifest = self.manifest.model_copy(update={"weights_sha256": sha256_tensors(stored)})
         write_weights(folder / WEIGHTS, stored)
         write_json(folder / MANIFEST, manifest.model_dump())
@@ -126,6 +134,7 @@ class SupernetBundle(_Bundle):
 
     def save(self, folder: str | Path, *, half: bool = False) -> Self:
         """Writes the folder, weights in float16 if `half`; gives the bundle as it stands there."""
+        tame(self.network)
         folder, _ = self._write(folder, dict(self.network.state_dict()), half=half)
         return self.load(folder)
 

@@ -27,7 +27,7 @@ from edgecmp.search.rewards import reward as reward_named
 
 __all__ = ["DEFAULT_METRIC", "open_evaluator", "run", "search_and_write"]
 
-DEFAULT_METRIC = "top10"
+DEFAULT_METRIC = "top1"
 
 FULL = (50, 20)
 QUICK = (20, 7)
