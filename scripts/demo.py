@@ -64,12 +64,12 @@ def file_rows(
     latency = {(row["file"], row["runtime"]): row["p50_ms"] for row in bench["rows"]}
     return [
         {
-            "file": Path(row["file"]).name,
-            "MB": sizes[row["file"]],
+            "file": row["file"],
+            "size_mb": sizes[row["file"]],
             "runtime": row["runtime"],
             "min_cosine": row["min_cosine"],
-            "top1_same_%": row["top1_agreement"],
-            "top10_change": row["delta_top10"],
+            "top1_agreement": row["top1_agreement"],
+            "delta_top10": row["delta_top10"],
             "verdict": row["verdict"],
             "p50_ms": latency.get((row["file"], row["runtime"])),
         }

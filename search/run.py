@@ -135,7 +135,6 @@ def search_and_write(
         ),
     )
     write_json(result.files["result"], result.to_dict())
-    say(f"Wrote {', '.join(path.name for path in result.files.values())} to {out}.")
     return result
 
 

@@ -23,7 +23,7 @@ HELP = help_text(
 )
 
 COLUMNS = (
-    *("file", "precision", "runtime", "threads", "p50_ms", "p90_ms", "min_ms", "first_ms"),
+    *("file", "runtime", "threads", "p50_ms", "p90_ms", "min_ms"),
     *("peak_memory_mb", "verdict"),
 )
 

@@ -32,5 +32,5 @@ def evaluate(
 
         report = run(model, gallery=gallery, data=data)
     finish(report, json_file)
-    verdict = "beats" if report.compatible else "does not beat"
-    print(f"The gallery model's gallery {verdict} the query network's own: M(q,g) against M(q,q).")
+    rule = "holds" if report.compatible else "does not hold"
+    print(f"The compatibility rule M(q,g) > M(q,q) {rule} at top-10.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from edgecmp.errors import UserError
 
@@ -46,6 +46,14 @@ def _cell(column: str, value: object) -> str:
     return str(value)
 
 
+def _short_files(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The rows with their files named without folders, where that leaves them distinct."""
+    files = {str(row["file"]) for row in rows if row.get("file")}
+    if len({Path(file).name for file in files}) < len(files):
+        return rows
+    return [{**row, "file": Path(row["file"]).name} if row.get("file") else row for row in rows]
+
+
 def table_text(
     rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] = (), width: int
 ) -> str:
@@ -57,11 +65,6 @@ def table_text(
             hold anything nested, are left to the JSON.
         width: characters a line, at most.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     flat = (str, int, float, Path, type(None))
     shown = [
         column
@@ -69,14 +72,26 @@ def table_text(
         if all(isinstance(row.get(column), flat) for row in rows)
         and any(row.get(column) not in (None, "") for row in rows)
     ]
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for column in shown:
+    whole = _render(rows, {column: column for column in shown}, width=PIPED_WIDTH)
+    if max(map(len, whole.splitlines())) <= width:
+        return whole
+    return _render(rows, {column: column.replace("_", "\n") for column in shown}, width=width)
+
+
+def _render(rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str], *, width: int) -> str:
+    """The table with these columns and headings."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for column, header in headers.items():
         numbers = all(isinstance(row.get(column), (int, float, type(None))) for row in rows)
-        table.add_column(
-            Text(column.replace("_", " ")), justify="right" if numbers else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(Text(_cell(column, row.get(column))) for column in shown))
+        justify: Literal["left", "right"] = "right" if numbers else "left"
+        table.add_column(Text(header), justify=justify, overflow="fold")
+    for row in _short_files(rows):
+        table.add_row(*(Text(_cell(column, row.get(column))) for column in headers))
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as capture:
         console.print(table)

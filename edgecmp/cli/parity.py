@@ -23,7 +23,7 @@ HELP = help_text(
 )
 
 COLUMNS = (
-    *("target", "precision", "runtime", "min_cosine", "p1_cosine", "mean_cosine"),
+    *("target", "precision", "runtime", "min_cosine", "p1_cosine"),
     *("top1_agreement", "delta_top10", "verdict"),
 )
 

@@ -38,10 +38,19 @@ def test_table_shows_what_fits_and_nothing_empty() -> None:
         {"file": "c", "p50_ms": None, "cosine_min": -0.5, "note": None, "deep": [2]},
     ]
     lines = table_text(rows, width=100).splitlines()
-    assert lines[0].split() == ["file", "p50", "ms", "cosine", "min"]
+    assert lines[0].split() == ["file", "p50_ms", "cosine_min"]
     assert lines[2].split() == ["a[b].onnx", "1.235", "1.000000"]
     assert lines[3].split() == ["c", "-", "-0.500000"]
-    assert table_text(rows, columns=("cosine_min",), width=100).splitlines()[0] == "cosine min"
+    assert table_text(rows, columns=("cosine_min",), width=100).splitlines()[0] == "cosine_min"
+
+
+def test_files_are_named_without_folders_where_that_is_enough() -> None:
+    rows = [{"file": "runs/a/q.onnx", "n": 1}, {"file": "runs/a/q.tflite", "n": 2}]
+    assert "runs" not in table_text(rows, width=80)
+    rows[1]["file"] = "runs/b/q.onnx"
+    assert "runs/b/q.onnx" in table_text(rows, width=80)
+    rows[1]["file"] = rows[0]["file"]
+    assert "runs" not in table_text(rows, width=80)
 
 
 def test_long_cells_are_folded_on_a_terminal_and_whole_in_a_pipe() -> None:
