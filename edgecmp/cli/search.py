@@ -52,7 +52,7 @@ def search(
     json_file: JsonFile = None,
 ) -> None:
     """Runs `edgecmp.search.run`."""
-    kept = f"The history in {out} is kept: run the same command again and the search goes on."
+    kept = f"What was evaluated is kept in {out}: run the same command again and it goes on."
     with on_interrupt(kept):
         from edgecmp.search import run
 
