@@ -197,6 +197,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="stop earlier after this time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if options.model is not None and options.runtime is None:
+        parser.error("--runtime is needed to time a model")
     document = facts() if options.model is None else measure(options)
     print(json.dumps(document))
     print("edgecmp-runner: end")
