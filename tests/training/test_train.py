@@ -1,0 +1,193 @@
+"""Training end to end on a small folder of images: bundles, seeds, refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import edgecmp.training.supernet as supernet_module
+from edgecmp import Architecture, UserError
+from edgecmp.bundle import GalleryBundle, QueryBundle, SupernetBundle
+from edgecmp.evaluate import evaluate
+from edgecmp.training.augment import Augmentation
+from edgecmp.training.compatible import LossWeights
+from edgecmp.training.fit import Schedule
+from edgecmp.training.gallery import train_gallery
+from edgecmp.training.query import train_query
+from edgecmp.training.recipes import (
+    GALLERY_RECIPES,
+    QUERY_RECIPES,
+    SUPERNET_RECIPES,
+    gallery_recipe,
+    query_recipe,
+    supernet_recipe,
+)
+from edgecmp.training.supernet import train_supernet
+
+NONE = Augmentation(
+    rotation=0, scale=0, stretch=0, shift=0, brightness=0, contrast=0, saturation=0, hue=0
+)
+SPLITS = {"train": 8, "validation": 10, "test": 6}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Noise on a random pattern for each identity: 24 identities, 4 images each."""
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for split, count in SPLITS.items():
+        for identity in range(count):
+            pattern = random.integers(0, 256, (8, 8, 3)).repeat(4, 0).repeat(4, 1)
+            place = folder / split / f"{split}-{identity}"
+            place.mkdir(parents=True)
+            for index in range(4):
+                noisy = (pattern + random.normal(0, 20, pattern.shape)).clip(0, 255)
+                Image.fromarray(noisy.astype(np.uint8)).save(place / f"{index}.png")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def gallery(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("gallery")
+    train_gallery(gallery_recipe("tiny"), out=out, data=data)
+    return out
+
+
+def test_a_gallery_bundle_has_its_classifier_and_says_what_it_is(gallery: Path) -> None:
+    bundle = GalleryBundle.load(gallery)
+    assert bundle.classifier.shape == (SPLITS["train"], 128)
+    torch.testing.assert_close(
+        bundle.classifier.norm(dim=1), torch.ones(SPLITS["train"]), atol=2e-3, rtol=0
+    )
+    assert bundle.manifest.recipe["seed"] == 0
+    assert bundle.manifest.metrics["holdout_gg"]["protocol"] == "gg"
+    assert bundle.manifest.provenance["torch"] == torch.__version__
+
+
+def test_a_query_network_is_tied_to_its_gallery_model(
+    data: str, gallery: Path, tmp_path: Path
+) -> None:
+    architecture = Architecture.random("100M", seed=0)
+    train_query(
+        query_recipe("tiny"),
+        architecture=architecture,
+        gallery=gallery,
+        out=tmp_path / "query",
+        data=data,
+    )
+    bundle = QueryBundle.load(tmp_path / "query")
+    assert bundle.manifest.gallery_sha256 == GalleryBundle.load(gallery).sha256
+    assert bundle.architecture == replace(architecture, input_size=32)
+    report = evaluate(tmp_path / "query", gallery=gallery, data=data)
+    assert [row["protocol"] for row in report.rows] == ["gg", "qq", "qg"]
+    other = tmp_path / "other"
+    train_gallery(gallery_recipe("tiny"), out=other, data=data, seed=1)
+    with pytest.raises(UserError, match="another gallery model"):
+        evaluate(tmp_path / "query", gallery=other, data=data)
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        LossWeights(own=1.0, bct=1.0),
+        LossWeights(bct=0.0, regression=1.0),
+        LossWeights(bct=0.0, imitation=1.0),
+    ],
+    ids=["bct", "regression", "imitation"],
+)
+def test_every_loss_brings_the_network_closer_to_the_gallery(
+    losses: LossWeights, data: str, gallery: Path, tmp_path: Path
+) -> None:
+    recipe = query_recipe("tiny")
+    schedule = Schedule(epochs=10, optimizer="adamw", lr=1e-3)
+    recipe = replace(recipe, losses=losses, schedule=schedule, augmentation=NONE)
+    report = train_query(
+        recipe,
+        architecture=Architecture.random("100M", seed=0),
+        gallery=gallery,
+        out=tmp_path,
+        data=data,
+    )
+    assert report.records[-1]["loss"] < report.records[0]["loss"]
+
+
+def test_a_supernet_at_chance_is_refused_and_not_written(
+    data: str, gallery: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="has not learned"):
+        train_supernet(supernet_recipe("tiny"), gallery=gallery, out=tmp_path, data=data)
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_a_supernet_reuses_its_seed_network_and_hands_out_subnets(
+    data: str, gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supernet_module, "CHANCE_FACTOR", 0.0)
+    recipe = supernet_recipe("tiny")
+    train_supernet(recipe, gallery=gallery, out=tmp_path, data=data)
+    written = (tmp_path / "seed" / "weights.safetensors").stat().st_mtime_ns
+    first = SupernetBundle.load(tmp_path)
+    train_supernet(recipe, gallery=gallery, out=tmp_path, data=data)
+    assert (tmp_path / "seed" / "weights.safetensors").stat().st_mtime_ns == written
+    assert SupernetBundle.load(tmp_path).sha256 == first.sha256
+    train_query(
+        query_recipe("tiny"),
+        architecture=Architecture.random("100M", seed=0),
+        gallery=gallery,
+        supernet=tmp_path,
+        out=tmp_path / "query",
+        data=data,
+    )
+    assert QueryBundle.load(tmp_path / "query").network.architecture.input_size == 32
+
+
+def test_imitation_needs_the_same_preprocessing(data: str, gallery: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="prepares them differently"):
+        train_query(
+            query_recipe("emoji"),
+            architecture=Architecture.random("100M", seed=0),
+            gallery=gallery,
+            out=tmp_path,
+            data=data,
+        )
+
+
+@pytest.mark.parametrize("change", ["truncate", "tamper", "swap"])
+def test_broken_bundles_are_refused(change: str, data: str, gallery: Path, tmp_path: Path) -> None:
+    train_query(
+        query_recipe("tiny"),
+        architecture=Architecture.random("100M", seed=0),
+        gallery=gallery,
+        out=tmp_path,
+        data=data,
+    )
+    weights = tmp_path / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    if change == "truncate":
+        weights.write_bytes(content[: len(content) // 2])
+        match = "truncated or was changed"
+    elif change == "tamper":
+        content[-5] ^= 0xFF
+        weights.write_bytes(content)
+        match = "not those its manifest names"
+    else:
+        Architecture.random("100M", seed=1).save(tmp_path / "architecture.json")
+        match = "another architecture"
+    with pytest.raises(UserError, match=match):
+        QueryBundle.load(tmp_path)
+
+
+def test_every_recipe_is_found_by_name_and_a_typo_is_met_with_the_list() -> None:
+    for name in GALLERY_RECIPES:
+        assert gallery_recipe(name).schedule.epochs > 0
+    for name in SUPERNET_RECIPES:
+        assert supernet_recipe(name).phases[-1].until == 1.0
+    for name in QUERY_RECIPES:
+        assert query_recipe(name).schedule.epochs > 0
+    with pytest.raises(UserError, match=r"Did you mean emoji.*paper-330M"):
+        supernet_recipe("emojis")
