@@ -21,7 +21,8 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="NAME|PATH",
-        help="A data set's name, a folder with one folder an identity, or a .csv/.jsonl manifest.",
+        help="A data set's name, a folder with one folder an identity, a .csv/.jsonl manifest, or "
+        "a .toml file that describes one of them.",
     ),
 ]
 Model = Annotated[

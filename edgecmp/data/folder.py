@@ -76,7 +76,7 @@ def _report_empty(folder: Path, empty: list[str], *, skip: bool) -> None:
         return
     raise UserError(
         f"{len(empty)} identity folders of {folder} hold no image: {named}.",
-        "Remove them or add images, or have them left out with on_bad_image='skip'.",
+        'Remove them or add images, or leave them out with on_bad_image = "skip" (see README).',
     )
 
 

@@ -7,6 +7,7 @@ from typing import get_args
 
 from edgecmp.data import emoji  # noqa: F401  (registers itself)
 from edgecmp.data.dataset import Dataset
+from edgecmp.data.description import DESCRIPTION_SUFFIX, DataDescription
 from edgecmp.data.folder import read_folder
 from edgecmp.data.manifest import MANIFEST_SUFFIXES, read_manifest
 from edgecmp.data.own import OnBadImage, own_dataset
@@ -25,8 +26,8 @@ def load_dataset(
     """A dataset.
 
     Args:
-        name_or_path: a registered name ("emoji"), a folder with one sub-folder an identity, or a
-            .csv or .jsonl manifest.
+        name_or_path: a registered name ("emoji"), a folder with one sub-folder an identity, a
+            .csv or .jsonl manifest, or a .toml file that describes one of them and its options.
         gallery_domain: the domain whose images form the gallery; None: the dataset's own choice.
         on_bad_image: "refuse" a user's data where an image cannot be read or an identity has none,
             or "skip" those; registered datasets hold no such image.
@@ -39,13 +40,20 @@ def load_dataset(
     name, path = str(name_or_path), Path(name_or_path)
     if name in DATASETS:
         return DATASETS[name](gallery_domain)
+    if path.suffix.lower() == DESCRIPTION_SUFFIX and path.is_file():
+        described = DataDescription.load(path)
+        return load_dataset(
+            described.path,
+            gallery_domain=gallery_domain or described.gallery_domain,
+            on_bad_image=described.on_bad_image,
+        )
     if path.is_dir():
         records = read_folder(path, skip_empty=on_bad_image == "skip")
     elif path.suffix.lower() in MANIFEST_SUFFIXES:
         records = read_manifest(path)
     elif path.is_file():
         raise UserError(
-            f"{path} is neither a folder nor a .csv or .jsonl manifest.",
+            f"{path} is neither a folder nor a .csv, .jsonl or .toml file.",
             "Name a folder with one sub-folder an identity, or a manifest.",
         )
     else:

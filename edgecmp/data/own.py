@@ -120,6 +120,7 @@ def _report_broken(
         raise UserError(counted, "Check the paths and the files.")
     if not skip:
         raise UserError(
-            counted, "Repair or remove them, or have them left out with on_bad_image='skip'."
+            counted,
+            'Repair or remove them, or leave them out with on_bad_image = "skip" (see README).',
         )
     say(f"Skipped images: {counted}")
