@@ -6,6 +6,7 @@ equivalent `Graph`; weights stay in float64 until the last rewrite is done and a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -39,7 +40,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Node:
+class Node(ABC):
     """One operation; its name is also the name of the value it gives.
 
     Attributes:
@@ -54,9 +55,9 @@ class Node:
         """The shape of the value it gives."""
         return inputs[0]
 
+    @abstractmethod
     def module(self) -> nn.Module:
         """The same operation as a torch module that shares this node's tensors."""
-        raise NotImplementedError
 
     def to(self, dtype: torch.dtype) -> Node:
         """The node with its tensors in another type."""
