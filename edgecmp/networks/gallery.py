@@ -70,7 +70,7 @@ def _resnet101(input_size: int) -> tuple[nn.Module, int]:
 def _resnet18s(input_size: int) -> tuple[nn.Module, int]:
     """ResNet-18 for small images: a 3x3 stem of stride 2, no pooling, three quarters of the width.
 
-    6.5 M parameters: what two CPU cores train well and the starter kit can ship.
+    6.3 M parameters: what two CPU cores train well and the starter kit can ship.
     """
     del input_size
     features = nn.Sequential(
