@@ -45,7 +45,7 @@ class Dataset:
         Queries whose identity has no image in the gallery are left out.
 
         Raises:
-            UserError: no such split, or it leaves no gallery or no query.
+            UserError: no such split, or it leaves no query, or one identity to find.
         """
         if split not in ("validation", "test"):
             raise unknown_choice("split", split, ("validation", "test"))
@@ -70,5 +70,12 @@ class Dataset:
                     if self.gallery_domain
                     else "."
                 ),
+            )
+        if len(np.unique(gallery.identities)) < 2:
+            raise UserError(
+                f"The {split} split of {self.name} has one identity in the gallery, so any answer "
+                "would be right.",
+                "Retrieval needs two identities or more in each split: add some, or state the "
+                "splits yourself.",
             )
         return Retrieval(queries=queries, gallery=gallery)

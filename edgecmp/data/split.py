@@ -17,7 +17,8 @@ def split_identities(names: Iterable[str], *, test_share: float = TEST_SHARE) ->
     """Identity name -> "train", "validation" or "test".
 
     Identities are ordered by the SHA-256 of their names, so neither a library's random numbers nor
-    the order of the files matter. With two identities or more outside the test, one is validation.
+    the order of the files matter. Validation gets two identities at least, as telling them apart
+    takes two, where training keeps as many.
 
     Args:
         names: the identities.
@@ -26,7 +27,7 @@ def split_identities(names: Iterable[str], *, test_share: float = TEST_SHARE) ->
     shuffled = sorted(set(names), key=lambda name: hashlib.sha256(name.encode()).digest())
     test = round(len(shuffled) * test_share)
     others = len(shuffled) - test
-    validation = max(1, round(others * VALIDATION_SHARE)) if others >= 2 else 0
+    validation = min(max(2, round(others * VALIDATION_SHARE)), others // 2)
     counts = {"test": test, "validation": validation, "train": others - validation}
     parts = [split for split, count in counts.items() for _ in range(count)]
     return dict(zip(shuffled, parts, strict=True))

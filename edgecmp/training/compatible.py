@@ -28,8 +28,8 @@ class LossWeights:
             is computed once.
         imitation: weight of the regression to the gallery's embedding of the very image that the
             query network sees, computed at each step: function matching (Beyer et al. 2022).
-        mixed: share of each batch that is blended with other images, 0..1; only imitation knows
-            what to answer there, so the other terms leave these images out.
+        mixed: share of each batch, 0..1, that is turned, mirrored and blended with other images;
+            only imitation knows what to answer there, so the other terms leave these images out.
         scale, margin: of the own classifier; `bct_margin` of the gallery's.
     """
 
@@ -47,7 +47,8 @@ class CompatibleLoss(nn.Module):
     """The weighted sum; parts of weight 0 are neither built nor computed.
 
     Raises:
-        UserError: imitation is asked for, but the two networks prepare images differently.
+        UserError: imitation is asked for, but the two networks prepare images differently; or BCT
+            is, but the gallery model's classifier is one of other identities.
     """
 
     clean: Tensor
@@ -66,6 +67,15 @@ class CompatibleLoss(nn.Module):
                 f"{gallery.folder} prepares them differently.",
                 "Use a recipe of the gallery model's input size, or one with regression instead.",
             )
+        trained_on = gallery.manifest.data
+        if weights.bct and trained_on.get("fingerprint") != train.fingerprint:
+            raise UserError(
+                f"BCT needs the gallery model's classifier of the training identities, but the "
+                f"model in {gallery.folder} was trained on {trained_on.get('name', 'other data')}, "
+                f"not on these images of {train.name}.",
+                "Train a gallery model on them with `edgecmp train gallery --data`, then name it "
+                "with --gallery.",
+            )
         self.weights = weights
         classes, embedding_dim = gallery.classifier.shape
         self.labels = torch.from_numpy(train.identities)
@@ -83,12 +93,13 @@ class CompatibleLoss(nn.Module):
         self._gallery = (gallery.network.eval(),)  # in a tuple: frozen, not part of this module
 
     def mix(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Images (N, 3, S, S), the first share of them blended with the images that follow."""
+        """Images (N, 3, S, S), a first share of them in random directions, blended pairwise."""
         mixed = self._mixed(len(images))
         if mixed:
             share = torch.rand(mixed, 1, 1, 1, generator=generator)
             images = images.clone()
-            images[:mixed] = torch.lerp(images[:mixed], images.roll(-1, 0)[:mixed], share)
+            turned = _in_random_directions(images[:mixed], generator)
+            images[:mixed] = torch.lerp(turned, turned.roll(-1, 0), share)
         return images
 
     def forward(self, embeddings: Tensor, indices: Tensor, images: Tensor) -> Tensor:
@@ -119,3 +130,14 @@ class CompatibleLoss(nn.Module):
     def _mixed(self, images: int) -> int:
         """How many images of a batch are blended."""
         return int(self.weights.mixed * images)
+
+
+def _in_random_directions(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Images (N, 3, S, S), each turned by quarters and mirrored at random: 8 directions."""
+    direction = torch.randint(8, (len(images),), generator=generator)
+    images = images.clone()
+    for value in range(1, 8):
+        chosen = direction == value
+        part = images[chosen].rot90(value % 4, (2, 3))
+        images[chosen] = part.flip(3) if value >= 4 else part
+    return images

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecmp.bundle import GalleryBundle, Manifest
-from edgecmp.data import load_dataset
+from edgecmp.data import load_dataset, quarter_turns
 from edgecmp.embedding import embed
 from edgecmp.evaluate import protocol
 from edgecmp.losses import CosFace
@@ -26,7 +26,13 @@ __all__ = ["GalleryRecipe", "train_gallery"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GalleryRecipe:
-    """Everything that decides a gallery model but the images and the seed."""
+    """Everything that decides a gallery model but the images and the seed.
+
+    Attributes:
+        quarter_turns: learn each image in four directions, each an identity of its own (see
+            `quarter_turns`); an epoch is then four times as long.
+        watch_every: epochs between looks at the hold-out.
+    """
 
     network: str
     input_size: int
@@ -35,6 +41,8 @@ class GalleryRecipe:
     scale: float = 24.0
     margin: float = 0.2
     augmentation: Augmentation = field(default_factory=Augmentation)
+    quarter_turns: bool = False
+    watch_every: int = 5
     half: bool = False
 
 
@@ -69,7 +77,8 @@ def train_gallery(
     torch.manual_seed(seed)
     dataset = load_dataset(data)
     preprocessing = Preprocessing(input_size=recipe.input_size)
-    task = _Task(recipe, torch.from_numpy(dataset.train.identities))
+    train = quarter_turns(dataset.train) if recipe.quarter_turns else dataset.train
+    task = _Task(recipe, torch.from_numpy(train.identities))
     held_out = dataset.retrieval("validation")
 
     def homogeneous() -> dict[str, Any]:
@@ -80,14 +89,14 @@ def train_gallery(
         )
 
     def after_epoch(epoch: int) -> str | None:
-        if epoch % 5 and epoch != recipe.schedule.epochs:
+        if epoch % recipe.watch_every and epoch != recipe.schedule.epochs:
             return None
         row = homogeneous()
         return f"hold-out M(g,g) top-1 {row['top1']} top-10 {row['top10']}"
 
     records = fit(
         task,
-        dataset.train.pixels(preprocessing),
+        train.pixels(preprocessing),
         preprocessing,
         recipe.schedule,
         recipe.augmentation,

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from edgecmp.architecture import TIERS
 from edgecmp.errors import unknown_choice
+from edgecmp.training.augment import Augmentation
 from edgecmp.training.compatible import LossWeights
 from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import GalleryRecipe
@@ -31,15 +32,33 @@ __all__ = [
 
 Recipe = TypeVar("Recipe")
 
+STRONG = Augmentation(
+    rotation=20.0,
+    scale=0.25,
+    stretch=0.15,
+    shift=0.1,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.7,
+    hue=0.5,
+    gray=0.2,
+    erase=0.5,
+)
+"""For a network that would learn the training images by heart under the usual strength."""
+
 
 def emoji_gallery() -> GalleryRecipe:
-    """ResNet-18 for small images, CosFace, 64 px."""
+    """ResNet-18 for small images, CosFace, 64 px, each image in four directions."""
     return GalleryRecipe(
         network="resnet18s",
         input_size=64,
         schedule=Schedule(
-            epochs=36, lr=0.1, weight_decay=5e-4, warmup_epochs=2, ema=0.99, bf16=True
+            epochs=14, lr=0.1, weight_decay=1e-3, warmup_epochs=0.5, ema=0.995, bf16=True
         ),
+        margin=0.3,
+        augmentation=STRONG,
+        quarter_turns=True,
+        watch_every=1,
         half=True,
     )
 

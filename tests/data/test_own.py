@@ -55,8 +55,8 @@ def test_folder_is_split_by_identity_names(tmp_path: Path) -> None:
     parts = names(data)
     expected = split_identities(f"id{number}" for number in range(10))
     assert {name: split for split, part in parts.items() for name in part} == expected
-    assert [len(parts[split]) for split in ("train", "validation", "test")] == [5, 1, 4]
-    assert set(data.train.identities) == set(range(5))
+    assert [len(parts[split]) for split in ("train", "validation", "test")] == [4, 2, 4]
+    assert set(data.train.identities) == set(range(4))
     for images in (data.train, data.validation, data.test):
         pixels = images.pixels(SMALL)
         for key, identity, image in zip(images.keys, images.identities, pixels, strict=True):
@@ -119,17 +119,19 @@ def test_manifest_with_domains_and_boxes(tmp_path: Path, write: object) -> None:
         for domain, box in (("shop", (0, 0, 10, 10)), ("user", (20, 0, 99, 20)))
     ]
     absolute = str(tmp_path / "photos" / "p.png")
+    other_box = dict(zip(corners, (0, 10, 10, 20), strict=True))
+    rows.append({"path": "photos/p.png", "identity": 9, "domain": "shop"} | other_box)
     rows.append({"path": absolute, "identity": 8, "domain": "user"} | dict.fromkeys(corners, ""))
     rows = [row | {"split": "test", "note": "not looked at"} for row in rows]
     suffix = ".csv" if write is write_csv else ".jsonl"
     path = write(tmp_path / f"m{suffix}", rows)  # type: ignore[operator]
     data = load_dataset(str(path), gallery_domain="shop")
     task = data.retrieval("test")
-    assert task.gallery.keys == ("photos/p.png#0,0,10,10",)
+    assert task.gallery.keys == ("photos/p.png#0,0,10,10", "photos/p.png#0,10,10,20")
     assert task.queries.keys == ("photos/p.png#20,0,99,20",)  # 8 has no shop image
-    assert (task.gallery.pixels(SMALL) == (200, 0, 0)).all()
+    assert (task.gallery.pixels(SMALL, [0]) == (200, 0, 0)).all()
     assert (task.queries.pixels(SMALL) == (0, 0, 200)).all()
-    assert data.test.identity_names == ("7", "8")
+    assert data.test.identity_names == ("7", "8", "9")
     with pytest.raises(UserError, match="shop, user"):
         load_dataset(path, gallery_domain="shops")
 
@@ -297,6 +299,8 @@ def test_one_image_an_identity_poses_no_task(tmp_path: Path) -> None:
     data = load_dataset(fill_folder(tmp_path, images=1))
     with pytest.raises(UserError, match="two images or more"):
         data.retrieval("test")
+    with pytest.raises(UserError, match="one identity in the gallery"):
+        load_dataset(fill_folder(tmp_path / "three", identities=3)).retrieval("validation")
     with pytest.raises(UserError, match="validation, test"):
         data.retrieval("train")  # type: ignore[arg-type]
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from edgecmp.bundle import GalleryBundle, Manifest
 from edgecmp.data import load_dataset
+from edgecmp.errors import UserError
 from edgecmp.losses import BCT
 from edgecmp.networks.gallery import build_gallery
 from edgecmp.preprocessing import Preprocessing
@@ -25,7 +26,11 @@ def gallery() -> GalleryBundle:
     return GalleryBundle(
         network=build_gallery("resnet18s", embedding_dim=16, input_size=32).eval(),
         classifier=F.normalize(torch.randn(classes, 16), dim=1),
-        manifest=Manifest(kind="gallery", preprocessing=PREPROCESSING.to_dict()),
+        manifest=Manifest(
+            kind="gallery",
+            preprocessing=PREPROCESSING.to_dict(),
+            data={"name": TRAIN.name, "fingerprint": TRAIN.fingerprint},
+        ),
     )
 
 
@@ -65,13 +70,24 @@ def test_blended_images_count_for_imitation_only(gallery: GalleryBundle) -> None
     criterion = CompatibleLoss(weights, gallery, TRAIN, PREPROCESSING)
     mixed = criterion.mix(images, torch.Generator().manual_seed(0))
     assert torch.equal(mixed[6:], images[6:])
-    low = torch.minimum(images, images.roll(-1, 0))[:6] - 1e-6
-    high = torch.maximum(images, images.roll(-1, 0))[:6] + 1e-6
-    assert ((mixed[:6] >= low) & (mixed[:6] <= high)).all()
+    centre = slice(15, 17)  # four pixels that every direction permutes among themselves
+    sources = images[:6, :, centre, centre]
+    bounds = torch.stack([sources, sources.roll(-1, 0)]).amin((0, 3, 4)) - 1e-6
+    tops = torch.stack([sources, sources.roll(-1, 0)]).amax((0, 3, 4)) + 1e-6
+    inside = mixed[:6, :, centre, centre]
+    assert (inside >= bounds[..., None, None]).all()
+    assert (inside <= tops[..., None, None]).all()
     assert not torch.equal(mixed[:6], images[:6])
     embeddings = F.normalize(torch.randn(12, 16), dim=1)
     expected = BCT(gallery.classifier)(embeddings[6:], criterion.labels[6:])
     torch.testing.assert_close(criterion(embeddings, indices, mixed), expected)
+
+
+def test_bct_refuses_a_classifier_of_other_identities(gallery: GalleryBundle) -> None:
+    others = load_dataset("emoji").train.subset(np.arange(12, 24)).relabelled()
+    with pytest.raises(UserError, match="BCT needs the gallery model's classifier"):
+        CompatibleLoss(LossWeights(), gallery, others, PREPROCESSING)
+    CompatibleLoss(LossWeights(bct=0.0, regression=1.0), gallery, others, PREPROCESSING)
 
 
 def test_the_gallery_model_is_not_trained(gallery: GalleryBundle) -> None:
