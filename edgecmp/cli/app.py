@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -20,6 +21,8 @@ __all__ = ["app", "main"]
 USER_ERROR = 2
 INTERRUPTED = 130
 """What typer returns for Ctrl-C outside of any `on_interrupt`."""
+BUG = 70
+"""Neither a failed check nor a user's mistake, so that scripts do not take it for one."""
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 HELP = help_text(
@@ -33,7 +36,8 @@ HELP = help_text(
         "edgecmp parity runs/query.tflite --model runs/query",
         "edgecmp bench --device local runs/query.tflite",
     ),
-    "Exit codes: 0 done and passed, 1 a check failed, 2 a mistake in the command or its input.",
+    "Exit codes: 0 done and passed, 1 a check failed, 2 a mistake in the command or its input, "
+    "70 a bug in edgecmp.",
 )
 
 app = typer.Typer(
@@ -89,6 +93,15 @@ def _fail(message: str) -> int:
     return USER_ERROR
 
 
+def _bug() -> int:
+    traceback.print_exc()
+    print(
+        f"error: This is a bug in edgecmp {__version__}. Please report it with the lines above.",
+        file=sys.stderr,
+    )
+    return BUG
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -97,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0: done and passed. 1: a check failed. 2: a user error or an interrupt, told on stderr.
+        70: a bug, with its traceback.
     """
     try:
         code = app(args=arguments, prog_name="edgecmp", standalone_mode=False)
@@ -108,12 +122,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = INTERRUPTED
     except OSError as error:
         if error.errno not in DISK_ERRORS:
-            raise
+            return _bug()
         where = f"{error.filename}: " if error.filename else ""
         return _fail(
             f"{where}{os.strerror(error.errno)}. Free some space or name another path, then run "
             "the same command again."
         )
+    except Exception:
+        return _bug()
     if code == INTERRUPTED:
         return _fail("Interrupted. Nothing is half-written: run the same command again.")
     return code if isinstance(code, int) else 0

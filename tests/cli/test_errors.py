@@ -104,5 +104,7 @@ def test_a_full_disk_is_told_and_a_bug_is_not_hidden(
         raise ZeroDivisionError
 
     monkeypatch.setattr(bench_command, "_thread_counts", broken)
-    with pytest.raises(ZeroDivisionError):
-        edgecmp("bench", "a.tflite")
+    result = edgecmp("bench", "a.tflite")
+    assert result.code == 70
+    assert "ZeroDivisionError" in result.err
+    assert "This is a bug in edgecmp" in result.err
