@@ -45,12 +45,21 @@ def train(context: typer.Context) -> None:
     "gallery",
     help=help_text(
         "Train a gallery model: the strong network of the server.",
-        ("edgecmp train gallery --recipe emoji --out runs/gallery",),
+        (
+            "edgecmp train gallery --recipe emoji --out runs/gallery",
+            "edgecmp train gallery --recipe emoji-turns --start runs/gallery --out runs/stronger",
+        ),
     ),
 )
 def train_gallery(
     out: Out,
     recipe: Recipe = "emoji",
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--start", metavar="DIR", help="A gallery model whose weights it starts from."
+        ),
+    ] = None,
     data: Data = "emoji",
     seed: Seed = 0,
     json_file: JsonFile = None,
@@ -60,7 +69,7 @@ def train_gallery(
         from edgecmp.training.gallery import train_gallery as run
         from edgecmp.training.recipes import gallery_recipe
 
-        report = run(gallery_recipe(recipe), out=out, data=data, seed=seed)
+        report = run(gallery_recipe(recipe), out=out, start=start, data=data, seed=seed)
     finish(report, json_file, wrote=[("the gallery model", out)])
 
 
@@ -68,13 +77,21 @@ def train_gallery(
     "supernet",
     help=help_text(
         "Train a supernet, which scores architectures in a search.",
-        ("edgecmp train supernet --recipe emoji --gallery runs/gallery --out runs/supernet",),
+        (
+            "edgecmp train supernet --recipe emoji --gallery runs/gallery --out runs/supernet",
+            "edgecmp train supernet --recipe emoji-adapt --start runs/supernet "
+            "--gallery runs/stronger --out runs/adapted",
+        ),
     ),
 )
 def train_supernet(
     out: Out,
     recipe: Recipe = "emoji",
     gallery: Gallery = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", metavar="DIR", help="A supernet to go on from."),
+    ] = None,
     data: Data = "emoji",
     seed: Seed = 0,
     json_file: JsonFile = None,
@@ -84,7 +101,9 @@ def train_supernet(
         from edgecmp.training.recipes import supernet_recipe
         from edgecmp.training.supernet import train_supernet as run
 
-        report = run(supernet_recipe(recipe), gallery=gallery, out=out, data=data, seed=seed)
+        report = run(
+            supernet_recipe(recipe), out=out, gallery=gallery, start=start, data=data, seed=seed
+        )
     finish(report, json_file, wrote=[("the supernet", out)])
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch.nn.functional as F
 from pytorchcv.models.resnet import ResUnit, resnet101
 from torch import Tensor, nn
 
 from edgecmp.errors import unknown_choice
-from edgecmp.networks.blocks import Embedding
 
 __all__ = ["GALLERIES", "GalleryNet", "build_gallery", "register_gallery"]
 
@@ -31,7 +31,7 @@ def register_gallery(
 
 
 class GalleryNet(nn.Module):
-    """Convolutional features, global average, the embedding layer of the query networks."""
+    """Convolutional features, global average, a linear embedding of unit length."""
 
     def __init__(self, name: str, *, embedding_dim: int, input_size: int) -> None:
         super().__init__()
@@ -41,12 +41,12 @@ class GalleryNet(nn.Module):
         self.embedding_dim = embedding_dim
         self.input_size = input_size
         self.features, channels = GALLERIES[name](input_size)
-        self.embedding = Embedding(channels, embedding_dim)
+        self.embedding = nn.Linear(channels, embedding_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) to embeddings (N, D) of unit length."""
-        embeddings: Tensor = self.embedding(self.features(x).mean((2, 3)))
-        return embeddings.float()
+        x = self.features(x).mean((2, 3))
+        return F.normalize(self.embedding(x).float(), dim=1)
 
 
 def build_gallery(name: str, *, embedding_dim: int = 128, input_size: int = 224) -> GalleryNet:

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from edgecmp.bundle import GalleryBundle, Manifest
 from edgecmp.data import load_dataset, quarter_turns
 from edgecmp.embedding import embed
+from edgecmp.errors import UserError
 from edgecmp.evaluate import protocol
 from edgecmp.losses import CosFace
 from edgecmp.networks.gallery import build_gallery
 from edgecmp.preprocessing import Preprocessing
+from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.fit import Schedule, document_of, fit
 from edgecmp.training.report import TrainingReport
@@ -49,7 +51,7 @@ class GalleryRecipe:
 class _Task:
     """CosFace on the embeddings of the gallery network."""
 
-    def __init__(self, recipe: GalleryRecipe, labels: Tensor) -> None:
+    def __init__(self, recipe: GalleryRecipe, labels: Tensor, start: GalleryBundle | None) -> None:
         self.network = build_gallery(
             recipe.network, embedding_dim=recipe.embedding_dim, input_size=recipe.input_size
         )
@@ -57,7 +59,18 @@ class _Task:
         self.head = CosFace(classes, recipe.embedding_dim, scale=recipe.scale, margin=recipe.margin)
         self.module = nn.ModuleDict({"network": self.network, "head": self.head})
         self.labels = labels
-        self.settings = document_of(recipe)
+        self.settings = {**document_of(recipe), "start_sha256": start.sha256 if start else None}
+
+    def imprint(self, embeddings: Tensor) -> None:
+        """Sets the head to the mean embedding of each class (Qi et al., CVPR 2018).
+
+        Args:
+            embeddings: (N, D), one for each label.
+        """
+        sums = torch.zeros_like(self.head.weight).index_add_(0, self.labels, embeddings)
+        with torch.no_grad():
+            length = self.head.weight.norm(dim=1).mean()
+            self.head.weight.copy_(F.normalize(sums, dim=1) * length)
 
     def loss(
         self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
@@ -67,18 +80,36 @@ class _Task:
 
 
 def train_gallery(
-    recipe: GalleryRecipe, *, out: str | Path, data: str = "emoji", seed: int = 0
+    recipe: GalleryRecipe,
+    *,
+    out: str | Path,
+    start: str | Path | None = None,
+    data: str = "emoji",
+    seed: int = 0,
 ) -> TrainingReport:
     """Trains a gallery model on the training identities of `data` and writes its bundle to `out`.
 
     Goes on from the checkpoint in `out` when an earlier run with the same settings was killed.
+
+    Args:
+        start: folder of a gallery model of the same network whose weights it starts from; from
+            scratch by default.
+
+    Raises:
+        UserError: `start` holds another network than the recipe's.
     """
     out = Path(out)
     torch.manual_seed(seed)
+    first = None if start is None else _starting_model(recipe, start)
     dataset = load_dataset(data)
     preprocessing = Preprocessing(input_size=recipe.input_size)
     train = quarter_turns(dataset.train) if recipe.quarter_turns else dataset.train
-    task = _Task(recipe, torch.from_numpy(train.identities))
+    task = _Task(recipe, torch.from_numpy(train.identities), first)
+    pixels = train.pixels(preprocessing)
+    if first is not None:
+        task.network.load_state_dict(first.network.state_dict())
+        say(f"Embedding {len(pixels)} training images to set the classifier.")
+        task.imprint(torch.from_numpy(embed(task.network, pixels, preprocessing)))
     held_out = dataset.retrieval("validation")
 
     def homogeneous() -> dict[str, Any]:
@@ -96,7 +127,7 @@ def train_gallery(
 
     records = fit(
         task,
-        train.pixels(preprocessing),
+        pixels,
         preprocessing,
         recipe.schedule,
         recipe.augmentation,
@@ -115,10 +146,23 @@ def train_gallery(
         },
         preprocessing=preprocessing.to_dict(),
         data={"name": dataset.name, "fingerprint": dataset.train.fingerprint},
-        recipe={**document_of(recipe), "seed": seed},
+        recipe={**task.settings, "seed": seed},
         metrics={"holdout_gg": row},
     )
     classifier = F.normalize(task.head.weight.detach(), dim=1)
     bundle = GalleryBundle(network=task.network, classifier=classifier, manifest=manifest)
     bundle.save(out, half=recipe.half)
     return TrainingReport(rows=[row], records=records, path=out, kind="gallery")
+
+
+def _starting_model(recipe: GalleryRecipe, folder: str | Path) -> GalleryBundle:
+    """The gallery model in `folder`, if it is one of the recipe's network."""
+    bundle = GalleryBundle.load(folder)
+    found = (bundle.network.name, bundle.network.embedding_dim)
+    if found != (recipe.network, recipe.embedding_dim):
+        raise UserError(
+            f"{folder} holds a {found[0]} with embeddings of {found[1]} values, the recipe trains "
+            f"a {recipe.network} with {recipe.embedding_dim}.",
+            "Name a gallery model of the recipe's network to start from, or leave --start out.",
+        )
+    return bundle

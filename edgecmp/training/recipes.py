@@ -48,18 +48,27 @@ STRONG = Augmentation(
 
 
 def emoji_gallery() -> GalleryRecipe:
-    """ResNet-18 for small images, CosFace, 64 px, each image in four directions."""
+    """ResNet-18 for small images, CosFace, 64 px."""
     return GalleryRecipe(
         network="resnet18s",
         input_size=64,
         schedule=Schedule(
-            epochs=14, lr=0.1, weight_decay=1e-3, warmup_epochs=0.5, ema=0.995, bf16=True
+            epochs=36, lr=0.1, weight_decay=5e-4, warmup_epochs=2, ema=0.99, bf16=True
         ),
+        half=True,
+    )
+
+
+def emoji_turns_gallery() -> GalleryRecipe:
+    """Goes on from `emoji`: each image in four directions, a larger margin, strong augmentation."""
+    recipe = emoji_gallery()
+    return replace(
+        recipe,
+        schedule=replace(recipe.schedule, epochs=9, lr=0.06, warmup_epochs=0.25, ema=0.995),
         margin=0.3,
         augmentation=STRONG,
         quarter_turns=True,
         watch_every=1,
-        half=True,
     )
 
 
@@ -99,6 +108,17 @@ def emoji_supernet() -> SupernetRecipe:
         losses=LossWeights(own=0.0, bct=1.0, regression=10.0),
         sampling="fair",
         half=True,
+    )
+
+
+def emoji_adapt_supernet() -> SupernetRecipe:
+    """Goes on from a supernet of an earlier gallery model: all widths, a third of the epochs."""
+    recipe = emoji_supernet()
+    return replace(
+        recipe,
+        seed_schedule=None,
+        schedule=replace(recipe.schedule, epochs=24, lr=0.1, warmup_epochs=1),
+        phases=(Phase(until=1.0, blocks=1, narrowest=0),),
     )
 
 
@@ -147,11 +167,13 @@ def tiny_query() -> QueryRecipe:
 
 GALLERY_RECIPES: dict[str, Callable[[], GalleryRecipe]] = {
     "emoji": emoji_gallery,
+    "emoji-turns": emoji_turns_gallery,
     "paper": paper_gallery,
     "tiny": tiny_gallery,
 }
 SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
     "emoji": emoji_supernet,
+    "emoji-adapt": emoji_adapt_supernet,
     **{f"paper-{tier}": partial(paper_supernet, tier) for tier in TIERS},
     "tiny": tiny_supernet,
 }

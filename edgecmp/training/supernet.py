@@ -63,11 +63,18 @@ class _Task:
     """The sampled paths of a step, each on its share of the batch."""
 
     def __init__(
-        self, recipe: SupernetRecipe, network: Supernet, criterion: CompatibleLoss
+        self,
+        recipe: SupernetRecipe,
+        network: Supernet,
+        criterion: CompatibleLoss,
+        start: SupernetBundle | None,
     ) -> None:
         self.recipe, self.network, self.criterion = recipe, network, criterion
         self.module = nn.ModuleDict({"network": network, "criterion": criterion})
-        self.settings: dict[str, Any] = document_of(recipe)
+        self.settings: dict[str, Any] = {
+            **document_of(recipe),
+            "start_sha256": start.sha256 if start else None,
+        }
 
     def loss(
         self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
@@ -138,6 +145,7 @@ def train_supernet(
     *,
     out: str | Path,
     gallery: str | Path | None = None,
+    start: str | Path | None = None,
     data: str = "emoji",
     seed: int = 0,
 ) -> TrainingReport:
@@ -145,9 +153,13 @@ def train_supernet(
 
     Goes on from the checkpoint in `out` when an earlier run with the same settings was killed.
 
+    Args:
+        start: folder of a supernet of the same form whose weights it starts from, such as one that
+            was made for an earlier gallery model; by default what the recipe says.
+
     Raises:
-        UserError: random subnets are at chance at the end: every reward would be noise, so no
-            supernet is written.
+        UserError: `start` holds a supernet of another form; or random subnets are at chance at the
+            end: every reward would be noise, so no supernet is written.
     """
     out = Path(out)
     torch.manual_seed(seed)
@@ -161,7 +173,11 @@ def train_supernet(
     )
     criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train, preprocessing)
     holdout = HoldOut(dataset, gallery_bundle, preprocessing)
-    if recipe.seed_schedule is not None:
+    first = None
+    if start is not None:
+        first = _starting_supernet(network, start)
+        network.load_state_dict(first.network.state_dict())
+    elif recipe.seed_schedule is not None:
         seed_network = _seed_network(recipe, gallery_bundle, out / "seed", data, seed)
         grow(network, seed_network, holdout.batches[0])
 
@@ -174,8 +190,9 @@ def train_supernet(
             f"M(q,g) top-1 {row['qg_top1']:.1f} top-10 {row['qg_top10']:.1f}"
         )
 
+    task = _Task(recipe, network, criterion, first)
     records = fit(
-        _Task(recipe, network, criterion),
+        task,
         dataset.train.pixels(preprocessing),
         preprocessing,
         recipe.schedule,
@@ -204,8 +221,23 @@ def train_supernet(
         preprocessing=preprocessing.to_dict(),
         gallery_sha256=gallery_bundle.sha256,
         data={"name": dataset.name, "fingerprint": dataset.train.fingerprint},
-        recipe={**document_of(recipe), "seed": seed},
+        recipe={**task.settings, "seed": seed},
         metrics={"holdout_random_subnets": row, "chance_top1": round(chance, 2)},
     )
     SupernetBundle(network=network, manifest=manifest).save(out, half=recipe.half)
     return TrainingReport(rows=[row], records=records, path=out, kind="supernet")
+
+
+def _starting_supernet(network: Supernet, folder: str | Path) -> SupernetBundle:
+    """The supernet in `folder`, if it has the form of `network`."""
+    bundle = SupernetBundle.load(folder)
+    found, asked = (
+        f"{one.tier} supernet with embeddings of {one.embedding_dim} values at {one.input_size} px"
+        for one in (bundle.network, network)
+    )
+    if found != asked:
+        raise UserError(
+            f"{folder} holds a {found}, the recipe trains a {asked}.",
+            "Name a supernet of that form to start from, or leave --start out.",
+        )
+    return bundle

@@ -13,6 +13,8 @@ from PIL import Image
 import edgecmp.training.supernet as supernet_module
 from edgecmp import Architecture, UserError
 from edgecmp.bundle import GalleryBundle, QueryBundle, SupernetBundle
+from edgecmp.data import load_dataset
+from edgecmp.embedding import embed
 from edgecmp.evaluate import evaluate
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.compatible import LossWeights
@@ -67,6 +69,27 @@ def test_a_gallery_bundle_has_its_classifier_and_says_what_it_is(gallery: Path) 
     assert bundle.manifest.recipe["seed"] == 0
     assert bundle.manifest.metrics["holdout_gg"]["protocol"] == "gg"
     assert bundle.manifest.provenance["torch"] == torch.__version__
+
+
+def test_a_gallery_model_goes_on_from_another_in_four_directions(
+    data: str, gallery: Path, tmp_path: Path
+) -> None:
+    recipe = replace(gallery_recipe("tiny"), quarter_turns=True)
+    still = replace(recipe, schedule=replace(recipe.schedule, lr=0.0))
+    train_gallery(still, out=tmp_path / "turned", start=gallery, data=data)
+    first, turned = GalleryBundle.load(gallery), GalleryBundle.load(tmp_path / "turned")
+    assert turned.classifier.shape == (4 * SPLITS["train"], 128)
+    assert turned.manifest.recipe["start_sha256"] == first.sha256
+    for one, other in zip(first.network.parameters(), turned.network.parameters(), strict=True):
+        assert torch.equal(one, other)  # at a learning rate of zero
+    train = load_dataset(data).train
+    embeddings = embed(first.network, train.pixels(first.preprocessing), first.preprocessing)
+    upright = turned.classifier[: SPLITS["train"]].numpy()
+    means = [embeddings[train.identities == identity].mean(0) for identity in range(len(upright))]
+    for mean, row in zip(means, upright, strict=True):
+        assert mean @ row / np.linalg.norm(mean) == pytest.approx(1.0, abs=1e-3)
+    with pytest.raises(UserError, match="embeddings of 128 values, the recipe trains"):
+        train_gallery(replace(recipe, embedding_dim=64), out=tmp_path / "x", start=gallery)
 
 
 def test_a_query_network_is_tied_to_its_gallery_model(
@@ -144,6 +167,30 @@ def test_a_supernet_reuses_its_seed_network_and_hands_out_subnets(
         data=data,
     )
     assert QueryBundle.load(tmp_path / "query").network.architecture.input_size == 32
+
+
+def test_a_supernet_goes_on_from_another(
+    data: str, gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supernet_module, "CHANCE_FACTOR", 0.0)
+    recipe = replace(supernet_recipe("tiny"), seed_schedule=None)
+    train_supernet(recipe, gallery=gallery, out=tmp_path / "first", data=data)
+    still = replace(recipe, schedule=replace(recipe.schedule, lr=0.0))
+    train_supernet(
+        still, gallery=gallery, out=tmp_path / "second", start=tmp_path / "first", data=data
+    )
+    first, second = (SupernetBundle.load(tmp_path / name) for name in ("first", "second"))
+    assert second.manifest.recipe["start_sha256"] == first.sha256
+    for one, other in zip(first.network.parameters(), second.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(UserError, match=r"100M supernet .* at 32 px, the recipe trains a 330M"):
+        train_supernet(
+            replace(recipe, tier="330M"),
+            gallery=gallery,
+            out=tmp_path / "x",
+            start=tmp_path / "first",
+            data=data,
+        )
 
 
 def test_imitation_needs_the_same_preprocessing(data: str, gallery: Path, tmp_path: Path) -> None:
