@@ -113,7 +113,8 @@ def train_supernet(
         "Train the network of an architecture, compatible with a gallery model.",
         (
             "edgecmp train query --architecture runs/search/architecture.json --out runs/query",
-            "edgecmp train query --architecture a.json --gallery runs/gallery --out runs/query",
+            "edgecmp train query --recipe emoji-imitate --start runs/query "
+            "--architecture runs/query/architecture.json --out runs/better",
         ),
     ),
 )
@@ -127,7 +128,11 @@ def train_query(
     gallery: Gallery = None,
     supernet: Annotated[
         Path | None,
-        typer.Option("--supernet", metavar="DIR", help="Start from its weights; else from none."),
+        typer.Option("--supernet", metavar="DIR", help="A supernet to start from."),
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", metavar="DIR", help="A query network to go on from."),
     ] = None,
     data: Data = "emoji",
     seed: Seed = 0,
@@ -143,6 +148,7 @@ def train_query(
             architecture=architecture,
             gallery=gallery,
             supernet=supernet,
+            start=start,
             out=out,
             data=data,
             seed=seed,

@@ -40,12 +40,19 @@ class QueryRecipe:
 class _Task:
     """The compatible loss of one network."""
 
-    def __init__(self, recipe: QueryRecipe, network: QueryNet, criterion: CompatibleLoss) -> None:
+    def __init__(
+        self,
+        recipe: QueryRecipe,
+        network: QueryNet,
+        criterion: CompatibleLoss,
+        started_from: str | None,
+    ) -> None:
         self.network, self.criterion = network, criterion
         self.module = nn.ModuleDict({"network": network, "criterion": criterion})
         self.settings: dict[str, Any] = {
             **document_of(recipe),
             "architecture": network.architecture.to_dict(),
+            "start_sha256": started_from,
         }
 
     def loss(
@@ -63,6 +70,7 @@ def train_query(
     out: str | Path,
     gallery: str | Path | None = None,
     supernet: str | Path | None = None,
+    start: str | Path | None = None,
     data: str = "emoji",
     seed: int = 0,
 ) -> TrainingReport:
@@ -74,6 +82,11 @@ def train_query(
         architecture: what the search wrote, or an `Architecture`; its input size is set to the
             recipe's.
         supernet: folder of a supernet whose weights it starts from; from scratch by default.
+        start: folder of a query network of this architecture that it goes on from instead.
+
+    Raises:
+        UserError: embeddings of another length than the gallery model's, another architecture in
+            `start`, or both a supernet and a query network to start from.
     """
     out = Path(out)
     torch.manual_seed(seed)
@@ -88,9 +101,7 @@ def train_query(
             "Set embedding_dim in the architecture file to that of the gallery model.",
         )
     architecture = replace(architecture, input_size=recipe.input_size)
-    network = architecture.build()
-    if supernet is not None:
-        network = SupernetBundle.load(supernet).network.extract(architecture)
+    network, started_from = _first_network(architecture, supernet, start)
     preprocessing = Preprocessing(input_size=recipe.input_size)
     criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train, preprocessing)
     holdout = HoldOut(dataset, gallery_bundle, preprocessing)
@@ -108,8 +119,9 @@ def train_query(
             f"M(q,g) top-1 {row['qg_top1']:.1f} top-10 {row['qg_top10']:.1f}"
         )
 
+    task = _Task(recipe, network, criterion, started_from)
     records = fit(
-        _Task(recipe, network, criterion),
+        task,
         dataset.train.pixels(preprocessing),
         preprocessing,
         recipe.schedule,
@@ -125,8 +137,31 @@ def train_query(
         preprocessing=preprocessing.to_dict(),
         gallery_sha256=gallery_bundle.sha256,
         data={"name": dataset.name, "fingerprint": dataset.train.fingerprint},
-        recipe={**document_of(recipe), "seed": seed},
+        recipe={**document_of(recipe), "start_sha256": started_from, "seed": seed},
         metrics={"holdout": row},
     )
     QueryBundle(network=network, manifest=manifest).save(out, half=recipe.half)
     return TrainingReport(rows=[row], records=records, path=out, kind="query")
+
+
+def _first_network(
+    architecture: Architecture, supernet: str | Path | None, start: str | Path | None
+) -> tuple[QueryNet, str | None]:
+    """The network before training, and the hash of the model that its weights come from."""
+    if supernet is not None and start is not None:
+        raise UserError(
+            "A query network starts from a supernet or from another query network, not from both.",
+            "Leave --supernet or --start out.",
+        )
+    if supernet is not None:
+        source = SupernetBundle.load(supernet)
+        return source.network.extract(architecture), source.sha256
+    if start is None:
+        return architecture.build(), None
+    bundle = QueryBundle.load(start)
+    if bundle.architecture != architecture:
+        raise UserError(
+            f"{start} holds a network of another architecture.",
+            f"Name {Path(start) / 'architecture.json'} as --architecture, or leave --start out.",
+        )
+    return bundle.network, bundle.sha256

@@ -148,9 +148,20 @@ def emoji_query() -> QueryRecipe:
     """BCT and imitation of the gallery model on mixed images; meant to start from a supernet."""
     return QueryRecipe(
         input_size=64,
-        schedule=Schedule(epochs=32, lr=0.15, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
-        losses=LossWeights(own=0.0, bct=1.0, imitation=10.0, mixed=0.5),
+        schedule=Schedule(epochs=40, lr=0.15, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
+        losses=LossWeights(own=0.0, bct=0.3, imitation=10.0, mixed=0.75),
         half=True,
+    )
+
+
+def emoji_imitate_query() -> QueryRecipe:
+    """Goes on from `emoji`: imitation alone, of images that are all turned, mirrored and blended."""
+    recipe = emoji_query()
+    return replace(
+        recipe,
+        schedule=replace(recipe.schedule, epochs=20, lr=0.1),
+        losses=LossWeights(own=0.0, bct=0.0, imitation=10.0, mixed=1.0),
+        augmentation=STRONG,
     )
 
 
@@ -179,6 +190,7 @@ SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
 }
 QUERY_RECIPES: dict[str, Callable[[], QueryRecipe]] = {
     "emoji": emoji_query,
+    "emoji-imitate": emoji_imitate_query,
     "bct": bct_query,
     "tiny": tiny_query,
 }

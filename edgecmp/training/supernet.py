@@ -122,7 +122,11 @@ def _seed_network(
     )
     if (folder / "manifest.json").exists():
         bundle = QueryBundle.load(folder)
-        same_recipe = bundle.manifest.recipe == {**document_of(query_recipe), "seed": seed}
+        same_recipe = bundle.manifest.recipe == {
+            **document_of(query_recipe),
+            "start_sha256": None,
+            "seed": seed,
+        }
         if same_recipe and bundle.manifest.gallery_sha256 == gallery.sha256:
             return bundle.network
     architecture = seed_architecture(

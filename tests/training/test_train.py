@@ -193,6 +193,42 @@ def test_a_supernet_goes_on_from_another(
         )
 
 
+def test_a_query_network_goes_on_from_another(data: str, gallery: Path, tmp_path: Path) -> None:
+    architecture = Architecture.random("100M", seed=0)
+    recipe = query_recipe("tiny")
+    first = tmp_path / "first"
+    train_query(recipe, architecture=architecture, gallery=gallery, out=first, data=data)
+    imitate = replace(query_recipe("emoji-imitate"), input_size=32)
+    still = replace(imitate, schedule=replace(imitate.schedule, epochs=1, lr=0.0))
+    train_query(
+        still,
+        architecture=first / "architecture.json",
+        gallery=gallery,
+        start=first,
+        out=tmp_path / "second",
+        data=data,
+    )
+    one, other = QueryBundle.load(first), QueryBundle.load(tmp_path / "second")
+    assert other.manifest.recipe["start_sha256"] == one.sha256
+    for a, b in zip(one.network.parameters(), other.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    others = Architecture.random("100M", seed=1)
+    with pytest.raises(UserError, match="another architecture"):
+        train_query(
+            recipe, architecture=others, gallery=gallery, start=first, out=tmp_path / "x", data=data
+        )
+    with pytest.raises(UserError, match="not from both"):
+        train_query(
+            recipe,
+            architecture=architecture,
+            gallery=gallery,
+            supernet=first,
+            start=first,
+            out=tmp_path / "x",
+            data=data,
+        )
+
+
 def test_imitation_needs_the_same_preprocessing(data: str, gallery: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="prepares them differently"):
         train_query(
