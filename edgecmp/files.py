@@ -158,7 +158,9 @@ def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
 
 def command_line() -> str:
     """The command that is running, as a user would type it."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return shlex.join([name, *sys.argv[1:]])
 
 
 def provenance() -> dict[str, str]:

@@ -155,7 +155,7 @@ def emoji_query() -> QueryRecipe:
 
 
 def emoji_imitate_query() -> QueryRecipe:
-    """Goes on from `emoji`: imitation alone, of images that are all turned, mirrored and blended."""
+    """Goes on from `emoji`: imitation alone, of images turned, mirrored and blended."""
     recipe = emoji_query()
     return replace(
         recipe,
