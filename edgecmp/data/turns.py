@@ -51,7 +51,7 @@ def quarter_turns(images: ImageSet) -> ImageSet:
         images: N images of square shape once prepared.
     """
     per_turn = len(images.identity_names)
-    height = len(images.source.keys)
+    source_rows = len(images.source.keys)
     turn = np.arange(TURNS).repeat(len(images))
     return replace(
         images,
@@ -62,7 +62,7 @@ def quarter_turns(images: ImageSet) -> ImageSet:
         ),
         domains=np.tile(images.domains, TURNS),
         source=_TurnedSource(images.source),
-        rows=np.tile(images.rows, TURNS) + turn * height,
+        rows=np.tile(images.rows, TURNS) + turn * source_rows,
     )
 
 
