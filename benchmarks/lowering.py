@@ -68,8 +68,8 @@ def measure(
         with tempfile.TemporaryDirectory() as folder:
             files = {Path(folder) / f"{index}.tflite": v for index, v in enumerate(VARIANTS)}
             for file, variant in files.items():
-                off = dict.fromkeys(VARIANTS[variant], False)
-                file.write_bytes(tflite_bytes(lower(network, **off)))
+                lowered = lower(network, without=VARIANTS[variant])
+                file.write_bytes(tflite_bytes(lowered))
             report = bench(list(files), runs=runs, rounds=rounds)
         by_runtime: dict[str, dict[str, float]] = {}
         for row in report.rows:

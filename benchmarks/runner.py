@@ -61,7 +61,9 @@ def open_onnx(module: Any, path: str, threads: int) -> tuple[Any, Any, list[int]
     session = module.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     details = session.get_inputs()[0]
     shape = [size if isinstance(size, int) else 1 for size in details.shape]
-    dtype = numpy.float16 if "float16" in details.type else numpy.float32
+    dtype = {"tensor(float16)": numpy.float16, "tensor(uint8)": numpy.uint8}.get(
+        details.type, numpy.float32
+    )
     inputs: dict[str, Any] = {}
 
     def feed(values: Any) -> None:
@@ -150,8 +152,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     start = time.perf_counter()
     run, feed, shape, dtype = opener(module, options.model, options.threads)
     init_s = time.perf_counter() - start
-    values = numpy.random.default_rng(options.seed).standard_normal(shape)
-    feed(values.astype(dtype))
+    generator = numpy.random.default_rng(options.seed)
+    if numpy.issubdtype(dtype, numpy.integer):  # an image
+        feed(generator.integers(0, 256, shape, numpy.uint8).astype(dtype))
+    else:
+        feed(generator.standard_normal(shape).astype(dtype))
     start = time.perf_counter()
     run()
     first_s = time.perf_counter() - start

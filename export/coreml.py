@@ -9,18 +9,15 @@ from __future__ import annotations
 import json
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from edgecmp.errors import UserError
-from edgecmp.export.metadata import KEY, Metadata
+from edgecmp.export.metadata import KEY
 from edgecmp.export.mil import MilProgram
 from edgecmp.export.quiet import quiet_coremltools
-from edgecmp.export.registry import register_target
-
-if TYPE_CHECKING:
-    from edgecmp.export.lowering import LoweredNet
+from edgecmp.export.registry import Job, register_target
 
 __all__ = ["read_coreml", "write_coreml"]
 
@@ -47,12 +44,14 @@ def read_coreml(package: Path) -> bytes:
     "coreml",
     suffix=".mlpackage",
     precisions=("fp32", "fp16"),
+    inputs=("tensor",),
     packages=("coremltools",),
     without=("split_depthwise",),  # pays where XNNPACK runs; Apple's kernels were never measured
     read=read_coreml,
 )
-def write_coreml(network: LoweredNet, metadata: Metadata, path: Path) -> None:
+def write_coreml(job: Job, path: Path) -> None:
     """Converts the lowered network and writes the package; see `Target.write`."""
+    network, metadata = job.network, job.metadata
     example = torch.zeros(1, 3, network.input_size, network.input_size)
     with torch.inference_mode(), quiet_coremltools():
         import coremltools

@@ -7,13 +7,14 @@ equal input gives equal bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["ALIGNMENT", "TFLiteBuilder"]
+__all__ = ["ALIGNMENT", "Quantisation", "TFLiteBuilder"]
 
 ALIGNMENT = 16
 """Bytes; the format's own rule for constants, which runtimes map into memory and read in place."""
@@ -23,6 +24,8 @@ TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.float16): schema.TensorType.FLOAT16,
     np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.uint8): schema.TensorType.UINT8,
 }
 
 
@@ -42,6 +45,29 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
         return int(schema.BufferEnd(builder))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quantisation:
+    """How integers stand for reals: real = scale * (integer - zero_point).
+
+    Attributes:
+        scale: (1,) float32, or (C,), one for each index of `axis`.
+        zero_point: one for all.
+        axis: along which the scales differ.
+    """
+
+    scale: np.ndarray[Any, np.dtype[np.float32]]
+    zero_point: int = 0
+    axis: int = 0
+
+    def table(self) -> Any:
+        """The schema's table."""
+        table = schema.QuantizationParametersT()
+        table.scale = self.scale.tolist()
+        table.zeroPoint = [self.zero_point] * len(table.scale)
+        table.quantizedDimension = self.axis
+        return table
+
+
 class TFLiteBuilder:
     """Collects the parts of a model with one subgraph; tensors are known by their index."""
 
@@ -53,19 +79,29 @@ class TFLiteBuilder:
         self._buffers: list[Any] = [_AlignedBuffer()]  # buffer 0 is the empty one, by convention
         self._buffer_index: dict[bytes, int] = {}
 
-    def tensor(self, name: str, shape: Sequence[int], dtype: type = np.float32) -> int:
+    def tensor(
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: type = np.float32,
+        quantisation: Quantisation | None = None,
+    ) -> int:
         """A tensor that is computed or given at run time."""
         tensor = schema.TensorT()
         tensor.name = name.encode()
         tensor.shape = list(shape)
         tensor.type = TYPES[np.dtype(dtype)]
         tensor.buffer = 0
+        if quantisation is not None:
+            tensor.quantization = quantisation.table()
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 
-    def constant(self, name: str, values: np.ndarray[Any, Any]) -> int:
+    def constant(
+        self, name: str, values: np.ndarray[Any, Any], quantisation: Quantisation | None = None
+    ) -> int:
         """A tensor with values; equal bytes are stored once."""
-        index = self.tensor(name, values.shape, values.dtype.type)
+        index = self.tensor(name, values.shape, values.dtype.type, quantisation)
         self._tensors[index].buffer = self._buffer(np.ascontiguousarray(values).tobytes())
         return index
 
@@ -83,6 +119,8 @@ class TFLiteBuilder:
         *,
         options_type: str | None = None,
         version: int = 1,
+        dtype: type = np.float32,
+        quantisation: Quantisation | None = None,
     ) -> int:
         """Appends an operator; returns the tensor it gives.
 
@@ -94,11 +132,13 @@ class TFLiteBuilder:
             options: fields of the options table.
             options_type: the table, such as "Conv2DOptions"; none if None.
             version: of the operator.
+            dtype: of the tensor it gives.
+            quantisation: of that tensor.
         """
         operator = schema.OperatorT()
         operator.opcodeIndex = self._code(getattr(schema.BuiltinOperator, kind), version)
         operator.inputs = list(inputs)
-        operator.outputs = [self.tensor(name, shape)]
+        operator.outputs = [self.tensor(name, shape, dtype, quantisation)]
         if options_type is not None:
             table = getattr(schema, f"{options_type}T")()
             for field, value in (options or {}).items():

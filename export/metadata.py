@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "KEY", "Metadata"]
 
-FORMAT: Final = "edgecmp-export/1"
+FORMAT: Final = "edgecmp-export/2"
 KEY = "edgecmp"
 """The name under which each format stores the document."""
 
@@ -29,7 +29,12 @@ class Metadata(BaseModel):
 
     Attributes:
         target: "tflite", "coreml" or "onnx".
-        precision: of the stored weights, such as "fp32".
+        precision: what the numbers are stored as, such as "fp32" or "int8".
+        input: "tensor": float32 values that went through the preprocessing; "image": pixels in
+            0..255 (S, S, 3), which the file normalises itself.
+        options: what else the writer was told or decided, such as the system it needs.
+        calibration: the real images that the writer looked at (data, fingerprint, images, seed);
+            None if it looked at none.
         architecture: `Architecture.to_dict()` of the network.
         preprocessing: `Preprocessing.to_dict()`: how an image becomes the network's input.
         preprocessing_fingerprint: SHA-256 of `preprocessing`; a changed document is refused.
@@ -40,9 +45,12 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["edgecmp-export/1"] = FORMAT
+    format: Literal["edgecmp-export/2"] = FORMAT
     target: str
     precision: str
+    input: Literal["tensor", "image"]
+    options: dict[str, str] = Field(default_factory=dict)
+    calibration: dict[str, str | int] | None = None
     architecture: dict[str, Any]
     preprocessing: dict[str, Any]
     preprocessing_fingerprint: str = Field(pattern="^[0-9a-f]{64}$")

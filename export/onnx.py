@@ -1,6 +1,7 @@
 """ONNX: opset 18, through torch's exporter and onnxsim.
 
-Input `image`, float32 (N, 3, S, S), already normalised; output `embedding`, float32 (N, D), unit
+Input `image`: float32 (N, 3, S, S), already normalised, or the images themselves, uint8
+(N, S, S, 3) RGB; output `embedding`, float32 (N, D), unit
 length; N is free. With fp16 the weights are stored in half the size, each behind a Cast: ONNX
 Runtime resolves the casts once, when it loads the file, and computes in float32. Its CPU has no
 float16 convolutions; a file that is float16 throughout would run as float32 between two casts a
@@ -17,11 +18,14 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor, nn
+
 from edgecmp.errors import UserError
 from edgecmp.export.half import halved
-from edgecmp.export.metadata import KEY, Metadata
+from edgecmp.export.metadata import KEY
 from edgecmp.export.reading import read_file
-from edgecmp.export.registry import register_target
+from edgecmp.export.registry import Job, register_target
 from edgecmp.files import write_atomic
 
 if TYPE_CHECKING:
@@ -32,6 +36,19 @@ if TYPE_CHECKING:
 __all__ = ["halve_weights", "onnx_model", "read_onnx", "write_onnx"]
 
 OPSET = 18
+
+
+class Pixels(nn.Module):
+    """A lowered network that reads pixels, for images as they lie in memory."""
+
+    def __init__(self, network: LoweredNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Pixels uint8 (N, S, S, 3) to embeddings (N, D)."""
+        result: Tensor = self.network(image.permute(0, 3, 1, 2).float())
+        return result
 
 
 def read_onnx(path: Path) -> bytes:
@@ -64,13 +81,13 @@ def read_onnx(path: Path) -> bytes:
     without=("split_depthwise", "pad_stride2"),  # ONNX Runtime is fast at 7x7, and pads as torch
     read=read_onnx,
 )
-def write_onnx(network: LoweredNet, metadata: Metadata, path: Path) -> None:
+def write_onnx(job: Job, path: Path) -> None:
     """Converts the lowered network and writes the file; see `Target.write`."""
-    model = onnx_model(network)
-    if metadata.precision == "fp16":
+    model = onnx_model(job.network)
+    if job.metadata.precision == "fp16":
         halve_weights(model)
     entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, metadata.write().decode()
+    entry.key, entry.value = KEY, job.metadata.write().decode()
     write_atomic(path, model.SerializeToString(deterministic=True))
 
 
@@ -78,12 +95,15 @@ def onnx_model(network: LoweredNet) -> onnx.ModelProto:
     """The checked model, without metadata."""
     import onnx
     import onnxsim
-    import torch
 
-    example = torch.zeros(2, 3, network.input_size, network.input_size)
+    size = network.input_size
+    module: nn.Module = network
+    example = torch.zeros(2, 3, size, size)
+    if network.graph.reads_pixels:
+        module, example = Pixels(network), torch.zeros(2, size, size, 3, dtype=torch.uint8)
     with _quiet():
         program = torch.onnx.export(
-            network,
+            module,
             (example,),
             dynamo=True,
             opset_version=OPSET,

@@ -162,9 +162,8 @@ def _embed(task: Retrieval, bundle: QueryBundle, trials: Sequence[Trial]) -> NDA
             rows = np.arange(start, min(start + BATCH, count))
             pixels = task.queries.pixels(preprocessing, rows)
             reference.append(embed(bundle.network, pixels, preprocessing))
-            images = preprocessing.normalise(pixels).contiguous().numpy()
             for trial in trials:
-                trial.feed(images)
+                trial.feed(pixels)
             bar.advance(len(rows))
     return np.concatenate(reference)
 

@@ -8,15 +8,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgecmp.errors import unknown_choice
 
 if TYPE_CHECKING:
     from edgecmp.export.lowering import LoweredNet
     from edgecmp.export.metadata import Metadata
 
-__all__ = ["Reader", "Target", "Writer", "register_target", "target", "targets"]
+__all__ = ["INPUTS", "Job", "Reader", "Target", "Writer", "register_target", "target", "targets"]
 
-Writer: TypeAlias = Callable[["LoweredNet", "Metadata", Path], None]
+INPUTS = ("tensor", "image")
+"""What a file can read: normalised float32 values, or the pixels of the image (see `Metadata`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What a writer is given.
+
+    Attributes:
+        network: lowered; its graph reads pixels if `metadata.input` is "image".
+        metadata: what the file will say about itself, the precision among it.
+        images: for the precisions of `Target.calibrated`: real training images (N, S, S, 3) uint8.
+    """
+
+    network: LoweredNet
+    metadata: Metadata
+    images: NDArray[np.uint8] | None = None
+
+
+Writer: TypeAlias = Callable[[Job, Path], None]
 Reader: TypeAlias = Callable[[Path], bytes]
 
 MODULES = ("tflite", "coreml", "onnx")
@@ -31,10 +53,12 @@ class Target:
         name: what the user types after --target.
         suffix: of the files, with the dot.
         precisions: what can follow --precision, the default first.
+        calibrated: those of them whose writer looks at real images.
+        inputs: which of `INPUTS` its files can read.
         packages: modules the writer imports beyond the core; absent ones are a user error.
         without: names of the rewrites of `edgecmp.export.lower` that do not pay here.
-        write: writes the lowered network with its metadata to a path that does not exist yet;
-            the precision is `metadata.precision`.
+        write: does a `Job`: writes the lowered network with its metadata to a path that does not
+            exist yet.
         read: the metadata document's bytes inside such a file; a file that is truncated, of
             another format or without the document is a `UserError`.
     """
@@ -42,6 +66,8 @@ class Target:
     name: str
     suffix: str
     precisions: tuple[str, ...]
+    calibrated: tuple[str, ...]
+    inputs: tuple[str, ...]
     packages: tuple[str, ...]
     without: tuple[str, ...]
     write: Writer
@@ -57,6 +83,8 @@ def register_target(
     suffix: str,
     precisions: tuple[str, ...],
     read: Reader,
+    calibrated: tuple[str, ...] = (),
+    inputs: tuple[str, ...] = INPUTS,
     packages: tuple[str, ...] = (),
     without: tuple[str, ...] = (),
 ) -> Callable[[Writer], Writer]:
@@ -67,6 +95,8 @@ def register_target(
             name=name,
             suffix=suffix,
             precisions=precisions,
+            calibrated=calibrated,
+            inputs=inputs,
             packages=packages,
             without=without,
             write=write,

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export import registry
+from edgecmp.export.calibration import calibration_images
 from edgecmp.export.metadata import Metadata
+from edgecmp.export.registry import Job
 from edgecmp.files import provenance
 from edgecmp.progress import duration, say
 
@@ -39,6 +41,7 @@ class Exported:
     path: Path
     target: str
     precision: str
+    input: str
     size_mb: float
     seconds: float
 
@@ -49,6 +52,7 @@ class Exported:
             {
                 "target": self.target,
                 "precision": self.precision,
+                "input": self.input,
                 "path": str(self.path),
                 "size_mb": round(self.size_mb, 3),
                 "seconds": round(self.seconds, 3),
@@ -61,7 +65,13 @@ class Exported:
 
 
 def export(
-    target: str, *, model: Path | None = None, precision: str = "fp32", out: Path
+    target: str,
+    *,
+    model: Path | None = None,
+    precision: str = "fp32",
+    input: str = "tensor",
+    data: str | None = None,
+    out: Path,
 ) -> Exported:
     """Writes a query network for a device runtime.
 
@@ -69,15 +79,20 @@ def export(
         target: a name in the table of targets, such as "tflite".
         model: folder of a query network; the starter kit's if None.
         precision: one of the target's precisions.
+        input: "tensor" or "image"; see `Metadata`.
+        data: real images for the precisions that are calibrated; the training data of the network
+            if None.
         out: a file with the target's suffix, or a folder that gets query-<precision><suffix>.
 
     Raises:
-        UserError: an unknown target or precision, a missing package, an unusable `out`, a full
-            disk; nothing half-written is left.
+        UserError: an unknown target, precision or input, no calibration images, a missing package,
+            an unusable `out`, a full disk; nothing half-written is left.
     """
     chosen = registry.target(target)
     if precision not in chosen.precisions:
         raise unknown_choice(f"precision for {target}", precision, chosen.precisions)
+    if input not in chosen.inputs:
+        raise unknown_choice(f"input for {target}", input, chosen.inputs)
     _check_packages(chosen)
     path = _destination(chosen, precision, Path(out))
     start = time.perf_counter()
@@ -90,14 +105,20 @@ def export(
     network = lower(
         bundle.network,
         input_size=bundle.preprocessing.input_size,
-        **dict.fromkeys(chosen.without, False),
+        pixels=bundle.preprocessing if input == "image" else None,
+        without=chosen.without,
     )
+    metadata, images = _metadata(bundle, target, precision, input), None
+    if precision in chosen.calibrated:
+        images, calibration = calibration_images(bundle, data)
+        metadata = metadata.model_copy(update={"calibration": calibration})
     with _replacing(path) as temporary:
-        chosen.write(network, _metadata(bundle, target, precision), temporary)
+        chosen.write(Job(network=network, metadata=metadata, images=images), temporary)
     exported = Exported(
         path=path,
         target=target,
         precision=precision,
+        input=input,
         size_mb=_size(path) / 1e6,
         seconds=time.perf_counter() - start,
     )
@@ -133,11 +154,12 @@ def _destination(target: Target, precision: str, out: Path) -> Path:
     )
 
 
-def _metadata(bundle: QueryBundle, target: str, precision: str) -> Metadata:
+def _metadata(bundle: QueryBundle, target: str, precision: str, input: str) -> Metadata:
     """What the file will say about itself."""
     return Metadata(
         target=target,
         precision=precision,
+        input=input,  # type: ignore[arg-type]  # one of INPUTS
         architecture=bundle.architecture.to_dict(),
         preprocessing=bundle.preprocessing.to_dict(),
         preprocessing_fingerprint=bundle.preprocessing.fingerprint,

@@ -8,18 +8,24 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.mil import MilProgram
 from edgecmp.export.quiet import quiet_coremltools, quiet_native
+from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["RUNTIMES", "Runner", "RuntimeRefusedError", "RuntimeUnavailableError"]
+
+Batch: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
+"""(n, S, S, 3): normalised values, or pixels where the file reads images."""
 
 
 class RuntimeUnavailableError(Exception):
@@ -60,26 +66,38 @@ class Runner(ABC):
         """Precision of the file."""
         return self.metadata.precision
 
-    def embed(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Normalised images float32 (N, 3, S, S) to embeddings float32 (N, D).
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """How an image becomes what the file reads."""
+        return self.metadata.build_preprocessing()
+
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Prepared images uint8 (N, S, S, 3) to embeddings float32 (N, D).
 
         Raises:
             RuntimeRefusedError: the runtime loaded the file, but cannot run it.
         """
         with _refusal():
             parts = [
-                self._run(np.ascontiguousarray(images[start : start + self.batch_size]))
-                for start in range(0, len(images), self.batch_size)
+                self._run(self._read(pixels[start : start + self.batch_size]))
+                for start in range(0, len(pixels), self.batch_size)
             ]
         return np.concatenate(parts)
+
+    def _read(self, pixels: NDArray[np.uint8]) -> Batch:
+        """What the file is given for these images (n, S, S, 3)."""
+        if self.metadata.input == "image":
+            return np.ascontiguousarray(pixels)
+        planes = self.preprocessing.normalise(pixels)  # (n, 3, S, S), channels last in memory
+        return np.ascontiguousarray(planes.permute(0, 2, 3, 1).numpy())
 
     @abstractmethod
     def _open(self, path: Path) -> None:
         """Loads the file; RuntimeUnavailableError or RuntimeRefusedError where it cannot."""
 
     @abstractmethod
-    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Up to `batch_size` images (n, 3, S, S) to (n, D)."""
+    def _run(self, images: Batch) -> NDArray[np.float32]:
+        """Up to `batch_size` images (n, S, S, 3), as the file reads them, to (n, D)."""
 
 
 class _TfliteRunner(Runner):
@@ -96,9 +114,8 @@ class _TfliteRunner(Runner):
             self._input = self._interpreter.get_input_details()[0]["index"]
             self._output = self._interpreter.get_output_details()[0]["index"]
 
-    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        channels_last = np.ascontiguousarray(images.transpose(0, 2, 3, 1))  # (1, S, S, 3)
-        self._interpreter.set_tensor(self._input, channels_last)
+    def _run(self, images: Batch) -> NDArray[np.float32]:
+        self._interpreter.set_tensor(self._input, images)
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self._output))
 
@@ -146,8 +163,9 @@ class OnnxRunner(Runner):
         if not isinstance(self._session.get_inputs()[0].shape[0], int):
             self.batch_size = 32
 
-    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(self._session.run(["embedding"], {"image": images})[0])
+    def _run(self, images: Batch) -> NDArray[np.float32]:
+        given = images if self.metadata.input == "image" else _planes(images)
+        return np.asarray(self._session.run(["embedding"], {"image": given})[0])
 
 
 class CoremlRunner(Runner):
@@ -163,8 +181,10 @@ class CoremlRunner(Runner):
         with _refusal(), quiet_coremltools():
             self._model: Any = _import("coremltools", self.package).models.MLModel(str(path))
 
-    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        embedding = self._model.predict({"image": images})["embedding"]
+    def _run(self, images: Batch) -> NDArray[np.float32]:
+        (image,) = images
+        given = Image.fromarray(image) if self.metadata.input == "image" else _planes(images)
+        embedding = self._model.predict({"image": given})["embedding"]
         return np.asarray(embedding, np.float32)
 
 
@@ -180,8 +200,9 @@ class MilReferenceRunner(Runner):
         _import("coremltools", self.package)
         self._program = MilProgram(path)
 
-    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        batch = torch.from_numpy(images)[:, None]  # (n, 1, 3, S, S): n calls of one image
+    def _run(self, images: Batch) -> NDArray[np.float32]:
+        planes = torch.from_numpy(_planes(images)).float()
+        batch = planes[:, None]  # (n, 1, 3, S, S): n calls of one image
         embeddings: NDArray[np.float32] = self._program.run(image=batch)["embedding"][:, 0].numpy()
         return embeddings
 
@@ -194,6 +215,11 @@ RUNTIMES: tuple[type[Runner], ...] = (
     MilReferenceRunner,
 )
 """Every runtime that is known, in the order of the reports."""
+
+
+def _planes(images: Batch) -> NDArray[Any]:
+    """(n, S, S, 3) to (n, 3, S, S)."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
 def _import(module: str, package: str) -> Any:

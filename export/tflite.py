@@ -1,8 +1,9 @@
 """TFLite: a direct writer for the closed set of operations of a lowered network.
 
-Batch 1. Input `image`, float32 (1, S, S, 3), already normalised; output `embedding`, float32
-(1, D), unit length. With fp16 the weights are stored in half the size behind DEQUANTIZE operators,
-which the runtimes resolve when they load the file; arithmetic stays float32.
+Batch 1. Input `image`: float32 (1, S, S, 3), already normalised, or the image itself, uint8
+(1, S, S, 3) RGB; output `embedding`, float32 (1, D), unit length. With fp16 the weights are stored
+in half the size behind DEQUANTIZE operators, which the runtimes resolve when they load the file;
+arithmetic stays float32.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecmp.errors import UserError
-from edgecmp.export.metadata import KEY, Metadata
+from edgecmp.export.metadata import KEY
 from edgecmp.export.reading import read_file
-from edgecmp.export.registry import register_target
+from edgecmp.export.registry import Job, register_target
 from edgecmp.files import write_atomic
 
 if TYPE_CHECKING:
@@ -53,18 +54,18 @@ def read_tflite(path: Path) -> bytes:
     return document
 
 
-def tflite_bytes(network: LoweredNet, *, half: bool = False, document: bytes = b"") -> bytes:
+def tflite_bytes(network: LoweredNet, *, precision: str = "fp32", document: bytes = b"") -> bytes:
     """The network as a TFLite file.
 
     Args:
         network: float32; its `input_size` becomes the file's.
-        half: store the weights as float16.
+        precision: "fp32" or "fp16".
         document: the metadata document.
     """
     from edgecmp.export.tflite_graph import write_graph
 
     metadata = {KEY: document} if document else {}
-    return write_graph(network.graph, half=half, metadata=metadata)
+    return write_graph(network.graph, half=precision == "fp16", metadata=metadata)
 
 
 @register_target(
@@ -74,7 +75,9 @@ def tflite_bytes(network: LoweredNet, *, half: bool = False, document: bytes = b
     packages=("ai_edge_litert", "flatbuffers"),
     read=read_tflite,
 )
-def write_tflite(network: LoweredNet, metadata: Metadata, path: Path) -> None:
+def write_tflite(job: Job, path: Path) -> None:
     """Writes the file; see `Target.write`."""
-    half = metadata.precision == "fp16"
-    write_atomic(path, tflite_bytes(network, half=half, document=metadata.write()))
+    document = job.metadata.write()
+    write_atomic(
+        path, tflite_bytes(job.network, precision=job.metadata.precision, document=document)
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from torch import Tensor
 
-from edgecmp.export.flatbuffer import TFLiteBuilder
+from edgecmp.export.flatbuffer import Quantisation, TFLiteBuilder
 from edgecmp.export.half import halved
 from edgecmp.export.lowering import graph as ir
 from edgecmp.export.lowering.graph import IMAGE, Graph
@@ -38,17 +38,30 @@ class _Writer:
 
     def write(self, metadata: Mapping[str, bytes]) -> bytes:
         builder = self.builder
-        self.values[IMAGE] = builder.tensor(IMAGE, self.shapes[IMAGE])
+        image = self.image()
         for node in self.graph:
             inputs = [self.values[name] for name in node.inputs]
             self.values[node.name] = KINDS[type(node)](self, node, inputs)
         output = self.graph.nodes[-1].name
         return builder.finish(
-            inputs={IMAGE: self.values[IMAGE]},
+            inputs={IMAGE: image},
             outputs={output: self.values[output]},
             metadata=metadata,
             description="edgecmp query network",
         )
+
+    def image(self) -> int:
+        """The input; pixels are made floats of the same value."""
+        shape = self.shapes[IMAGE]
+        if not self.graph.reads_pixels:
+            self.values[IMAGE] = self.builder.tensor(IMAGE, shape)
+            return self.values[IMAGE]
+        pixel = Quantisation(scale=np.ones(1, np.float32))
+        image = self.builder.tensor(IMAGE, shape, np.uint8, pixel)
+        self.values[IMAGE] = self.builder.operator(
+            "DEQUANTIZE", [image], f"{IMAGE}/pixels", shape, options_type="DequantizeOptions"
+        )
+        return image
 
     def weight(self, name: str, values: Tensor) -> int:
         """A constant in the chosen precision; runtimes expand float16 once, when they load."""
@@ -72,7 +85,7 @@ class _Writer:
         """CONV_2D or DEPTHWISE_CONV_2D; the padding is SAME or none (see `pad_stride2`)."""
         same = is_same(node, self.graph_shapes[node.inputs[0]])
         if not same and any(node.padding):
-            raise ValueError(f"TFLite cannot pad {node.name}: lower with pad_stride2=True.")
+            raise ValueError(f"TFLite cannot pad {node.name}: lower with pad_stride2.")
         kind, options = "CONV_2D", "Conv2DOptions"
         weight = node.weight.permute(0, 2, 3, 1)  # (out, kh, kw, in)
         extra: dict[str, int] = {}
@@ -103,8 +116,11 @@ class _Writer:
         )
 
     def affine(self, node: ir.Affine, inputs: list[int]) -> int:
-        """MUL and ADD with one value a channel."""
+        """MUL and ADD with one value a channel, ADD alone where the scale is one."""
         shape = self.shapes[node.name]
+        shift = self.bias(f"{node.name}/shift", node.shift)
+        if bool((node.scale == 1).all()):
+            return self.add_up(node.name, [*inputs, shift], node.relu)
         scaled = self.builder.operator(
             "MUL",
             [*inputs, self.bias(f"{node.name}/scale", node.scale)],
@@ -113,9 +129,7 @@ class _Writer:
             {"fusedActivationFunction": _activation(False)},
             options_type="MulOptions",
         )
-        return self.add_up(
-            node.name, [scaled, self.bias(f"{node.name}/shift", node.shift)], node.relu
-        )
+        return self.add_up(node.name, [scaled, shift], node.relu)
 
     def add(self, node: ir.Add, inputs: list[int]) -> int:
         """ADD of two feature maps."""

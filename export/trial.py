@@ -32,12 +32,12 @@ class Trial:
     fault: str = ""
     parts: list[NDArray[np.float32]] = field(default_factory=list)
 
-    def feed(self, images: NDArray[np.float32]) -> None:
-        """Embeds normalised images (n, 3, S, S), unless the runtime gave up before."""
+    def feed(self, pixels: NDArray[np.uint8]) -> None:
+        """Embeds prepared images (n, S, S, 3), unless the runtime gave up before."""
         if self.runner is None:
             return
         try:
-            self.parts.append(self.runner.embed(images))
+            self.parts.append(self.runner.embed(pixels))
         except RuntimeRefusedError as error:
             self.runner, self.verdict = None, "fail"
             self.fault = f"the runtime cannot run the file: {error}"
@@ -45,7 +45,7 @@ class Trial:
     def pace(self, size: int) -> float:
         """Seconds for one image, from a warm batch of blank ones."""
         batch = 0 if self.runner is None else self.runner.batch_size
-        blank = np.zeros((batch, 3, size, size), np.float32)
+        blank = np.zeros((batch, size, size, 3), np.uint8)
         self.feed(blank)
         start = time.perf_counter()
         self.feed(blank)

@@ -16,6 +16,7 @@ HELP = help_text(
     "Export a query network as TensorFlow Lite, Core ML or ONNX.",
     (
         "edgecmp export --target tflite --out query.tflite",
+        "edgecmp export --target tflite --precision int8 --input image --out query.tflite",
         "edgecmp export --target coreml --precision fp16 --out query.mlpackage",
         "edgecmp export --target onnx --model runs/query --out query.onnx",
     ),
@@ -31,14 +32,33 @@ def export(
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A file, or a folder for it.")],
     precision: Annotated[
-        str, typer.Option("--precision", metavar="NAME", help="Of the stored weights: fp32, fp16.")
+        str,
+        typer.Option(
+            "--precision", metavar="NAME", help="fp32, fp16 and others; a wrong name lists them."
+        ),
     ] = "fp32",
+    input: Annotated[
+        str,
+        typer.Option(
+            "--input",
+            metavar="KIND",
+            help="tensor: normalised float32 values; image: 8-bit RGB pixels, normalised inside.",
+        ),
+    ] = "tensor",
     model: Model = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="NAME|PATH",
+            help="Images for the precisions that look at some; the training data if not given.",
+        ),
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Runs `edgecmp.export.export`."""
     with on_interrupt(f"{out} was not written: run the same command again."):
         from edgecmp.export import export as run
 
-        report = run(target, model=model, precision=precision, out=out)
+        report = run(target, model=model, precision=precision, input=input, data=data, out=out)
     finish(report, json_file)

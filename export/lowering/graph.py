@@ -231,10 +231,12 @@ class Graph:
     Attributes:
         nodes: each reads `IMAGE` or nodes before it.
         input_shape: (C, H, W) of `IMAGE`.
+        reads_pixels: `IMAGE` is pixels in 0..255 instead of normalised values.
     """
 
     nodes: tuple[Node, ...]
     input_shape: Shape
+    reads_pixels: bool = False
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

@@ -29,7 +29,7 @@ class LoweredNet(nn.Module):
         return self.graph.input_shape[-1]
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised images (N, 3, H, W) to embeddings (N, D) of unit length."""
+        """Images (N, 3, H, W) to embeddings (N, D) of unit length; see `Graph.reads_pixels`."""
         values: dict[str, Tensor] = {IMAGE: image}
         for node, layer in zip(self.graph, self.layers, strict=True):
             values[node.name] = layer(*(values[name] for name in node.inputs))

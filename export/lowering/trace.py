@@ -21,20 +21,24 @@ from edgecmp.export.lowering.graph import (
 )
 from edgecmp.networks.blocks import ChoiceBlock, ConvBN
 from edgecmp.networks.query import QueryNet
+from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["trace"]
 
 
 @torch.no_grad()
-def trace(network: QueryNet, input_size: int) -> Graph:
+def trace(network: QueryNet, input_size: int, pixels: Preprocessing | None = None) -> Graph:
     """The network in evaluation mode as a graph, node by node, its weights in float64.
 
     Args:
         network: is not changed.
         input_size: height and width of the images.
+        pixels: the image is pixels in 0..255, and the graph normalises them in this way; None: the
+            image is normalised before.
     """
     nodes: list[Node] = []
-    value, channels = _conv_bn(nodes, IMAGE, "stem", network.stem), network.stem.conv.out_channels
+    value = IMAGE if pixels is None else _normalise(nodes, pixels)
+    value, channels = _conv_bn(nodes, value, "stem", network.stem), network.stem.conv.out_channels
     for index, module in enumerate(network.blocks):
         block = cast(ChoiceBlock, module)
         value, channels = _block(nodes, value, f"blocks.{index}", block, channels)
@@ -43,7 +47,20 @@ def trace(network: QueryNet, input_size: int) -> Graph:
     weight, bias = (_exact(tensor) for tensor in network.embedding.folded())
     nodes.append(Linear(name="linear", inputs=("pool",), weight=weight, bias=bias))
     nodes.append(Normalise(name="embedding", inputs=("linear",)))
-    return Graph(nodes=tuple(nodes), input_shape=(3, input_size, input_size))
+    return Graph(
+        nodes=tuple(nodes),
+        input_shape=(3, input_size, input_size),
+        reads_pixels=pixels is not None,
+    )
+
+
+def _normalise(nodes: list[Node], pixels: Preprocessing) -> str:
+    """Appends (pixel / 255 - mean) / std; returns the value it gives."""
+    mean, std = (torch.tensor(value, dtype=torch.float64) for value in (pixels.mean, pixels.std))
+    nodes.append(
+        Affine(name="normalised", inputs=(IMAGE,), scale=1 / (255 * std), shift=-mean / std)
+    )
+    return "normalised"
 
 
 def _exact(tensor: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from edgecmp.benchmarks.device import DEVICES, DeviceRunError, LocalDevice
 from edgecmp.errors import UserError
 from edgecmp.export import Metadata
 from edgecmp.export.lowering import lower
+from edgecmp.export.registry import Job
 from edgecmp.export.tflite import write_tflite
 from edgecmp.preprocessing import Preprocessing
 
@@ -31,6 +32,7 @@ def tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     metadata = Metadata(
         target="tflite",
         precision="fp32",
+        input="tensor",
         architecture=architecture.to_dict(),
         preprocessing=preprocessing.to_dict(),
         preprocessing_fingerprint=preprocessing.fingerprint,
@@ -39,7 +41,7 @@ def tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
         provenance={},
     )
     path = tmp_path_factory.mktemp("bench") / "query.tflite"
-    write_tflite(lower(architecture.build().eval()), metadata, path)
+    write_tflite(Job(network=lower(architecture.build().eval()), metadata=metadata), path)
     return path
 
 

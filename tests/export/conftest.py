@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from edgecmp.architecture import Architecture
 from edgecmp.bundle import Manifest, QueryBundle
-from edgecmp.export import export
+from edgecmp.export import export, targets
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.preprocessing import Preprocessing
 
 MakeNetwork = Callable[[Architecture, int], QueryNet]
 MakeImages = Callable[[int, int, int], Tensor]
-Exported = Callable[[str, str], Path]
+Exported = Callable[..., Path]
 
 
 def _images(count: int, size: int, seed: int) -> Tensor:
@@ -92,11 +92,14 @@ def query_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(query_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """exported(target, precision): the network of `query_folder` as a file; each is made once."""
+    """exported(target, precision, input): the network of `query_folder` as a file, made once."""
     folder = tmp_path_factory.mktemp("exported")
 
     @functools.cache
-    def make(target: str, precision: str) -> Path:
-        return export(target, model=query_folder, precision=precision, out=folder).path
+    def make(target: str, precision: str, input: str = "tensor") -> Path:
+        out = folder / f"{input}-{precision}{targets()[target].suffix}"
+        return export(
+            target, model=query_folder, precision=precision, input=input, data="emoji", out=out
+        ).path
 
     return make

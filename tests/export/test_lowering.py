@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from edgecmp.export.lowering.graph import IMAGE, Affine, Concat, Conv, Linear, M
 from edgecmp.export.lowering.pad_stride2 import is_same
 from edgecmp.export.lowering.split_depthwise import MAX_TAPS
 from edgecmp.networks.query import QueryNet
+from edgecmp.preprocessing import Preprocessing
 
 MakeNetwork = Callable[[Architecture, int], QueryNet]
 MakeImages = Callable[[int, int, int], Tensor]
@@ -37,9 +39,9 @@ architectures = st.builds(
 )
 
 
-def only(*names: str) -> dict[str, bool]:
-    """Switches that leave on these rewrites alone."""
-    return {name: name in names for name in REWRITES}
+def all_but(*names: str) -> tuple[str, ...]:
+    """The rewrites to leave out so that these are done alone."""
+    return tuple(name for name in REWRITES if name not in names)
 
 
 @pytest.mark.parametrize("names", [(), *((name,) for name in REWRITES), tuple(REWRITES)], ids=str)
@@ -57,9 +59,9 @@ def test_equals_the_network(
     with torch.no_grad():
         expected = network(batch)
         assert (expected[0] - expected[1]).abs().max() > 1e-2  # else agreement would mean nothing
-        assert (lower(network, **only(*names))(batch) - expected).abs().max() < 1e-4
+        assert (lower(network, without=all_but(*names))(batch) - expected).abs().max() < 1e-4
         network.double()
-        exact = lower(network, **only(*names))(batch.double())
+        exact = lower(network, without=all_but(*names))(batch.double())
         assert (exact - network(batch.double())).abs().max() < 1e-10
 
 
@@ -84,7 +86,7 @@ def test_copies_no_channel_that_only_passes() -> None:
     network = architecture.build()
     copied = {}
     for folded in (False, True):
-        graph = lower(network, **only("fold_bn", *["fold_shuffle"] * folded)).graph
+        graph = lower(network, without=all_but("fold_bn", *["fold_shuffle"] * folded)).graph
         shapes = graph.shapes()
         copied[folded] = sum(shapes[node.name][0] for node in graph if isinstance(node, Take))
     read = sum(c * n for c, n in zip((64, 160, 320, 640), (3, 3, 7, 3), strict=True))
@@ -133,6 +135,45 @@ def test_keeps_a_shuffle_that_no_weight_can_absorb(name: str) -> None:
     nodes = (take, Mean(name="pool", inputs=("take",))) if name == "input" else (take,)
     graph = Graph(nodes=nodes, input_shape=(4, 8, 8))
     assert fold_shuffle(graph) is graph
+
+
+@pytest.mark.parametrize("without", [(), ("fold_scale",)], ids=str)
+@settings(max_examples=8, deadline=None)
+@given(
+    mean=st.tuples(*[st.floats(0, 1)] * 3),
+    std=st.tuples(*[st.floats(0.1, 1)] * 3),
+    seed=st.integers(0, 2**16),
+)
+def test_pixels_are_normalised_inside(
+    without: tuple[str, ...],
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    seed: int,
+    live_network: MakeNetwork,
+) -> None:
+    """The network that reads pixels equals the preprocessing and the network after it."""
+    architecture = Architecture.random("100M", seed=seed, embedding_dim=16, input_size=65)
+    network = live_network(architecture, seed)
+    preprocessing = Preprocessing(input_size=65, mean=mean, std=std)
+    pixels = np.random.default_rng(seed).integers(0, 256, (2, 65, 65, 3), np.uint8)
+    planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = network(preprocessing.normalise(pixels))
+        found = lower(network, pixels=preprocessing, without=without)(planes.float())
+        assert (found - expected).abs().max() < 1e-4
+        network.double()
+        means, stds = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (mean, std))
+        expected = network((planes.double() / 255 - means) / stds)
+        exact = lower(network, pixels=preprocessing, without=without)(planes.double())
+    assert (exact - expected).abs().max() < 1e-10
+
+
+def test_the_scale_of_the_pixels_costs_nothing() -> None:
+    network = Architecture.random("100M", seed=0, input_size=64).build().eval()
+    first, *_ = lower(network, pixels=Preprocessing(input_size=64)).graph
+    assert isinstance(first, Affine)
+    assert first.scale.tolist() == [1, 1, 1]
+    assert first.shift.tolist() == [-127.5] * 3
 
 
 def test_does_not_touch_the_network(live_network: MakeNetwork) -> None:

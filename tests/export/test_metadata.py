@@ -20,6 +20,7 @@ def metadata() -> Metadata:
     return Metadata(
         target="tflite",
         precision="fp32",
+        input="tensor",
         architecture=Architecture.random("100M", seed=0, input_size=64).to_dict(),
         preprocessing=preprocessing.to_dict(),
         preprocessing_fingerprint=preprocessing.fingerprint,
@@ -40,8 +41,8 @@ def test_round_trip(metadata: Metadata) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"format": "edgecmp-export/0"}, "older edgecmp"),
-        ({"format": "edgecmp-export/2"}, "newer edgecmp"),
+        ({"format": "edgecmp-export/1"}, "older edgecmp"),
+        ({"format": "edgecmp-export/3"}, "newer edgecmp"),
         ({"format": "something"}, "not an edgecmp export's"),
         ({"preprocessing": {"input_size": 32}}, "does not match its fingerprint"),
         ({"weights_sha256": "12"}, "damaged: weights_sha256"),

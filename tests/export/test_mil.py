@@ -22,6 +22,7 @@ from edgecmp.export.metadata import Metadata
 from edgecmp.export.mil import MilProgram
 from edgecmp.export.mil_ops import OPERATIONS
 from edgecmp.export.quiet import quiet_coremltools
+from edgecmp.export.registry import Job
 from edgecmp.files import sha256_json
 from edgecmp.networks.query import QueryNet
 
@@ -50,6 +51,7 @@ def metadata(architecture: Architecture) -> Metadata:
     return Metadata(
         target="coreml",
         precision="fp32",
+        input="tensor",
         architecture=architecture.to_dict(),
         preprocessing=preprocessing,
         preprocessing_fingerprint=sha256_json(preprocessing),
@@ -119,8 +121,8 @@ def test_random_networks_of_any_form(
     architecture = Architecture.random("100M", seed=seed, embedding_dim=16, input_size=33)
     network = live_network(architecture, seed)
     package = tmp_path / "random.mlpackage"
-    lowered = lower(network, fold_shuffle=False, split_depthwise=bool(seed))
-    write_coreml(lowered, metadata(architecture), package)
+    lowered = lower(network, without=("fold_shuffle", *["split_depthwise"] * (not seed)))
+    write_coreml(Job(network=lowered, metadata=metadata(architecture)), package)
     pictures = images(4, 33, seed)
     torch.testing.assert_close(
         embeddings(package, pictures), exact(network, pictures), atol=1e-5, rtol=0
@@ -186,7 +188,9 @@ def test_the_same_network_gives_the_same_bytes(
 ) -> None:
     again = tmp_path / "again.mlpackage"
     document = Metadata.read(read_coreml(packages["fp32"]), source="a package")
-    write_coreml(lower(network, split_depthwise=False), document, again)
+    write_coreml(
+        Job(network=lower(network, without=("split_depthwise",)), metadata=document), again
+    )
     files = sorted(file.relative_to(again) for file in again.rglob("*") if file.is_file())
     assert len(files) == 3
     for file in files:

@@ -26,7 +26,7 @@ ARCHITECTURE = Architecture(
 def test_agrees_with_torch_at_any_batch_size(
     live_network: MakeNetwork, images: MakeImages, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    network = lower(live_network(ARCHITECTURE, 1), split_depthwise=False, pad_stride2=False)
+    network = lower(live_network(ARCHITECTURE, 1), without=("split_depthwise", "pad_stride2"))
     model = onnx_model(network)
     assert capfd.readouterr() == ("", "")
     whole = model.SerializeToString()

@@ -25,7 +25,7 @@ from edgecmp.files import sha256_json, sha256_tensors
 from edgecmp.index import GalleryIndex, IndexManifest
 from edgecmp.preprocessing import Preprocessing
 
-Make = Callable[[str, str], Path]
+Make = Callable[..., Path]
 Check = Callable[..., ParityReport]
 Floats = NDArray[np.float32]
 Edit = Callable[[onnx.ModelProto], None]
@@ -258,7 +258,7 @@ def test_an_index_of_another_gallery_model_is_refused(
     check: Check, exported: Make, query_folder: Path, tmp_path: Path
 ) -> None:
     other = build_index(query_folder, tmp_path / "other", gallery_sha256="cd" * 32)
-    with pytest.raises(UserError, match=r"made by another gallery model than .*query-fp32\.onnx"):
+    with pytest.raises(UserError, match=r"made by another gallery model than .*tensor-fp32\.onnx"):
         check(exported("onnx", "fp32"), index=other)
 
 
@@ -297,7 +297,7 @@ def test_a_file_of_an_older_edgecmp_is_refused(
     check: Check, exported: Make, tmp_path: Path
 ) -> None:
     def change(document: dict[str, Any]) -> None:
-        document["format"] = "edgecmp-export/0"
+        document["format"] = "edgecmp-export/1"
 
     file = edited(exported("onnx", "fp32"), tmp_path, change_metadata(change))
     with pytest.raises(UserError, match="made by an older edgecmp"):

@@ -95,7 +95,7 @@ def test_names_the_command_that_installs_a_missing_package(
 def test_a_failure_leaves_what_was_there(
     suffix: str, query_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(network: object, metadata: object, path: Path) -> None:
+    def fail(job: object, path: Path) -> None:
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "full")
 
@@ -113,7 +113,7 @@ def test_replaces_a_package_but_no_other_folder(
     query_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def package(content: str) -> Callable[..., None]:
-        def write(network: object, metadata: object, path: Path) -> None:
+        def write(job: object, path: Path) -> None:
             path.mkdir()
             (path / "Manifest.json").write_text(content)
 

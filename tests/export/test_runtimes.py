@@ -11,29 +11,32 @@ import pytest
 import torch
 
 from edgecmp.bundle import QueryBundle
+from edgecmp.embedding import embed
 from edgecmp.errors import UserError
 from edgecmp.export import targets
 from edgecmp.export.runtimes import open_model, read_metadata, runtimes_for, try_runtimes
 
-Make = Callable[[str, str], Path]
+Make = Callable[..., Path]
 ON_MAC = sys.platform == "darwin"
 
 
-@pytest.mark.parametrize("target", list(targets()))
+@pytest.mark.parametrize(
+    ("target", "input"), [(t.name, given) for t in targets().values() for given in t.inputs]
+)
 def test_every_runtime_gives_the_networks_embeddings(
-    target: str, exported: Make, query_folder: Path, images: Callable[..., torch.Tensor]
+    target: str, input: str, exported: Make, query_folder: Path, images: Callable[..., torch.Tensor]
 ) -> None:
-    pictures = images(3, 64, 1)
-    with torch.no_grad():
-        expected = QueryBundle.load(query_folder).network(pictures).numpy()
-    opened = open_model(exported(target, "fp32"))
+    bundle = QueryBundle.load(query_folder)
+    pixels = ((images(3, 64, 1) + 1) * 127.5).byte().permute(0, 2, 3, 1).contiguous().numpy()
+    expected = embed(bundle.network, pixels, bundle.preprocessing)
+    opened = open_model(exported(target, "fp32", input))
     assert {runner.name for runner in opened} == {
         runtime.name for runtime in runtimes_for(target) if ON_MAC or runtime.name != "coreml"
     }
     for runner in opened:
         assert (runner.target, runner.precision) == (target, "fp32")
         assert runner.version[0].isdigit()
-        found = runner.embed(pictures.contiguous().numpy())
+        found = runner.embed(pixels)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, atol=2e-5)
 

@@ -70,7 +70,7 @@ def test_half_precision_rounds_the_weights_and_nothing_else(
 ) -> None:
     network = live_network(CASES[4], 4)
     batch = images(3, 64, 50)
-    model = tflite_bytes(lower(network), half=True)
+    model = tflite_bytes(lower(network), precision="fp16")
     assert len(model) < 0.56 * len(tflite_bytes(lower(network)))
     found = embed(runtime, model, batch)
     assert min_cosine(found, _with_half_weights(lower(network))(batch)) >= 0.99999
@@ -84,7 +84,7 @@ def test_writes_what_was_not_rewritten(
 ) -> None:
     network = live_network(CASES[2], 2)
     batch = images(2, 64, 50)
-    model = tflite_bytes(lower(network, **{name: False}))
+    model = tflite_bytes(lower(network, without=(name,)))
     with torch.no_grad():
         assert min_cosine(embed("ai_edge_litert", model, batch), network(batch)) >= 0.99999
 
@@ -94,12 +94,12 @@ def test_refuses_weights_beyond_half_precision() -> None:
     with torch.no_grad():
         network.embedding.linear.weight[0, 0] = 1e5
     with pytest.raises(UserError, match=r"linear.*e\+0.*--precision fp32"):
-        tflite_bytes(lower(network), half=True)
+        tflite_bytes(lower(network), precision="fp16")
 
 
 def test_refuses_padding_that_the_format_lacks() -> None:
-    with pytest.raises(ValueError, match="pad_stride2=True"):
-        tflite_bytes(lower(CASES[0].build(), pad_stride2=False))
+    with pytest.raises(ValueError, match="pad_stride2"):
+        tflite_bytes(lower(CASES[0].build(), without=("pad_stride2",)))
 
 
 def test_same_network_same_bytes() -> None:
@@ -107,9 +107,9 @@ def test_same_network_same_bytes() -> None:
     assert tflite_bytes(network, document=b"{}") == tflite_bytes(network, document=b"{}")
 
 
-@pytest.mark.parametrize("half", [False, True])
-def test_follows_the_format(half: bool) -> None:
-    model = tflite_bytes(lower(CASES[2].build()), half=half, document=b"{}")
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_follows_the_format(precision: str) -> None:
+    model = tflite_bytes(lower(CASES[2].build()), precision=precision, document=b"{}")
     parsed = schema.ModelT.InitFromPackedBuf(model)
     (graph,) = parsed.subgraphs
     names = [tensor.name for tensor in graph.tensors]
