@@ -15,7 +15,7 @@ from edgecmp.errors import UserError
 from edgecmp.onnx_file import OnnxFile
 from edgecmp.onnx_model import OnnxDescription, OnnxModel, template
 
-__all__ = ["open_gallery", "open_query"]
+__all__ = ["open_described", "open_gallery", "open_query"]
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -28,7 +28,7 @@ def open_gallery(path: str | Path) -> Embedder:
     """
     path = Path(path)
     if path.suffix == ".toml":
-        return _described(path)
+        return open_described(path)
     if path.suffix != ".onnx":
         return GalleryBundle.load(path)
     file = OnnxFile(path)
@@ -44,7 +44,7 @@ def open_query(path: str | Path) -> Embedder:
     """The query network at `path`; see `open_gallery`."""
     path = Path(path)
     if path.suffix == ".toml":
-        return _described(path)
+        return open_described(path)
     if path.suffix != ".onnx":
         return QueryBundle.load(path)
     file = OnnxFile(path)
@@ -55,7 +55,7 @@ def _beside(file: OnnxFile) -> OnnxModel:
     """A foreign file by the description beside it."""
     source = file.path.with_suffix(".toml")
     if source.exists():
-        model = _described(source)
+        model = open_described(source)
         if model.file.path.resolve() == file.path.resolve():
             return model
     raise UserError(
@@ -64,7 +64,12 @@ def _beside(file: OnnxFile) -> OnnxModel:
     )
 
 
-def _described(source: Path) -> OnnxModel:
+def open_described(source: Path) -> OnnxModel:
+    """The ONNX file that the .toml file `source` describes.
+
+    Raises:
+        UserError: see `open_gallery`; or the description is wrong.
+    """
     description = OnnxDescription.load(source)
     gallery = description.gallery
     if gallery is not None and not SHA256.fullmatch(gallery):
