@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from edgecmp.architecture import Architecture
+from edgecmp.embedding import embed
 from edgecmp.errors import UserError
 from edgecmp.files import provenance, read_json, read_tensors, sha256_tensors, write_json
 from edgecmp.files import write_tensors as write_weights
@@ -75,6 +77,16 @@ class _Bundle:
         """Hash of the weights, the name of this model in other artefacts."""
         return self.manifest.weights_sha256
 
+    @property
+    def gallery_sha256(self) -> str | None:
+        """The gallery model it is compatible with."""
+        return self.manifest.gallery_sha256
+
+    @property
+    def name(self) -> str:
+        """Where it lies."""
+        return str(self.folder) if self.folder else f"this {self.manifest.kind} model"
+
     def _write(
         self, folder: str | Path, tensors: dict[str, Tensor], *, half: bool
     ) -> tuple[Path, Manifest]:
@@ -95,7 +107,19 @@ class _Bundle:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QueryBundle(_Bundle):
+class _EmbedderBundle(_Bundle):
+    """A bundle whose network embeds images: an `Embedder`."""
+
+    network: QueryNet | GalleryNet
+    foreign: ClassVar[bool] = False
+
+    def embed(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Prepared images uint8 (N, S, S, 3) to embeddings float32 (N, D)."""
+        return embed(self.network, images, self.preprocessing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryBundle(_EmbedderBundle):
     """A trained query network."""
 
     network: QueryNet
@@ -104,6 +128,11 @@ class QueryBundle(_Bundle):
     def architecture(self) -> Architecture:
         """Its architecture."""
         return self.network.architecture
+
+    @property
+    def embedding_dim(self) -> int:
+        """D of its embeddings."""
+        return self.architecture.embedding_dim
 
     def save(self, folder: str | Path, *, half: bool = False) -> Self:
         """Writes the folder, weights in float16 if `half`; gives the bundle as it stands there."""
@@ -154,11 +183,16 @@ class SupernetBundle(_Bundle):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GalleryBundle(_Bundle):
+class GalleryBundle(_EmbedderBundle):
     """A trained gallery network and its classifier, (K, D)."""
 
     network: GalleryNet
     classifier: Tensor
+
+    @property
+    def embedding_dim(self) -> int:
+        """D of its embeddings."""
+        return self.network.embedding_dim
 
     def save(self, folder: str | Path, *, half: bool = False) -> Self:
         """Writes the folder, weights in float16 if `half`; gives the bundle as it stands there."""
@@ -191,6 +225,11 @@ def _half(tensor: Tensor) -> Tensor:
 
 def _read(folder: Path, kind: str) -> tuple[Manifest, dict[str, Tensor]]:
     """The manifest and the weights of a bundle, checked against each other."""
+    if folder.is_file():
+        raise UserError(
+            f"{folder} is a file, and here the network itself is needed.",
+            f"Name the folder of a {kind} model.",
+        )
     document = read_json(folder / MANIFEST, what=f"the manifest of a {kind} model")
     try:
         manifest = Manifest.model_validate(document)

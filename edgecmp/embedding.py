@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,7 +11,38 @@ from torch import nn
 
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["embed"]
+__all__ = ["Embedder", "embed"]
+
+
+class Embedder(Protocol):
+    """A network that embeds images, whatever it is kept in: a bundle of ours or an ONNX file."""
+
+    @property
+    def name(self) -> str:
+        """Where it lies, for reports and errors."""
+
+    @property
+    def sha256(self) -> str:
+        """The name of this model in other artefacts."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images are prepared for it."""
+
+    @property
+    def gallery_sha256(self) -> str | None:
+        """The gallery model it is compatible with, if it is a query network that says so."""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it was made elsewhere, so that no hash tells what was exported from it."""
+
+    @property
+    def embedding_dim(self) -> int:
+        """D of its embeddings."""
+
+    def embed(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Prepared images uint8 (N, S, S, 3) to embeddings float32 (N, D) of unit length."""
 
 
 @torch.inference_mode()

@@ -9,11 +9,10 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from edgecmp import kit
-from edgecmp.bundle import GalleryBundle, QueryBundle
 from edgecmp.data import load_dataset
-from edgecmp.embedding import embed
 from edgecmp.errors import UserError
 from edgecmp.metrics import tar_at_far, top_k
+from edgecmp.models import open_gallery, open_query
 
 __all__ = ["EvaluationReport", "evaluate", "protocol"]
 
@@ -78,29 +77,34 @@ def evaluate(
     """Measures one query network against one gallery model on unseen identities.
 
     Args:
-        model: folder of a query bundle; the starter kit's by default.
-        gallery: folder of a gallery bundle; the starter kit's by default.
+        model: a query network, as `open_query` takes it; the starter kit's by default.
+        gallery: a gallery model, as `open_gallery` takes it; the starter kit's by default.
         data: registry name, folder or manifest.
         split: "test", or "validation" for what the search saw.
 
     Raises:
         UserError: the query network was trained for another gallery model.
     """
-    query_bundle = QueryBundle.load(model or kit.path("query"))
-    gallery_bundle = GalleryBundle.load(gallery or kit.path("gallery"))
-    if query_bundle.manifest.gallery_sha256 not in (None, gallery_bundle.sha256):
+    query_model = open_query(model or kit.path("query"))
+    gallery_model = open_gallery(gallery or kit.path("gallery"))
+    if query_model.gallery_sha256 not in (None, gallery_model.sha256):
         raise UserError(
-            f"{query_bundle.folder} was trained for another gallery model than "
-            f"{gallery_bundle.folder}.",
+            f"{query_model.name} was trained for another gallery model than {gallery_model.name}.",
             "Name with --gallery the gallery model it was trained with, or train it again.",
+        )
+    if query_model.embedding_dim != gallery_model.embedding_dim:
+        raise UserError(
+            f"{query_model.name} gives {query_model.embedding_dim} values, {gallery_model.name} "
+            f"{gallery_model.embedding_dim}: they are not compatible.",
+            "Name a query network that was trained for this gallery model.",
         )
     task = load_dataset(data).retrieval(split)
     embeddings: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
-    for letter, bundle in (("q", query_bundle), ("g", gallery_bundle)):
-        prepare = bundle.preprocessing
+    for letter, network in (("q", query_model), ("g", gallery_model)):
+        prepare = network.preprocessing
         embeddings[letter] = (
-            embed(bundle.network, task.queries.pixels(prepare), prepare),
-            embed(bundle.network, task.gallery.pixels(prepare), prepare),
+            network.embed(task.queries.pixels(prepare)),
+            network.embed(task.gallery.pixels(prepare)),
         )
     rows = [
         protocol(
@@ -114,8 +118,8 @@ def evaluate(
     ]
     return EvaluationReport(
         rows=rows,
-        query=str(query_bundle.folder),
-        gallery=str(gallery_bundle.folder),
+        query=query_model.name,
+        gallery=gallery_model.name,
         data=data,
         split=split,
         queries=len(task.queries),

@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgecmp.bundle import GalleryBundle
 from edgecmp.data import ImageSet
-from edgecmp.embedding import embed
+from edgecmp.embedding import Embedder
 from edgecmp.errors import UserError
 from edgecmp.files import (
     provenance,
@@ -44,7 +43,7 @@ class IndexManifest(BaseModel):
     """What manifest.json says.
 
     Attributes:
-        gallery_sha256: hash of the weights of the gallery model.
+        gallery_sha256: `Embedder.sha256` of the gallery model.
         preprocessing: the document of the `Preprocessing` its images went through.
         preprocessing_fingerprint: the fingerprint of that document.
         data: name and fingerprint of the gallery's images.
@@ -92,7 +91,7 @@ class GalleryIndex:
         return len(self.embeddings)
 
     @classmethod
-    def build(cls, bundle: GalleryBundle, images: ImageSet, out: str | Path) -> Self:
+    def build(cls, model: Embedder, images: ImageSet, out: str | Path) -> Self:
         """Embeds `images` with the gallery model and writes the index to the folder `out`.
 
         Raises:
@@ -100,16 +99,16 @@ class GalleryIndex:
         """
         if not len(images):
             raise UserError(f"{images.name} has no image for the gallery.", "Name other data.")
-        prepare = bundle.preprocessing
+        prepare = model.preprocessing
         parts = []
         with progress("Embedding the gallery", total=len(images), unit="image") as bar:
             for start in range(0, len(images), _IMAGES_AT_ONCE):
                 rows = np.arange(start, min(start + _IMAGES_AT_ONCE, len(images)))
-                parts.append(embed(bundle.network, images.pixels(prepare, rows), prepare))
+                parts.append(model.embed(images.pixels(prepare, rows)))
                 bar.advance(len(rows))
         embeddings = checked(np.concatenate(parts))
         manifest = IndexManifest(
-            gallery_sha256=bundle.sha256,
+            gallery_sha256=model.sha256,
             preprocessing=prepare.to_dict(),
             preprocessing_fingerprint=prepare.fingerprint,
             data={"name": images.name, "fingerprint": images.fingerprint},

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp import kit
-from edgecmp.bundle import QueryBundle
 from edgecmp.data import Retrieval, load_dataset
-from edgecmp.embedding import embed
+from edgecmp.embedding import Embedder
 from edgecmp.errors import UserError
 from edgecmp.export.trial import Trial, open_trials
 from edgecmp.export.verdict import BOUNDS, Finds, compare, judge
 from edgecmp.files import provenance
 from edgecmp.index import GalleryIndex
+from edgecmp.models import open_query
 from edgecmp.progress import duration, progress, say
 
 __all__ = ["ParityReport", "parity"]
@@ -94,8 +94,9 @@ def parity(
     """Compares exported files with the network they were made from, on real queries.
 
     Args:
-        files: exported files of one query network.
-        model: folder of that network's bundle; the starter kit's by default.
+        files: exported files of one query network, or descriptions (.toml) of ONNX files from
+            elsewhere.
+        model: that network, as `open_query` takes it; the starter kit's by default.
         index: folder of the server's gallery index; the starter kit's by default.
         data: registry name, folder or manifest; its test split gives the queries.
         limit: number of queries, drawn evenly from all; all by default. One query in fewer than
@@ -108,17 +109,17 @@ def parity(
     """
     if not files:
         raise UserError("Parity needs at least one file.", "Name what `edgecmp export` wrote.")
-    bundle = QueryBundle.load(model or kit.path("query"))
+    query = open_query(model or kit.path("query"))
     gallery = GalleryIndex.load(index or kit.path("index"))
-    trials = [trial for file in files for trial in open_trials(Path(file), bundle, gallery)]
+    trials = [trial for file in files for trial in open_trials(Path(file), query, gallery)]
     task = _limited(load_dataset(data).retrieval("test"), limit)
     _check_gallery(gallery, task, data)
-    reference = _embed(task, bundle, trials)
+    reference = _embed(task, query, trials)
     finds = _search(gallery, reference, task)
     rows = [_row(trial, reference, finds, gallery, task, seed=seed) for trial in trials]
     return ParityReport(
         rows=rows,
-        model=str(bundle.folder),
+        model=query.name,
         index=str(index or kit.path("index")),
         data=data,
         queries=len(task.queries),
@@ -146,9 +147,9 @@ def _check_gallery(gallery: GalleryIndex, task: Retrieval, data: str) -> None:
         )
 
 
-def _embed(task: Retrieval, bundle: QueryBundle, trials: Sequence[Trial]) -> NDArray[np.float32]:
+def _embed(task: Retrieval, query: Embedder, trials: Sequence[Trial]) -> NDArray[np.float32]:
     """Embeds the queries with every trial and gives torch's embeddings, (Q, D)."""
-    preprocessing = bundle.preprocessing
+    preprocessing = query.preprocessing
     count = len(task.queries)
     seconds = sum(trial.pace(preprocessing.input_size) for trial in trials)
     running = sum(trial.runner is not None for trial in trials)
@@ -161,7 +162,7 @@ def _embed(task: Retrieval, bundle: QueryBundle, trials: Sequence[Trial]) -> NDA
         for start in range(0, count, BATCH):
             rows = np.arange(start, min(start + BATCH, count))
             pixels = task.queries.pixels(preprocessing, rows)
-            reference.append(embed(bundle.network, pixels, preprocessing))
+            reference.append(query.embed(pixels))
             for trial in trials:
                 trial.feed(pixels)
             bar.advance(len(rows))
@@ -204,7 +205,7 @@ def _row(
                 seed=seed,
             )
             figures, faults = comparison.to_dict(), judge(comparison, bounds)
-        verdict, reason = "fail" if faults else "pass", "; ".join(faults)
+        verdict, reason = "fail" if faults else "pass", "; ".join(faults) or trial.note
     return {
         "target": trial.metadata.target,
         "precision": trial.metadata.precision,

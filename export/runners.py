@@ -22,7 +22,7 @@ from edgecmp.export.mil import MilProgram
 from edgecmp.export.quiet import quiet_coremltools, quiet_native
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["RUNTIMES", "Runner", "RuntimeRefusedError", "RuntimeUnavailableError"]
+__all__ = ["RUNTIMES", "Batch", "Runner", "RuntimeRefusedError", "RuntimeUnavailableError"]
 
 Batch: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
 """(n, S, S, 3): normalised values, or pixels where the file reads images."""

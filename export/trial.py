@@ -9,15 +9,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecmp.bundle import QueryBundle
+from edgecmp.embedding import Embedder
 from edgecmp.errors import UserError, unknown_choice
+from edgecmp.export.foreign import ForeignRunner
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.runners import Runner, RuntimeRefusedError
 from edgecmp.export.runtimes import Absence, read_metadata, try_runtimes
 from edgecmp.export.verdict import BOUNDS
 from edgecmp.index import GalleryIndex
+from edgecmp.models import open_described
 
 __all__ = ["Trial", "open_trials"]
+
+UNKNOWN_ORIGIN = "made elsewhere: that both are the same network cannot be checked by their hashes"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -30,6 +34,7 @@ class Trial:
     runner: Runner | None = None
     verdict: str = "pass"
     fault: str = ""
+    note: str = ""
     parts: list[NDArray[np.float32]] = field(default_factory=list)
 
     def feed(self, pixels: NDArray[np.uint8]) -> None:
@@ -54,13 +59,40 @@ class Trial:
         return elapsed / max(batch, 1)
 
 
-def open_trials(path: Path, bundle: QueryBundle, gallery: GalleryIndex) -> list[Trial]:
+def open_trials(path: Path, query: Embedder, gallery: GalleryIndex) -> list[Trial]:
     """What can be run of one file, after it was found to belong to the network and the index."""
+    if path.suffix == ".toml":
+        return [_foreign(path, query, gallery)]
     metadata = read_metadata(path)
-    _check_origin(path, metadata, bundle, gallery)
+    _check_origin(path, metadata, query, gallery)
     runners, absences = try_runtimes(path, metadata)
-    trials = [Trial(path=path, metadata=metadata, runtime=r.name, runner=r) for r in runners]
+    note = UNKNOWN_ORIGIN if query.foreign else ""
+    trials = [
+        Trial(path=path, metadata=metadata, runtime=r.name, runner=r, note=note) for r in runners
+    ]
     return trials + [_absent(path, metadata, absence) for absence in absences]
+
+
+def _foreign(path: Path, query: Embedder, gallery: GalleryIndex) -> Trial:
+    """A described ONNX file, after it was found to read the same images as the network."""
+    model = open_described(path)
+    mine, theirs = model.preprocessing, query.preprocessing
+    if (mine.input_size, mine.background) != (theirs.input_size, theirs.background):
+        raise UserError(
+            f"{path} fits its images into {mine.input_size} pixels on {mine.background}, but "
+            f"{query.name} into {theirs.input_size} on {theirs.background}.",
+            "Compare networks that read the same images.",
+        )
+    if model.gallery_sha256 not in (None, gallery.manifest.gallery_sha256):
+        raise _other_gallery(path)
+    runner = ForeignRunner(model)
+    return Trial(
+        path=model.file.path,
+        metadata=runner.metadata,
+        runtime=runner.name,
+        runner=runner,
+        note=UNKNOWN_ORIGIN,
+    )
 
 
 def _absent(path: Path, metadata: Metadata, absence: Absence) -> Trial:
@@ -72,24 +104,26 @@ def _absent(path: Path, metadata: Metadata, absence: Absence) -> Trial:
     return trial
 
 
-def _check_origin(
-    path: Path, metadata: Metadata, bundle: QueryBundle, gallery: GalleryIndex
-) -> None:
+def _check_origin(path: Path, metadata: Metadata, query: Embedder, gallery: GalleryIndex) -> None:
     """Refuses a file that does not belong to the network or cannot search the index."""
-    if metadata.weights_sha256 != bundle.sha256:
+    if not query.foreign and metadata.weights_sha256 != query.sha256:
         raise UserError(
-            f"{path} was exported from another query network than {bundle.folder}.",
+            f"{path} was exported from another query network than {query.name}.",
             "Name the network it was made from with --model, or export it again.",
         )
     if metadata.precision not in BOUNDS:
         raise unknown_choice(f"precision in {path}", metadata.precision, BOUNDS)
     if metadata.gallery_sha256 != gallery.manifest.gallery_sha256:
+        raise _other_gallery(path)
+    if metadata.preprocessing_fingerprint != query.preprocessing.fingerprint:
         raise UserError(
-            f"The gallery index was made by another gallery model than {path} was trained for.",
-            "Name the index of that model with --index, or build one with `edgecmp gallery build`.",
-        )
-    if metadata.preprocessing_fingerprint != bundle.preprocessing.fingerprint:
-        raise UserError(
-            f"{path} prepares its images differently than the network {bundle.folder}.",
+            f"{path} prepares its images differently than the network {query.name}.",
             "Export the file again from the network as it is now.",
         )
+
+
+def _other_gallery(path: Path) -> UserError:
+    return UserError(
+        f"The gallery index was made by another gallery model than {path} was trained for.",
+        "Name the index of that model with --index, or build one with `edgecmp gallery build`.",
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecmp.cli.options import Data, Gallery, JsonFile, Model, help_text
+from edgecmp.cli.options import Data, GalleryModel, JsonFile, QueryModel, help_text
 from edgecmp.cli.output import finish, on_interrupt
 
 __all__ = ["HELP", "evaluate"]
@@ -13,6 +13,7 @@ HELP = help_text(
         "edgecmp eval",
         "edgecmp eval --model runs/query --json eval.json",
         "edgecmp eval --model runs/query --gallery runs/gallery --data photos/",
+        "edgecmp eval --model query.onnx --gallery gallery.toml --data photos/",
     ),
     "On the test split, whose identities no network saw. Protocols: "
     "qg is the heterogeneous one (the query network's queries in the gallery model's "
@@ -21,8 +22,8 @@ HELP = help_text(
 
 
 def evaluate(
-    model: Model = None,
-    gallery: Gallery = None,
+    model: QueryModel = None,
+    gallery: GalleryModel = None,
     data: Data = "emoji",
     json_file: JsonFile = None,
 ) -> None:

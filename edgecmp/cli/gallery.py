@@ -34,7 +34,10 @@ def gallery(context: typer.Context) -> None:
         (
             "edgecmp gallery build --out runs/index",
             "edgecmp gallery build --model runs/gallery --data photos/ --out runs/index",
+            "edgecmp gallery build --model gallery.toml --data photos/ --out runs/index",
         ),
+        "A gallery model that exists as an ONNX file is described by a small .toml file: name the "
+        ".onnx file alone, and the lines to write are printed.",
     ),
 )
 def build(
@@ -42,7 +45,10 @@ def build(
     model: Annotated[
         Path | None,
         typer.Option(
-            "--model", metavar="DIR", help="A gallery model; the starter kit's if not given."
+            "--model",
+            metavar="DIR|FILE",
+            help="A gallery model: a folder, an .onnx file, or a .toml file that describes one; "
+            "the starter kit's if not given.",
         ),
     ] = None,
     data: Data = "emoji",
@@ -51,11 +57,11 @@ def build(
     """Runs `edgecmp.index.GalleryIndex.build`."""
     with on_interrupt(f"{out} was not written: run the same command again."):
         from edgecmp import kit
-        from edgecmp.bundle import GalleryBundle
         from edgecmp.data import load_dataset
         from edgecmp.index import GalleryIndex
+        from edgecmp.models import open_gallery
 
-        bundle = GalleryBundle.load(model or kit.path("gallery"))
+        network = open_gallery(model or kit.path("gallery"))
         images = load_dataset(data).retrieval("test").gallery
-        index = GalleryIndex.build(bundle, images, out)
+        index = GalleryIndex.build(network, images, out)
     finish(index, json_file, wrote=[("the gallery index", out)])

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Data", "Gallery", "Index", "JsonFile", "Model", "Seed", "help_text"]
+__all__ = [
+    "Data",
+    "Gallery",
+    "GalleryModel",
+    "Index",
+    "JsonFile",
+    "Model",
+    "QueryModel",
+    "Seed",
+    "help_text",
+]
 
 JsonFile = Annotated[
     Path | None,
@@ -35,6 +45,24 @@ Gallery = Annotated[
     Path | None,
     typer.Option(
         "--gallery", metavar="DIR", help="A gallery model; the starter kit's if not given."
+    ),
+]
+QueryModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="DIR|FILE",
+        help="A query network: a folder, an .onnx file, or a .toml file that describes one; the "
+        "starter kit's if not given.",
+    ),
+]
+GalleryModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--gallery",
+        metavar="DIR|FILE",
+        help="A gallery model: a folder, an .onnx file, or a .toml file that describes one; the "
+        "starter kit's if not given.",
     ),
 ]
 Index = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, Index, JsonFile, Model, help_text
+from edgecmp.cli.options import Data, Index, JsonFile, QueryModel, help_text
 from edgecmp.cli.output import finish, on_interrupt
 
 __all__ = ["HELP", "parity"]
@@ -17,6 +17,8 @@ HELP = help_text(
     (
         "edgecmp parity query.tflite query.onnx query.mlpackage",
         "edgecmp parity query.tflite --model runs/query --index runs/index --json parity.json",
+        "edgecmp parity query.tflite --model query.onnx",
+        "edgecmp parity other.toml --model runs/query",
     ),
     "Embeds the real test queries with each file in its real runtime and ranks the server's "
     "gallery by them. Exit code 0 if something was run and nothing failed, else 1.",
@@ -29,8 +31,14 @@ COLUMNS = (
 
 
 def parity(
-    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Exported files.")],
-    model: Model = None,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILES",
+            help="Exported files; for an ONNX file from elsewhere its .toml description.",
+        ),
+    ],
+    model: QueryModel = None,
     index: Index = None,
     data: Data = "emoji",
     json_file: JsonFile = None,

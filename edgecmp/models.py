@@ -1,0 +1,85 @@
+"""Opening a gallery model or a query network, whatever it is kept in.
+
+A folder is a bundle of ours; an .onnx file is an export of ours, or anybody's with the .toml of the
+same name beside it; a .toml file describes an ONNX file (see `edgecmp.onnx_model`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edgecmp.bundle import GalleryBundle, QueryBundle
+from edgecmp.embedding import Embedder
+from edgecmp.errors import UserError
+from edgecmp.onnx_file import OnnxFile
+from edgecmp.onnx_model import OnnxDescription, OnnxModel, template
+
+__all__ = ["open_described", "open_gallery", "open_query"]
+
+SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def open_gallery(path: str | Path) -> Embedder:
+    """The gallery model at `path`: a bundle's folder, an .onnx file or its .toml description.
+
+    Raises:
+        UserError: it is none of these, or it is truncated, changed or unusable.
+    """
+    path = Path(path)
+    if path.suffix == ".toml":
+        return open_described(path)
+    if path.suffix != ".onnx":
+        return GalleryBundle.load(path)
+    file = OnnxFile(path)
+    if file.document is not None:
+        raise UserError(
+            f"{path} is an exported query network, not a gallery model.",
+            "Name the gallery model that it is compatible with.",
+        )
+    return _beside(file)
+
+
+def open_query(path: str | Path) -> Embedder:
+    """The query network at `path`; see `open_gallery`."""
+    path = Path(path)
+    if path.suffix == ".toml":
+        return open_described(path)
+    if path.suffix != ".onnx":
+        return QueryBundle.load(path)
+    file = OnnxFile(path)
+    return OnnxModel.exported(file) if file.document is not None else _beside(file)
+
+
+def _beside(file: OnnxFile) -> OnnxModel:
+    """A foreign file by the description beside it."""
+    source = file.path.with_suffix(".toml")
+    if source.exists():
+        model = open_described(source)
+        if model.file.path.resolve() == file.path.resolve():
+            return model
+    raise UserError(
+        f"{file.path} does not say how images are prepared for it.",
+        f"Write {source}, and name that file or this one:\n\n{template(file)}\n",
+    )
+
+
+def open_described(source: Path) -> OnnxModel:
+    """The ONNX file that the .toml file `source` describes.
+
+    Raises:
+        UserError: see `open_gallery`; or the description is wrong.
+    """
+    description = OnnxDescription.load(source)
+    gallery = description.gallery
+    if gallery is not None and not SHA256.fullmatch(gallery):
+        place = source.parent / gallery
+        if not place.exists():
+            raise UserError(
+                f"The gallery {gallery!r} of {source} is neither a SHA-256 nor a path.",
+                "Name the gallery model's folder, .onnx or .toml, relative to this file.",
+            )
+        if place.resolve() == source.resolve():
+            raise UserError(f"{source} names itself as its gallery.", "Remove that line.")
+        gallery = open_gallery(place).sha256
+    return OnnxModel.described(description, source=source, gallery=gallery)
