@@ -14,7 +14,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["ALIGNMENT", "Quantisation", "TFLiteBuilder"]
+__all__ = ["ALIGNMENT", "Quantisation", "TFLiteBuilder", "with_outputs"]
 
 ALIGNMENT = 16
 """Bytes; the format's own rule for constants, which runtimes map into memory and read in place."""
@@ -210,3 +210,21 @@ def _mapping(name: str, tensor: int) -> Any:
     mapping.name = name.encode()
     mapping.tensorIndex = tensor
     return mapping
+
+
+def with_outputs(model: bytes, names: Sequence[str]) -> bytes | None:
+    """A copy of a TFLite file whose outputs are the tensors `names`; None if it lacks one."""
+    parsed = schema.ModelT.InitFromPackedBuf(model)
+    (graph,) = parsed.subgraphs
+    places = {tensor.name.decode(): index for index, tensor in enumerate(graph.tensors)}
+    if not all(name in places for name in names):
+        return None
+    graph.outputs = [places[name] for name in names]
+    parsed.signatureDefs = []
+    for index, buffer in enumerate(parsed.buffers):
+        aligned = _AlignedBuffer()
+        aligned.data = None if buffer.data is None else bytes(buffer.data)
+        parsed.buffers[index] = aligned
+    builder = flatbuffers.Builder(len(model) + 4096)
+    builder.Finish(parsed.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())

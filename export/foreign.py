@@ -45,7 +45,7 @@ class ForeignRunner(Runner):
     def _open(self, path: Path) -> None:
         """It is open."""
 
-    def _read(self, pixels: NDArray[np.uint8]) -> Batch:
+    def read(self, pixels: NDArray[np.uint8]) -> Batch:
         return pixels
 
     def _run(self, images: Batch) -> NDArray[Any]:

@@ -44,12 +44,14 @@ class Runner(ABC):
         target: the format it loads.
         version: of the runtime's package.
         batch_size: images it can compute in one call.
+        times_count: whether its times say something about devices.
     """
 
     name: ClassVar[str]
     target: ClassVar[str]
     package: ClassVar[str]
     batch_size: int = 1
+    times_count: ClassVar[bool] = True
 
     def __init__(self, path: Path, metadata: Metadata) -> None:
         self.path = path
@@ -77,15 +79,29 @@ class Runner(ABC):
         Raises:
             RuntimeRefusedError: the runtime loaded the file, but cannot run it.
         """
-        with _refusal():
-            parts = [
-                self._run(self._read(pixels[start : start + self.batch_size]))
+        return np.concatenate(
+            [
+                self.run(self.read(pixels[start : start + self.batch_size]))
                 for start in range(0, len(pixels), self.batch_size)
             ]
-        return np.concatenate(parts)
+        )
 
-    def _read(self, pixels: NDArray[np.uint8]) -> Batch:
-        """What the file is given for these images (n, S, S, 3)."""
+    def run(self, images: Batch) -> NDArray[np.float32]:
+        """What the file gives for any images (N, S, S, 3) of the type it reads: (N, D).
+
+        Raises:
+            RuntimeRefusedError: the runtime loaded the file, but cannot run it.
+        """
+        with _refusal():
+            return np.concatenate(
+                [
+                    self._run(np.ascontiguousarray(images[start : start + self.batch_size]))
+                    for start in range(0, len(images), self.batch_size)
+                ]
+            )
+
+    def read(self, pixels: NDArray[np.uint8]) -> Batch:
+        """What the file is to be given for these images (n, S, S, 3)."""
         if self.metadata.input == "image":
             return np.ascontiguousarray(pixels)
         planes = self.preprocessing.normalise(pixels)  # (n, 3, S, S), channels last in memory
@@ -195,6 +211,7 @@ class MilReferenceRunner(Runner):
     target = "coreml"
     package = "coremltools"
     batch_size = 64
+    times_count = False
 
     def _open(self, path: Path) -> None:
         _import("coremltools", self.package)

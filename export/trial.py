@@ -21,6 +21,7 @@ from edgecmp.models import open_described
 
 __all__ = ["Trial", "open_trials"]
 
+TIMED_RUNS = 15
 UNKNOWN_ORIGIN = "made elsewhere: that both are the same network cannot be checked by their hashes"
 
 
@@ -35,28 +36,47 @@ class Trial:
     verdict: str = "pass"
     fault: str = ""
     note: str = ""
+    latency_ms: float | None = None
     parts: list[NDArray[np.float32]] = field(default_factory=list)
+    gallery_parts: list[NDArray[np.float32]] = field(default_factory=list)
 
-    def feed(self, pixels: NDArray[np.uint8]) -> None:
-        """Embeds prepared images (n, S, S, 3), unless the runtime gave up before."""
+    def feed(self, pixels: NDArray[np.uint8], parts: list[NDArray[np.float32]]) -> None:
+        """Embeds prepared images (n, S, S, 3) into `parts`, unless the runtime gave up before."""
         if self.runner is None:
             return
         try:
-            self.parts.append(self.runner.embed(pixels))
+            parts.append(self.runner.embed(pixels))
         except RuntimeRefusedError as error:
             self.runner, self.verdict = None, "fail"
             self.fault = f"the runtime cannot run the file: {error}"
 
     def pace(self, size: int) -> float:
-        """Seconds for one image, from a warm batch of blank ones."""
+        """Seconds for one image, from a warm batch of blank ones; measures the latency as well.
+
+        The latency is the median of single images in this process; `edgecmp bench` measures
+        better.
+        """
         batch = 0 if self.runner is None else self.runner.batch_size
         blank = np.zeros((batch, size, size, 3), np.uint8)
-        self.feed(blank)
-        start = time.perf_counter()
-        self.feed(blank)
-        elapsed = time.perf_counter() - start
-        self.parts.clear()
+        elapsed = self._timed(blank)
+        if self.runner is not None and self.runner.times_count:
+            self.latency_ms = 1000 * float(
+                np.median([self._timed(blank[:1]) for _ in range(TIMED_RUNS)])
+            )
         return elapsed / max(batch, 1)
+
+    def _timed(self, pixels: NDArray[np.uint8]) -> float:
+        """Seconds of one warm call."""
+        if self.runner is None:
+            return 0.0
+        try:
+            given = self.runner.read(pixels)
+            self.runner.run(given)
+            start = time.perf_counter()
+            self.runner.run(given)
+            return time.perf_counter() - start
+        except RuntimeRefusedError:
+            return 0.0  # said when it is fed
 
 
 def open_trials(path: Path, query: Embedder, gallery: GalleryIndex) -> list[Trial]:

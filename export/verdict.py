@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BOUNDS", "Bounds", "Comparison", "Finds", "compare", "judge", "mean_other_cosine"]
+from edgecmp.export.finds import Finds, Floats, Integers
+from edgecmp.metrics.bootstrap import Redraws, interval
 
-Floats: TypeAlias = NDArray[np.float32]
-Integers: TypeAlias = NDArray[np.int64]
+__all__ = ["BOUNDS", "Bounds", "Comparison", "compare", "judge", "mean_other_cosine"]
 
 COLLAPSE_MARGIN = 0.01
 """By how much the mean cosine between different identities may exceed torch's."""
 
 LENGTH_TOLERANCE = 0.01
 """How far from 1 the length of an embedding may be."""
-
-BOOTSTRAP_DRAWS = 2000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,19 +39,6 @@ BOUNDS: dict[str, Bounds] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finds:
-    """What a gallery gives for Q queries.
-
-    Attributes:
-        images: (Q, k) the k best gallery images, best first.
-        hits: (Q, k) whether they show the query's identity.
-    """
-
-    images: Integers
-    hits: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """A file against torch over Q queries: cosines in -1..1, the rest in percent or points.
 
@@ -64,6 +49,7 @@ class Comparison:
         top10_overlap: mean share of the ten best gallery images that both have.
         delta_top1, delta_top10: change of the accuracy, the file's minus torch's.
         delta_top10_low, delta_top10_high: 95 % bootstrap interval of delta_top10 (queries redrawn).
+        delta_tar, delta_tar_low, delta_tar_high: the same for TAR@FAR=1e-3.
         collapse: mean cosine between the file's embeddings of different identities.
         collapse_torch: the same for torch.
         length_error: largest distance of an embedding's length from 1.
@@ -78,6 +64,9 @@ class Comparison:
     delta_top10: float
     delta_top10_low: float
     delta_top10_high: float
+    delta_tar: float
+    delta_tar_low: float
+    delta_tar_high: float
     collapse: float
     collapse_torch: float
     length_error: float
@@ -109,16 +98,27 @@ def compare(
     finds: Finds,
     reference_finds: Finds,
     identities: Integers,
-    *,
-    seed: int,
+    weights: Redraws,
 ) -> Comparison:
-    """A file's finite embeddings (Q, D) and finds against torch's; `identities` (Q,) are theirs."""
+    """A file's finite embeddings (Q, D) and finds against torch's.
+
+    Args:
+        embeddings: the file's.
+        reference: torch's.
+        finds: what the gallery gives for the file's.
+        reference_finds: what it gives for torch's.
+        identities: (Q,) of the queries.
+        weights: for the intervals.
+    """
     cosines = (_unit(embeddings) * _unit(reference)).sum(1)  # (Q,)
     overlap = [
         len(np.intersect1d(mine, theirs)) / len(theirs)
         for mine, theirs in zip(finds.images[:, :10], reference_finds.images[:, :10], strict=True)
     ]
-    low, high = _bootstrap(finds, reference_finds, seed=seed)
+    changes = _changes(finds, reference_finds, 10)
+    low, high = interval(weights, 100 * changes)
+    accepted = finds.accepted - reference_finds.accepted
+    tar_low, tar_high = interval(weights, 100 * accepted, finds.genuine)
     return Comparison(
         min_cosine=float(cosines.min()),
         p1_cosine=float(np.percentile(cosines, 1)),
@@ -126,9 +126,12 @@ def compare(
         top1_agreement=100 * float((finds.images[:, 0] == reference_finds.images[:, 0]).mean()),
         top10_overlap=100 * float(np.mean(overlap)),
         delta_top1=100 * float(_changes(finds, reference_finds, 1).mean()),
-        delta_top10=100 * float(_changes(finds, reference_finds, 10).mean()),
+        delta_top10=100 * float(changes.mean()),
         delta_top10_low=low,
         delta_top10_high=high,
+        delta_tar=finds.tar - reference_finds.tar,
+        delta_tar_low=tar_low,
+        delta_tar_high=tar_high,
         collapse=mean_other_cosine(embeddings, identities),
         collapse_torch=mean_other_cosine(reference, identities),
         length_error=float(np.abs(np.linalg.norm(embeddings, axis=1) - 1).max()),
@@ -168,16 +171,3 @@ def _changes(finds: Finds, reference: Finds, k: int) -> Integers:
     mine, theirs = finds.hits[:, :k].any(1), reference.hits[:, :k].any(1)
     changes: Integers = mine.astype(np.int64) - theirs.astype(np.int64)
     return changes
-
-
-def _bootstrap(finds: Finds, reference: Finds, *, seed: int) -> tuple[float, float]:
-    """95 % interval, in points, of the top-10 change when the queries are drawn again.
-
-    A change is -1, 0 or 1, so drawing Q queries with replacement is one multinomial draw.
-    """
-    changes = _changes(finds, reference, 10)
-    shares = [float((changes == value).mean()) for value in (-1, 0, 1)]
-    draws = np.random.default_rng(seed).multinomial(len(changes), shares, BOOTSTRAP_DRAWS)
-    points = 100 * (draws[:, 2] - draws[:, 0]) / len(changes)
-    low, high = np.percentile(points, (2.5, 97.5))
-    return float(low), float(high)

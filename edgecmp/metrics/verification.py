@@ -15,7 +15,7 @@ import numpy as np
 from edgecmp.errors import UserError
 from edgecmp.metrics.retrieval import Embeddings, Labels, checked
 
-__all__ = ["tar_at_far", "tar_from_scores"]
+__all__ = ["most_within", "tar_at_far", "tar_from_scores"]
 
 
 def tar_at_far(
@@ -78,7 +78,7 @@ def tar_from_scores(
         )
     rates = {}
     for far in fars:
-        accepted = _most_within(far, len(impostor))
+        accepted = most_within(far, len(impostor))
         if accepted == len(impostor):
             rates[far] = 1.0
             continue
@@ -88,8 +88,8 @@ def tar_from_scores(
     return rates
 
 
-def _most_within(far: float, impostors: int) -> int:
-    """The largest number of impostors whose share is at most `far`."""
+def most_within(far: float, impostors: int) -> int:
+    """The largest number of `impostors` whose share is at most `far`."""
     count = min(impostors, int(far * impostors))
     if count < impostors and (count + 1) / impostors <= far:
         return count + 1  # far * impostors was rounded down

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +15,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+from PIL import Image
 
+from edgecmp.architecture import Architecture
 from edgecmp.bundle import QueryBundle
 from edgecmp.data import load_dataset
 from edgecmp.embedding import embed
 from edgecmp.errors import UserError
-from edgecmp.export import ParityReport, parity
+from edgecmp.export import ParityReport, export, parity, targets, tflite_graph
+from edgecmp.export.flatbuffer import Quantisation
+from edgecmp.export.layers import layer_names
+from edgecmp.export.lowering import lower
 from edgecmp.export.mil import MilProgram
+from edgecmp.export.quantisation.weights import quantise_weight
+from edgecmp.export.verdict import BOUNDS
 from edgecmp.files import sha256_json, sha256_tensors
 from edgecmp.index import GalleryIndex, IndexManifest
 from edgecmp.preprocessing import Preprocessing
@@ -48,6 +56,13 @@ KEYS = {
     "delta_top10",
     "delta_top10_low",
     "delta_top10_high",
+    "delta_tar",
+    "delta_tar_low",
+    "delta_tar_high",
+    "latency_ms",
+    "mqg_top10",
+    "mqq_top10",
+    "rule",
     "collapse",
     "verdict",
     "reason",
@@ -140,6 +155,20 @@ def swap_two(weight: Floats, bias: Floats) -> None:
     weight[[0, 1]] = weight[[1, 0]]
 
 
+def swap_in_a_kernel(model: onnx.ModelProto) -> None:
+    """Swaps two filters of one convolution in the middle of the network."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    architecture = Architecture.random("100M", seed=3, embedding_dim=32, input_size=64)
+    names = layer_names(
+        lower(architecture.build(), without=targets()["onnx"].without, input_size=64)
+    )
+    nodes = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
+    kernel = tensors[nodes[names.index("blocks.7.main.0")].input[1]]
+    weight = numpy_helper.to_array(kernel).copy()
+    weight[[0, 1]] = weight[[1, 0]]
+    kernel.CopyFrom(numpy_helper.from_array(weight, kernel.name))
+
+
 def collapse(weight: Floats, bias: Floats) -> None:
     bias += 10 * np.abs(weight).max() * np.sqrt(weight.size)
 
@@ -204,13 +233,17 @@ def test_good_files_pass_in_every_runtime(check: Check, exported: Make, tmp_path
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
-        (change_last_layer(swap_two), "min cosine"),
+        (change_last_layer(swap_two), r"departs first at linear \("),
+        (swap_in_a_kernel, r"departs first at blocks\.7\.main\.0 \("),
         (change_last_layer(collapse), "collapsed: different identities"),
         (change_last_layer(no_number), "no numbers"),
-        (normalise_again, "min cosine"),
-        (swap_channels, "min cosine"),
+        (normalise_again, r"normalised twice.*agrees when given pixels in 0\.\.1\)"),
+        (swap_channels, "it reads BGR: red and blue are swapped"),
     ],
-    ids=["swapped weight", "collapsed embedding", "not a number", "double normalisation", "BGR"],
+    ids=[
+        *("swapped weight", "swapped kernel", "collapsed embedding", "not a number"),
+        *("double normalisation", "BGR"),
+    ],
 )
 def test_a_file_that_computes_something_else_fails(
     check: Check, exported: Make, tmp_path: Path, edit: Edit, says: str
@@ -219,7 +252,7 @@ def test_a_file_that_computes_something_else_fails(
     assert not report.passed
     [row] = report.rows
     assert row["verdict"] == "fail"
-    assert says in row["reason"]
+    assert re.search(says, row["reason"]), row["reason"]
     json.dumps(report.to_dict(), allow_nan=False)
 
 
@@ -252,6 +285,56 @@ def test_a_swapped_weight_in_a_tflite_file_fails(
     file.write_bytes(content.replace(first + second, second + first))
     report = check(file)
     assert [row["verdict"] for row in report.rows] == ["fail", "fail"]
+    assert all("departs first at linear (" in row["reason"] for row in report.rows)
+
+
+def test_a_precision_that_one_runtime_gets_wrong_is_refused_for_it(
+    check: Check, query_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tflite-runtime 2.14 multiplies floats with a channel's int8 weights wrongly, silently."""
+    stored = tflite_graph._Writer.weight
+
+    def dynamic(self: Any, name: str, values: torch.Tensor, axis: int) -> int:
+        if not name.startswith("linear"):
+            return stored(self, name, values, axis)
+        integers, scale = quantise_weight(values.numpy(), axis)
+        constant: int = self.builder.constant(name, integers, Quantisation(scale=scale, axis=axis))
+        return constant
+
+    monkeypatch.setattr(tflite_graph._Writer, "weight", dynamic)
+    monkeypatch.setitem(BOUNDS, "int8-weights", BOUNDS["int8"])  # untrained networks are noisy
+    file = export("tflite", model=query_folder, precision="int8-weights", out=tmp_path).path
+    rows = {row["runtime"]: row for row in check(file).rows}
+    assert rows["tflite-runtime"]["verdict"] == "fail"
+    says = rows["tflite-runtime"]["reason"]
+    assert "departs first at linear (" in says
+    assert says.endswith("litert computes it rightly: int8-weights is not for tflite-runtime")
+
+
+def test_the_stages_before_the_files_are_judged(check: Check, exported: Make) -> None:
+    files = [exported("tflite", name) for name in ("fp32", "fp16", "int8-weights", "int8")]
+    report = check(*files)
+    assert [stage["stage"] for stage in report.stages] == [
+        *("train", "lower", "quantise fp16", "quantise int8-weights", "quantise int8")
+    ]
+    by_name = {stage["stage"]: stage for stage in report.stages}
+    assert by_name["lower"]["min_cosine"] > 0.99999
+    assert by_name["quantise fp16"]["verdict"] == "pass"
+    assert {stage["rule"] for stage in report.stages} <= {"holds", "level", "broken"}
+    for row in report.rows:  # what is converted is what was quantised
+        if row["precision"] != "int8":
+            name = f"quantise {row['precision']}" if row["precision"] != "fp32" else "lower"
+            assert row["min_cosine"] == pytest.approx(by_name[name]["min_cosine"], abs=1e-4)
+
+
+def test_the_picture_is_drawn(check: Check, exported: Make, tmp_path: Path) -> None:
+    report = check(exported("tflite", "fp16"), picture=tmp_path / "parity.png")
+    assert report.picture == str(tmp_path / "parity.png")
+    with Image.open(tmp_path / "parity.png") as picture:
+        assert picture.size[0] > 800
+        assert len(np.unique(np.asarray(picture.convert("L")))) > 50
+    with pytest.raises(UserError, match=r"no \.png file"):
+        check(exported("tflite", "fp16"), picture=tmp_path / "parity.pdf")
 
 
 def test_an_index_of_another_gallery_model_is_refused(

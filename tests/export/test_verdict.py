@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgecmp.export.verdict import BOUNDS, Comparison, Finds, compare, judge, mean_other_cosine
+from edgecmp.export.finds import FAR, Finds, find
+from edgecmp.export.rule import check_rule
+from edgecmp.export.verdict import BOUNDS, Comparison, compare, judge, mean_other_cosine
+from edgecmp.metrics import tar_at_far, top_k
+from edgecmp.metrics.bootstrap import interval, redraws
 
 Floats = NDArray[np.float32]
 GOOD = Comparison(
@@ -23,6 +27,9 @@ GOOD = Comparison(
     delta_top10=0.0,
     delta_top10_low=0.0,
     delta_top10_high=0.0,
+    delta_tar=0.0,
+    delta_tar_low=0.0,
+    delta_tar_high=0.0,
     collapse=0.2,
     collapse_torch=0.2,
     length_error=1e-7,
@@ -53,8 +60,7 @@ def test_mean_other_cosine_is_the_mean_over_all_pairs(count: int, size: int, see
 
 
 def search(queries: Floats, gallery: Floats, truth: NDArray[np.int64]) -> Finds:
-    images = np.argsort(-queries @ gallery.T, axis=1)[:, :10]
-    return Finds(images=images, hits=(images // 2) == truth[:, None])
+    return find(queries, truth, gallery, np.arange(len(gallery)) // 2)
 
 
 def test_a_comparison_counts_what_changed() -> None:
@@ -64,7 +70,7 @@ def test_a_comparison_counts_what_changed() -> None:
     changed = reference.copy()
     changed[3] = gallery[truth[3] * 2]  # finds its identity now, whatever it found before
     before, after = search(reference, gallery, truth), search(changed, gallery, truth)
-    result = compare(changed, reference, after, before, truth, seed=0)
+    result = compare(changed, reference, after, before, truth, weights=redraws(20, seed=0))
     assert result.min_cosine == pytest.approx(float(changed[3] @ reference[3]), abs=1e-6)
     assert result.mean_cosine == pytest.approx((19 + result.min_cosine) / 20, abs=1e-6)
     assert result.top1_agreement == pytest.approx(95.0)
@@ -78,22 +84,58 @@ def test_a_comparison_counts_what_changed() -> None:
 
 def test_the_bootstrap_interval_is_that_of_redrawn_queries() -> None:
     generator = np.random.default_rng(2)
-    mine, theirs = generator.random((400, 1)) < 0.55, generator.random((400, 1)) < 0.5
-    images = np.zeros((400, 1), np.int64)
-    same = unit(generator, 400, 4)
-    result = compare(
-        same,
-        same,
-        Finds(images=images, hits=mine),
-        Finds(images=images, hits=theirs),
-        np.arange(400),
-        seed=0,
+    changes = generator.integers(-1, 2, 400)
+    pairs = generator.integers(1, 4, 400)
+    draws = generator.integers(0, 400, (4000, 400))
+    weights = redraws(400, seed=0)
+    assert weights.sum(1).tolist() == [400] * len(weights)
+    for counts in (None, pairs):
+        out_of = np.ones(400) if counts is None else counts
+        plain = [changes[rows].sum() / out_of[rows].sum() for rows in draws]
+        low, high = np.percentile(plain, (2.5, 97.5))
+        found = interval(weights, changes, counts)
+        assert found == pytest.approx((low, high), abs=0.01)
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(3, 60), size=st.integers(2, 6), seed=st.integers(0, 10_000))
+def test_finds_are_those_of_the_metrics(count: int, size: int, seed: int) -> None:
+    """Against the metrics, which are tested against references of their own."""
+    generator = np.random.default_rng(seed)
+    gallery, queries = unit(generator, 3 * count, size), unit(generator, count, size)
+    gallery_ids = np.concatenate([np.arange(count)] * 2 + [generator.integers(0, count, count)])
+    truth = generator.permutation(count)
+    found = find(queries, truth, gallery, gallery_ids)
+    shares = top_k(queries, truth, gallery, gallery_ids, ks=(1, 10))
+    assert found.top1 == pytest.approx(100 * shares[1])
+    assert found.top10 == pytest.approx(100 * shares[10])
+    tar = tar_at_far(queries, truth, gallery, gallery_ids, fars=(FAR,))[FAR]
+    assert found.tar == pytest.approx(100 * tar)
+    assert (found.ranks <= 10).tolist() == found.hits.any(1).tolist()
+    assert (found.ranks == 1).tolist() == found.hits[:, 0].tolist()
+
+
+def with_hits(share: float, count: int, seed: int) -> Finds:
+    """Made-up finds: that share of the queries found."""
+    hits = (np.random.default_rng(seed).random((count, 1)) < share).astype(bool)
+    numbers = np.zeros(count, np.int64)
+    return Finds(
+        images=numbers[:, None],
+        hits=hits,
+        best=np.zeros(count, np.float32),
+        ranks=numbers,
+        genuine=numbers + 1,
+        accepted=numbers,
     )
-    changes = mine[:, 0].astype(int) - theirs[:, 0]
-    draws = [100 * generator.choice(changes, 400).mean() for _ in range(4000)]
-    low, high = np.percentile(draws, (2.5, 97.5))
-    assert result.delta_top10_low == pytest.approx(low, abs=0.7)
-    assert result.delta_top10_high == pytest.approx(high, abs=0.7)
+
+
+@pytest.mark.parametrize(
+    ("mqg", "mqq", "says"), [(0.9, 0.7, "holds"), (0.7, 0.9, "broken"), (0.8, 0.8, "level")]
+)
+def test_the_rule_is_told_from_chance(mqg: float, mqq: float, says: str) -> None:
+    rule = check_rule(with_hits(mqg, 500, 0), with_hits(mqq, 500, 1), redraws(500, seed=0))
+    assert rule.verdict == says
+    assert rule.low <= rule.mqg_top10 - rule.mqq_top10 <= rule.high
 
 
 @pytest.mark.parametrize("precision", list(BOUNDS))

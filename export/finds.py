@@ -1,0 +1,94 @@
+"""What a gallery gives for queries: the best images, ranks, and which pairs are accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecmp.metrics.retrieval import ranked
+from edgecmp.metrics.verification import most_within
+
+__all__ = ["FAR", "TOP", "Finds", "Floats", "Integers", "find"]
+
+Floats: TypeAlias = NDArray[np.float32]
+Integers: TypeAlias = NDArray[np.int64]
+
+TOP = 10
+FAR = 1e-3
+CHUNK_SCORES = 2**24
+"""Scores in memory at a time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finds:
+    """Q queries in one gallery.
+
+    Attributes:
+        images: (Q, 10) the best gallery images, best first.
+        hits: (Q, 10) whether they show the query's identity.
+        best: (Q,) the similarity of the first.
+        ranks: (Q,) place of the first image of the query's identity, from 1.
+        genuine: (Q,) how many images of its identity the gallery has.
+        accepted: (Q,) how many of these are accepted at FAR=1e-3, over all queries.
+    """
+
+    images: Integers
+    hits: NDArray[np.bool_]
+    best: Floats
+    ranks: Integers
+    genuine: Integers
+    accepted: Integers
+
+    @property
+    def top1(self) -> float:
+        """Top-1 accuracy in percent."""
+        return 100 * float(self.hits[:, 0].mean())
+
+    @property
+    def top10(self) -> float:
+        """Top-10 accuracy in percent."""
+        return 100 * float(self.hits.any(1).mean())
+
+    @property
+    def tar(self) -> float:
+        """TAR@FAR=1e-3 in percent."""
+        return 100 * float(self.accepted.sum() / max(1, self.genuine.sum()))
+
+
+def find(queries: Floats, query_ids: Integers, gallery: Floats, gallery_ids: Integers) -> Finds:
+    """Searches a gallery (G, D) for queries (Q, D); exact, the scores in pieces.
+
+    The threshold is that of `edgecmp.metrics.tar_at_far`: the highest impostor pair that has to be
+    rejected.
+    """
+    scores, images = ranked(queries, gallery, TOP)
+    same_total = sum(int((gallery_ids == identity).sum()) for identity in query_ids)
+    impostors = len(queries) * len(gallery) - same_total
+    wanted = most_within(FAR, impostors) + 1  # the last of these is the first to be rejected
+    highest = np.empty(0, np.float32)
+    ranks, genuine = np.empty(len(queries), np.int64), np.empty(len(queries), np.int64)
+    genuine_scores: list[Floats] = []
+    step = max(1, CHUNK_SCORES // len(gallery))
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        table = queries[part] @ gallery.T  # (q, G)
+        same = query_ids[part, None] == gallery_ids
+        first = np.where(same, table, -np.inf).max(1, keepdims=True)
+        ranks[part] = 1 + ((table > first) & ~same).sum(1)
+        genuine[part] = same.sum(1)
+        genuine_scores += [row[mask] for row, mask in zip(table, same, strict=True)]
+        highest = np.concatenate((highest, table[~same]))
+        if len(highest) > wanted:
+            highest = np.partition(highest, len(highest) - wanted)[len(highest) - wanted :]
+    rejected = highest.min() if len(highest) == wanted else -np.inf
+    return Finds(
+        images=images,
+        hits=gallery_ids[images] == query_ids[:, None],
+        best=scores[:, 0],
+        ranks=ranks,
+        genuine=genuine,
+        accepted=np.array([int((scored > rejected).sum()) for scored in genuine_scores]),
+    )

@@ -1,0 +1,86 @@
+"""The network on its way into a file, lowered and quantised, each as something that embeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgecmp.bundle import QueryBundle
+from edgecmp.embedding import embed
+from edgecmp.export.calibration import calibration_images
+from edgecmp.export.half import halved
+from edgecmp.export.lowering import LoweredNet, lower
+from edgecmp.export.lowering.graph import Conv, Graph, Linear, Node
+from edgecmp.export.metadata import Metadata
+from edgecmp.export.quantisation.plan import Plan
+from edgecmp.export.quantisation.quantise import quantise
+from edgecmp.export.quantisation.simulate import rounded_weights, simulate
+
+__all__ = ["Stage", "stages"]
+
+
+@dataclass(kw_only=True, slots=True)
+class Stage:
+    """One form of the network, and what it gave for the queries and the gallery's images."""
+
+    name: str
+    network: torch.nn.Module
+    bundle: QueryBundle
+    parts: list[NDArray[np.float32]] = field(default_factory=list)
+    gallery_parts: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Prepared images (N, S, S, 3) to embeddings (N, D)."""
+        return embed(self.network, pixels, self.bundle.preprocessing)
+
+
+class _Integers(torch.nn.Module):
+    """What integers compute, simulated in floats."""
+
+    def __init__(self, graph: Graph, plan: Plan) -> None:
+        super().__init__()
+        self.graph = graph
+        self.plan = plan
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        result = image
+        for _, value in simulate(self.graph, self.plan, image):
+            result = value
+        return result
+
+
+def stages(bundle: QueryBundle, files: Iterable[Metadata]) -> list[Stage]:
+    """The network lowered, and quantised in each way that one of the TFLite files is."""
+    lowered = lower(bundle.network, input_size=bundle.preprocessing.input_size)
+    found = {"lower": lowered}
+    for metadata in files:
+        name = f"quantise {metadata.precision}"
+        if metadata.target != "tflite" or name in found:
+            continue
+        if metadata.precision == "int8":
+            found[name] = _integers(bundle, lowered, metadata.calibration or {})
+        elif metadata.precision != "fp32":
+            round_off = _halved if metadata.precision == "fp16" else rounded_weights
+            nodes = [round_off(node) for node in lowered.graph]
+            found[name] = LoweredNet(lowered.graph.with_nodes(nodes))
+    return [Stage(name=name, network=network, bundle=bundle) for name, network in found.items()]
+
+
+def _integers(bundle: QueryBundle, lowered: LoweredNet, calibration: dict[str, Any]) -> Any:
+    """The integers that the writer computed from the calibration images it names."""
+    images, _ = calibration_images(
+        bundle, str(calibration.get("data", "")) or None, seed=int(calibration.get("seed", 0))
+    )
+    return _Integers(*quantise(lowered, images, bundle.preprocessing))
+
+
+def _halved(node: Node) -> Node:
+    if not isinstance(node, Conv | Linear):
+        return node
+    weight = halved(node.name, node.weight.numpy()).astype(np.float32)
+    return replace(node, weight=torch.from_numpy(weight))
