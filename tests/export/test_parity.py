@@ -323,14 +323,16 @@ def test_no_file_is_refused(check: Check) -> None:
 HALF = "[0.5, 0.5, 0.5]"
 
 
-def described(path: Path, folder: Path, edit: Edit | None = None, **lines: str) -> Path:
+def described(
+    path: Path, folder: Path, edit: Edit | None = None, lines: dict[str, str] | None = None
+) -> Path:
     """An ONNX file without metadata, and the .toml file that describes it."""
     model = onnx.load(path)
     del model.metadata_props[:]
     if edit is not None:
         edit(model)
     onnx.save(model, folder / "foreign.onnx")
-    keys = {"onnx": '"foreign.onnx"', "mean": HALF, "std": HALF} | lines
+    keys = {"onnx": '"foreign.onnx"', "mean": HALF, "std": HALF} | (lines or {})
     text = "".join(f"{key} = {value}\n" for key, value in keys.items())
     (folder / "foreign.toml").write_text(text)
     return folder / "foreign.toml"
@@ -368,7 +370,7 @@ def test_a_file_from_elsewhere_is_compared(
     exported: Make,
     tmp_path: Path,
 ) -> None:
-    [row] = check(described(exported("onnx", "fp32"), tmp_path, edit, **lines)).rows
+    [row] = check(described(exported("onnx", "fp32"), tmp_path, edit, lines)).rows
     assert (row["target"], row["runtime"], row["verdict"]) == ("onnx", "onnxruntime", verdict)
     assert row["file"].endswith("foreign.onnx")
     assert ("cannot be checked" if verdict == "pass" else "min cosine") in row["reason"]
@@ -385,4 +387,4 @@ def test_a_file_from_elsewhere_that_cannot_be_compared(
     lines: dict[str, str], says: str, check: Check, exported: Make, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=says):
-        check(described(exported("onnx", "fp32"), tmp_path, **lines))
+        check(described(exported("onnx", "fp32"), tmp_path, lines=lines))
