@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,94 +14,193 @@ from edgecmp.export.half import halved
 from edgecmp.export.lowering import graph as ir
 from edgecmp.export.lowering.graph import IMAGE, Graph
 from edgecmp.export.lowering.pad_stride2 import is_same
+from edgecmp.export.quantisation.plan import Plan
+from edgecmp.export.quantisation.weights import quantise_layer, quantise_weight
 
 __all__ = ["write_graph"]
 
 Array = np.ndarray[Any, Any]
 
 
-def write_graph(graph: Graph, *, half: bool, metadata: Mapping[str, bytes]) -> bytes:
-    """The TFLite file of `graph` at batch 1; `half` stores the weights as float16."""
-    return _Writer(graph, half=half).write(metadata)
+def write_graph(
+    graph: Graph, *, store: str = "fp32", plan: Plan | None = None, metadata: Mapping[str, bytes]
+) -> bytes:
+    """The TFLite file of `graph` at batch 1.
+
+    Args:
+        graph: what is computed.
+        store: how the weights of float operators are stored: "fp32", "fp16" or "int8".
+        plan: the values that are computed in integers, and their scales; None: none is.
+        metadata: documents for the file, by name.
+    """
+    return _Writer(graph, store=store, plan=plan).write(metadata)
 
 
 class _Writer:
-    """Walks the graph once; `values` maps node names to tensors."""
+    """Walks the graph once; `values` maps names to tensors of the kind the plan says."""
 
-    def __init__(self, graph: Graph, *, half: bool) -> None:
+    def __init__(self, graph: Graph, *, store: str, plan: Plan | None) -> None:
         self.graph = graph
-        self.half = half
+        self.store = store
+        self.plan = plan or {}
         self.graph_shapes = graph.shapes()
         self.shapes = {name: _nhwc(shape) for name, shape in self.graph_shapes.items()}
         self.builder = TFLiteBuilder()
         self.values: dict[str, int] = {}
+        self.other: dict[str, int] = {}
 
     def write(self, metadata: Mapping[str, bytes]) -> bytes:
-        builder = self.builder
         image = self.image()
         for node in self.graph:
-            inputs = [self.values[name] for name in node.inputs]
+            integer = node.name in self.plan
+            inputs = [self.read(name, integer=integer) for name in node.inputs]
             self.values[node.name] = KINDS[type(node)](self, node, inputs)
         output = self.graph.nodes[-1].name
-        return builder.finish(
+        return self.builder.finish(
             inputs={IMAGE: image},
-            outputs={output: self.values[output]},
+            outputs={output: self.read(output, integer=False)},
             metadata=metadata,
             description="edgecmp query network",
         )
 
     def image(self) -> int:
-        """The input; pixels are made floats of the same value."""
+        """The input: normalised floats, or pixels, which become floats or integers."""
         shape = self.shapes[IMAGE]
         if not self.graph.reads_pixels:
-            self.values[IMAGE] = self.builder.tensor(IMAGE, shape)
-            return self.values[IMAGE]
-        pixel = Quantisation(scale=np.ones(1, np.float32))
+            image = self.builder.tensor(IMAGE, shape)
+            self.values[IMAGE] = image
+            if IMAGE in self.plan:
+                self.values[IMAGE] = self.convert(IMAGE, image, integer=True)
+            return image
+        zero = self.plan[IMAGE].zero_point + 128 if IMAGE in self.plan else 0
+        pixel = Quantisation(scale=np.ones(1, np.float32), zero_point=zero)
         image = self.builder.tensor(IMAGE, shape, np.uint8, pixel)
-        self.values[IMAGE] = self.builder.operator(
-            "DEQUANTIZE", [image], f"{IMAGE}/pixels", shape, options_type="DequantizeOptions"
-        )
+        self.values[IMAGE] = self.convert(IMAGE, image, integer=IMAGE in self.plan)
         return image
 
-    def weight(self, name: str, values: Tensor) -> int:
-        """A constant in the chosen precision; runtimes expand float16 once, when they load."""
-        array: Array = values.contiguous().numpy()
-        if not self.half:
-            return self.builder.constant(name, array)
-        stored = self.builder.constant(f"{name}/fp16", halved(name, array))
+    def read(self, name: str, *, integer: bool) -> int:
+        """A value as integers or as floats, converted once where it is of the other kind."""
+        if integer == (name in self.plan):
+            return self.values[name]
+        if name not in self.other:
+            self.other[name] = self.convert(name, self.values[name], integer=integer)
+        return self.other[name]
+
+    def convert(self, name: str, tensor: int, *, integer: bool) -> int:
+        """QUANTIZE or DEQUANTIZE."""
+        if integer:
+            return self.builder.operator(
+                "QUANTIZE",
+                [tensor],
+                f"{name}/int8",
+                self.shapes[name],
+                options_type="QuantizeOptions",
+                dtype=np.int8,
+                quantisation=self.plan[name],
+            )
         return self.builder.operator(
-            "DEQUANTIZE", [stored], name, array.shape, options_type="DequantizeOptions", version=3
+            "DEQUANTIZE",
+            [tensor],
+            f"{name}/float",
+            self.shapes[name],
+            options_type="DequantizeOptions",
+            version=2,
+        )
+
+    def give(
+        self,
+        kind: str,
+        inputs: Sequence[int],
+        node: ir.Node,
+        options: Mapping[str, Any] | None = None,
+        *,
+        options_type: str,
+        version: int = 1,
+    ) -> int:
+        """Appends the operator that computes a node's value, in integers where the plan says so."""
+        integer = node.name in self.plan
+        return self.builder.operator(
+            kind,
+            inputs,
+            node.name,
+            self.shapes[node.name],
+            options,
+            options_type=options_type,
+            version=INTEGER_VERSIONS[kind] if integer else version,
+            dtype=np.int8 if integer else np.float32,
+            quantisation=self.plan.get(node.name),
+        )
+
+    def weight(self, name: str, values: Tensor, axis: int) -> int:
+        """A constant of a float operator; runtimes expand what is stored smaller when they load.
+
+        `axis` is that of the output channels.
+        """
+        array: Array = values.contiguous().numpy()
+        if self.store == "fp32":
+            return self.builder.constant(name, array)
+        if self.store == "fp16":
+            stored = self.builder.constant(f"{name}/fp16", halved(name, array))
+            version = 3
+        else:
+            quantised, scale = quantise_weight(array, axis)
+            stored = self.builder.constant(
+                f"{name}/int8", quantised, Quantisation(scale=scale, axis=axis)
+            )
+            version = 5
+        return self.builder.operator(
+            "DEQUANTIZE",
+            [stored],
+            name,
+            array.shape,
+            options_type="DequantizeOptions",
+            version=version,
         )
 
     def bias(self, name: str, values: Tensor) -> int:
         """A constant that stays float32: a bias costs nothing and half precision would move it."""
         return self.builder.constant(name, values.numpy())
 
+    def weights(self, node: ir.Conv | ir.Linear, values: Tensor, axis: int) -> list[int]:
+        """Weight and bias of a node: floats, or int8 a channel and int32."""
+        if node.name not in self.plan:
+            return [
+                self.weight(f"{node.name}/weight", values, axis),
+                self.bias(f"{node.name}/bias", node.bias),
+            ]
+        incoming = self.plan[node.inputs[0]].scale[0]
+        quantised, bias, scale = quantise_layer(
+            values.contiguous().numpy(), node.bias.numpy(), axis=axis, incoming=incoming
+        )
+        return [
+            self.builder.constant(
+                f"{node.name}/weight", quantised, Quantisation(scale=scale, axis=axis)
+            ),
+            self.builder.constant(
+                f"{node.name}/bias", bias, Quantisation(scale=scale * incoming, axis=0)
+            ),
+        ]
+
     def integers(self, name: str, values: Any) -> int:
-        """A constant of sizes or offsets."""
+        """A constant of shape and place parameters."""
         return self.builder.constant(name, np.array(values, np.int32))
 
     def conv(self, node: ir.Conv, inputs: list[int]) -> int:
-        """CONV_2D or DEPTHWISE_CONV_2D; the padding is SAME or none (see `pad_stride2`)."""
-        same = is_same(node, self.graph_shapes[node.inputs[0]])
-        if not same and any(node.padding):
+        """CONV_2D or DEPTHWISE_CONV_2D, its ReLU fused."""
+        same = any(node.padding)
+        if same and not is_same(node, self.graph_shapes[node.inputs[0]]):
             raise ValueError(f"TFLite cannot pad {node.name}: lower with pad_stride2.")
-        kind, options = "CONV_2D", "Conv2DOptions"
+        kind, options, axis = "CONV_2D", "Conv2DOptions", 0
         weight = node.weight.permute(0, 2, 3, 1)  # (out, kh, kw, in)
         extra: dict[str, int] = {}
         if node.depthwise:
-            kind, options = "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions"
+            kind, options, axis = "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions", 3
             weight = node.weight.permute(1, 2, 3, 0)  # (1, kh, kw, out)
             extra = {"depthMultiplier": 1}
-        return self.builder.operator(
+        return self.give(
             kind,
-            [
-                *inputs,
-                self.weight(f"{node.name}/weight", weight),
-                self.bias(f"{node.name}/bias", node.bias),
-            ],
-            node.name,
-            self.shapes[node.name],
+            [*inputs, *self.weights(node, weight, axis)],
+            node,
             {
                 "padding": schema.Padding.SAME if same else schema.Padding.VALID,
                 "strideH": node.stride,
@@ -117,31 +216,28 @@ class _Writer:
 
     def affine(self, node: ir.Affine, inputs: list[int]) -> int:
         """MUL and ADD with one value a channel, ADD alone where the scale is one."""
-        shape = self.shapes[node.name]
-        shift = self.bias(f"{node.name}/shift", node.shift)
-        if bool((node.scale == 1).all()):
-            return self.add_up(node.name, [*inputs, shift], node.relu)
-        scaled = self.builder.operator(
-            "MUL",
-            [*inputs, self.bias(f"{node.name}/scale", node.scale)],
-            f"{node.name}/scaled",
-            shape,
-            {"fusedActivationFunction": _activation(False)},
-            options_type="MulOptions",
-        )
-        return self.add_up(node.name, [scaled, shift], node.relu)
+        scaled = inputs[0]
+        if not bool((node.scale == 1).all()):
+            scaled = self.builder.operator(
+                "MUL",
+                [*inputs, self.bias(f"{node.name}/scale", node.scale)],
+                f"{node.name}/scaled",
+                self.shapes[node.name],
+                {"fusedActivationFunction": _activation(False)},
+                options_type="MulOptions",
+            )
+        return self.add_up(node, [scaled, self.bias(f"{node.name}/shift", node.shift)], node.relu)
 
     def add(self, node: ir.Add, inputs: list[int]) -> int:
         """ADD of two feature maps."""
-        return self.add_up(node.name, inputs, node.relu)
+        return self.add_up(node, inputs, node.relu)
 
-    def add_up(self, name: str, inputs: list[int], relu: bool) -> int:
+    def add_up(self, node: ir.Node, inputs: list[int], relu: bool) -> int:
         """ADD, the second input broadcast to the first."""
-        return self.builder.operator(
+        return self.give(
             "ADD",
             inputs,
-            name,
-            self.builder.shape(inputs[0]),
+            node,
             {"fusedActivationFunction": _activation(relu)},
             options_type="AddOptions",
         )
@@ -154,33 +250,22 @@ class _Writer:
                 self.integers(f"{node.name}/begin", [0, 0, 0, node.start]),
                 self.integers(f"{node.name}/size", [batch, height, width, channels]),
             ]
-            return self.builder.operator(
-                "SLICE",
-                [*inputs, *limits],
-                node.name,
-                self.shapes[node.name],
-                options_type="SliceOptions",
-            )
+            return self.give("SLICE", [*inputs, *limits], node, options_type="SliceOptions")
         limits = [
             self.integers(f"{node.name}/begin", [0, 0, 0, node.start]),
             self.integers(f"{node.name}/end", [batch, height, width, node.stop]),
             self.integers(f"{node.name}/strides", [1, 1, 1, node.step]),
         ]
-        return self.builder.operator(
-            "STRIDED_SLICE",
-            [*inputs, *limits],
-            node.name,
-            self.shapes[node.name],
-            options_type="StridedSliceOptions",
+        return self.give(
+            "STRIDED_SLICE", [*inputs, *limits], node, options_type="StridedSliceOptions"
         )
 
     def concat(self, node: ir.Concat, inputs: list[int]) -> int:
         """CONCATENATION along the channels."""
-        return self.builder.operator(
+        return self.give(
             "CONCATENATION",
             inputs,
-            node.name,
-            self.shapes[node.name],
+            node,
             {"axis": 3, "fusedActivationFunction": _activation(False)},
             options_type="ConcatenationOptions",
         )
@@ -188,52 +273,49 @@ class _Writer:
     def pad(self, node: ir.Pad, inputs: list[int]) -> int:
         """PAD with zeros."""
         top, bottom, left, right = node.amounts
-        sizes = [[0, 0], [top, bottom], [left, right], [0, 0]]
-        return self.builder.operator(
-            "PAD",
-            [*inputs, self.integers(f"{node.name}/sizes", sizes)],
-            node.name,
-            self.shapes[node.name],
-            options_type="PadOptions",
-        )
+        sizes = self.integers(f"{node.name}/sizes", [[0, 0], [top, bottom], [left, right], [0, 0]])
+        return self.give("PAD", [*inputs, sizes], node, options_type="PadOptions")
 
     def mean(self, node: ir.Mean, inputs: list[int]) -> int:
         """MEAN over height and width."""
-        return self.builder.operator(
-            "MEAN",
-            [*inputs, self.integers(f"{node.name}/axes", [1, 2])],
-            node.name,
-            self.shapes[node.name],
-            {"keepDims": False},
-            options_type="ReducerOptions",
+        axes = self.integers(f"{node.name}/axes", [1, 2])
+        return self.give(
+            "MEAN", [*inputs, axes], node, {"keepDims": False}, options_type="ReducerOptions"
         )
 
     def linear(self, node: ir.Linear, inputs: list[int]) -> int:
         """FULLY_CONNECTED."""
-        return self.builder.operator(
+        return self.give(
             "FULLY_CONNECTED",
-            [
-                *inputs,
-                self.weight(f"{node.name}/weight", node.weight),
-                self.bias(f"{node.name}/bias", node.bias),
-            ],
-            node.name,
-            self.shapes[node.name],
+            [*inputs, *self.weights(node, node.weight, 0)],
+            node,
             {"fusedActivationFunction": _activation(False)},
             options_type="FullyConnectedOptions",
         )
 
     def normalise(self, node: ir.Normalise, inputs: list[int]) -> int:
         """L2_NORMALIZATION."""
-        return self.builder.operator(
+        return self.give(
             "L2_NORMALIZATION",
             inputs,
-            node.name,
-            self.shapes[node.name],
+            node,
             {"fusedActivationFunction": _activation(False)},
             options_type="L2NormOptions",
         )
 
+
+INTEGER_VERSIONS = {
+    "ADD": 2,
+    "CONCATENATION": 2,
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 4,
+    "MEAN": 2,
+    "PAD": 2,
+    "SLICE": 2,
+    "STRIDED_SLICE": 2,
+}
+"""The first version of each operator that computes int8."""
 
 KINDS: dict[type[ir.Node], Callable[[_Writer, Any, list[int]], int]] = {
     ir.Conv: _Writer.conv,

@@ -118,8 +118,8 @@ class Conv(Node):
             self.groups,
             device="meta",
         )
-        conv.weight = nn.Parameter(self.weight)
-        conv.bias = nn.Parameter(self.bias)
+        conv.weight = nn.Parameter(self.weight, requires_grad=False)
+        conv.bias = nn.Parameter(self.bias, requires_grad=False)
         return nn.Sequential(conv, nn.ReLU()) if self.relu else conv
 
 
@@ -212,7 +212,8 @@ class Linear(Node):
     def module(self) -> nn.Module:
         out, inputs = self.weight.shape
         linear = nn.Linear(inputs, out, device="meta")
-        linear.weight, linear.bias = nn.Parameter(self.weight), nn.Parameter(self.bias)
+        linear.weight = nn.Parameter(self.weight, requires_grad=False)
+        linear.bias = nn.Parameter(self.bias, requires_grad=False)
         return linear
 
 

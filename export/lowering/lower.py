@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from edgecmp.export.lowering.crop_kernels import crop_kernels
 from edgecmp.export.lowering.fold_bn import fold_bn
 from edgecmp.export.lowering.fold_scale import fold_scale
 from edgecmp.export.lowering.fold_shuffle import fold_shuffle
@@ -21,6 +22,7 @@ REWRITES: dict[str, Callable[[Graph], Graph]] = {
     "fold_bn": fold_bn,
     "fold_scale": fold_scale,
     "fold_shuffle": fold_shuffle,
+    "crop_kernels": crop_kernels,
     "split_depthwise": split_depthwise,
     "pad_stride2": pad_stride2,
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
-from edgecmp.export.lowering.graph import IMAGE, Graph
+from edgecmp.export.lowering.graph import IMAGE, Graph, Node
 
 __all__ = ["LoweredNet"]
 
@@ -30,8 +32,14 @@ class LoweredNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Images (N, 3, H, W) to embeddings (N, D) of unit length; see `Graph.reads_pixels`."""
+        result = image
+        for _, value in self.each(image):
+            result = value
+        return result
+
+    def each(self, image: Tensor) -> Iterator[tuple[Node, Tensor]]:
+        """Every node with the value it gives for these images, in order."""
         values: dict[str, Tensor] = {IMAGE: image}
         for node, layer in zip(self.graph, self.layers, strict=True):
             values[node.name] = layer(*(values[name] for name in node.inputs))
-        result: Tensor = values[self.graph.nodes[-1].name]
-        return result
+            yield node, values[node.name]

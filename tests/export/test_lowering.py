@@ -80,6 +80,18 @@ def test_leaves_nothing_slow(architecture: Architecture) -> None:
             assert not any(node.padding) or is_same(node, shapes[node.inputs[0]])
 
 
+@pytest.mark.parametrize(("size", "kernel"), [(64, 3), (96, 5), (128, 7)])
+def test_crops_what_the_last_maps_cannot_see(size: int, kernel: int) -> None:
+    """The last stage has size / 32 pixels a side; its 7x7 kernels meet 2 size / 32 - 1 rows."""
+    architecture = Architecture(
+        tier="100M", blocks=(2,) * DEPTH, widths=(4,) * DEPTH, input_size=size
+    )
+    graph = lower(architecture.build(), without=("split_depthwise",)).graph
+    [last] = [node for node in graph if node.name == "blocks.19.main.1"]
+    assert isinstance(last, Conv)
+    assert last.weight.shape[2:] == (kernel, kernel)
+
+
 def test_copies_no_channel_that_only_passes() -> None:
     """A channel is sliced once, by the layer that reads it, however many blocks lie between."""
     architecture = Architecture(tier="330M", blocks=(0,) * DEPTH, widths=(4,) * DEPTH)

