@@ -75,18 +75,16 @@ class Inspection:
         return {"sound": self.sound, **asdict(self)}
 
 
-def size_facts(path: Path) -> str:
-    """Size of a file, or of all files of a folder."""
+def size_facts(path: Path) -> dict[str, int]:
+    """Bytes and number of files of a file or folder."""
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-    size = sum(file.stat().st_size for file in files)
-    text = f"{size / 1e6:.3f} MB" if size >= 1e6 else f"{size:,} bytes"
-    return f"{text} in {len(files)} files" if path.is_dir() else text
+    return {"bytes": sum(file.stat().st_size for file in files), "files": len(files)}
 
 
-def weight_facts(counts: Mapping[str, tuple[int, int]]) -> dict[str, str]:
-    """Weights by type: (how many values, how many bytes) as text."""
+def weight_facts(counts: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
+    """Weights by type, the largest share first; `counts` has (how many values, how many bytes)."""
     return {
-        kind: f"{values:,} values, {size / 1e6:.3f} MB"
+        kind: {"values": values, "bytes": size}
         for kind, (values, size) in sorted(counts.items(), key=lambda entry: -entry[1][1])
     }
 

@@ -87,7 +87,9 @@ class DoctorReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every target and precision can be written and run in at least one runtime."""
+        """Whether each target and precision runs in at least one runtime, and fails in none."""
+        if any(row["verdict"] == "fails" for row in self.rows):
+            return False
         working = {(row["target"], row["precision"]) for row in self.rows if works(row)}
         return working == {(row["target"], row["precision"]) for row in self.rows}
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class _Content:
     outputs: list[str] = field(default_factory=list)
     operators: Counter[str] = field(default_factory=Counter)
     weights: dict[str, tuple[int, int]] = field(default_factory=dict)
+    weight_files: list[str] = field(default_factory=list)
     ours: bool = False
 
     def weigh(self, kind: str, values: int, size: int) -> None:
@@ -51,14 +52,13 @@ class _Content:
 
     def facts(self) -> dict[str, Any]:
         """For people and JSON."""
-        count = sum(self.operators.values())
-        kinds = ", ".join(f"{number} {name}" for name, number in self.operators.most_common())
         return {
             "format": self.form,
             "inputs": self.inputs,
             "outputs": self.outputs,
-            "operators": f"{count}: {kinds}",
+            "operators": dict(self.operators.most_common()),
             "weights": weight_facts(self.weights),
+            "weight_files": self.weight_files or None,
         }
 
 
@@ -81,7 +81,7 @@ def inspect_export(path: Path, index: Path | None = None) -> Inspection:
         facts["file_sha256"] = sha256_file(path)
     facts |= content.facts()
     if not content.ours:
-        return Inspection(path=str(path), what=f"{target} model, no edgecmp metadata", facts=facts)
+        return _foreign(path, target, content, facts)
     metadata = read_metadata(path)
     return Inspection(
         path=str(path),
@@ -89,6 +89,18 @@ def inspect_export(path: Path, index: Path | None = None) -> Inspection:
         facts=facts | _metadata_facts(metadata),
         checks=_checks(path, metadata, index),
     )
+
+
+def _foreign(path: Path, target: str, content: _Content, facts: dict[str, Any]) -> Inspection:
+    """A file from elsewhere, which may keep its weights in other files."""
+    checks: tuple[Check, ...] = ()
+    if content.weight_files:
+        missing = [name for name in content.weight_files if not (path.parent / name).is_file()]
+        verdict: Literal["ok", "failed"] = "failed" if missing else "ok"
+        detail = ", ".join(missing)
+        checks = (Check(name="weight files are beside it", verdict=verdict, detail=detail),)
+    what = f"{target} model, no edgecmp metadata"
+    return Inspection(path=str(path), what=what, facts=facts, checks=checks)
 
 
 def inspect_description(path: Path, index: Path | None = None) -> Inspection:
@@ -222,6 +234,8 @@ def _onnx(path: Path) -> _Content:
         kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         count = int(np.prod(tensor.dims, dtype=np.int64))
         content.weigh(kind.name, count, count * kind.itemsize)
+        places = {entry.value for entry in tensor.external_data if entry.key == "location"}
+        content.weight_files += sorted(places - {*content.weight_files})
     content.ours = any(entry.key == KEY for entry in model.metadata_props)
     return content
 

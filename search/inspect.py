@@ -60,8 +60,7 @@ def _result(file: Path, checks: list[Check]) -> dict[str, Any]:
 
 
 def _history(file: Path, checks: list[Check]) -> dict[str, Any]:
-    header = read_header(file)
-    assert header is not None, "it exists"
+    header = read_header(file) or {}
     *lines, rest = file.read_bytes().split(b"\n")
     name, broken, generations = "every line of the history is whole", "", set()
     for number, line in enumerate(lines[1:], start=2):

@@ -17,7 +17,7 @@ HELP = help_text(
     ),
     "Writes a tiny network for every target in every precision, and runs it in every runtime. "
     "Installs nothing: what is missing is named with the command that adds it. Exit code 0 if "
-    "everything can be written and run in at least one runtime, else 1.",
+    "everything can be written, runs in at least one runtime and fails in none, else 1.",
 )
 
 COLUMNS = ("target", "precision", "runtime", "version", "verdict", "cosine", "note")

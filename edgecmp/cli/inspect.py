@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -132,11 +133,42 @@ def inspect(
 
 def text(found: Inspection) -> str:
     """An inspection for people."""
+    facts = {
+        key: FORMS[key](value) if key in FORMS else value for key, value in found.facts.items()
+    }
     checks = {
         check.name: f"{MARKS[check.verdict]}{': ' if check.detail else ''}{check.detail}"
         for check in found.checks
     }
-    parts = [found.path, key_values({"what": found.what, **found.facts}, indent=2)]
+    parts = [found.path, key_values({"what": found.what, **facts}, indent=2)]
     if checks:
         parts += ["  checks", key_values(checks, indent=4)]
     return "\n".join(parts)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.3f} MB" if count >= 1e5 else f"{count:,} bytes"
+
+
+def _size(size: dict[str, int]) -> str:
+    files = f" in {size['files']} files" if size["files"] != 1 else ""
+    return _bytes(size["bytes"]) + files
+
+
+def _weights(weights: dict[str, dict[str, int]]) -> str:
+    return ", ".join(
+        f"{part['values']:,} {kind} ({_bytes(part['bytes'])})" for kind, part in weights.items()
+    )
+
+
+def _operators(operators: dict[str, int]) -> str:
+    kinds = ", ".join(f"{count} {name}" for name, count in operators.items())
+    return f"{sum(operators.values())}: {kinds}"
+
+
+FORMS: dict[str, Callable[[Any], str]] = {
+    "size": _size,
+    "weights": _weights,
+    "operators": _operators,
+}
+"""How facts are shown that programs read in parts."""
