@@ -166,7 +166,14 @@ def _operators(operators: dict[str, int]) -> str:
     return f"{sum(operators.values())}: {kinds}"
 
 
-FORMS: dict[str, Callable[[Any], str]] = {
+def _preprocessing(document: dict[str, Any]) -> dict[str, Any]:
+    """In one order, whatever order the file has."""
+    first = ("input_size", "mean", "std", "background")
+    return {key: document[key] for key in (*first, *sorted({*document} - {*first}))}
+
+
+FORMS: dict[str, Callable[[Any], object]] = {
+    "preprocessing": _preprocessing,
     "size": _size,
     "weights": _weights,
     "operators": _operators,

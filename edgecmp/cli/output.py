@@ -163,14 +163,17 @@ def key_values(pairs: Mapping[str, object], *, indent: int = 0) -> str:
 
     texts = {key: _flat(value) for key, value in pairs.items()}
     shown = {key.replace("_", " "): text for key, text in texts.items() if text}
+    room = _width() if _on_terminal() else None
     column = indent + max(map(len, shown), default=0) + 2
     lines = []
     for key, text in shown.items():
         head = " " * indent + key.ljust(column - indent)
-        room = max(_width(), column + 20)
+        if room is None:
+            lines.append(head + text)
+            continue
         lines += textwrap.wrap(
             text,
-            room,
+            max(room, column + 20),
             initial_indent=head,
             subsequent_indent=" " * column,
             break_long_words=False,
@@ -202,8 +205,13 @@ def _width() -> int:
     """Characters of a line on the terminal; `PIPED_WIDTH` where there is none."""
     from rich.console import Console
 
-    console = Console()
-    return console.width if console.is_terminal else PIPED_WIDTH
+    return Console().width if _on_terminal() else PIPED_WIDTH
+
+
+def _on_terminal() -> bool:
+    from rich.console import Console
+
+    return Console().is_terminal
 
 
 @contextmanager

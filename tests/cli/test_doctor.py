@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from edgecmp.export import doctor as doctor_module
 from edgecmp.export import targets
-from edgecmp.export.doctor import DoctorReport, doctor, tiny_network
+from edgecmp.export.doctor import DoctorReport, doctor
 from edgecmp.export.runners import RUNTIMES, LiteRtRunner, OnnxRunner
+from edgecmp.export.tiny import tiny_network
 
 Edgecmp = Callable[..., Any]
 ON_MAC = sys.platform == "darwin"

@@ -17,7 +17,10 @@ from edgecmp import kit
 from edgecmp.architecture import Architecture
 from edgecmp.bundle import GalleryBundle, QueryBundle
 from edgecmp.cli.inspect import inspect_path, text
+from edgecmp.data import load_dataset
 from edgecmp.export import export
+from edgecmp.index import GalleryIndex
+from edgecmp.models import open_gallery
 from edgecmp.search.candidate import Candidate, Measurement
 from edgecmp.search.history import History
 
@@ -196,6 +199,18 @@ def test_a_description_of_one(files: dict[str, Path], edgecmp: Edgecmp, tmp_path
     assert "description of an ONNX model" in result.out
     assert "q.data" in result.out
     assert "can search the starter kit's index  ok" in result.out
+    (tmp_path / "q.toml").write_text("\n".join(lines))
+    index = GalleryIndex.build(
+        open_gallery(tmp_path / "q.toml"),
+        load_dataset("emoji").retrieval("validation").gallery.subset(range(3)),
+        tmp_path / "index",
+    )
+    made = edgecmp("inspect", tmp_path / "q.toml", "--index", tmp_path / "index")
+    assert f"made index {tmp_path / 'index'}  ok" in made.out
+    assert index.manifest.gallery_sha256[:12] in made.out
+    other = edgecmp("inspect", tmp_path / "q.toml", "--index", kit.path("index"))
+    assert other.code == 0
+    assert "unknown: it names no gallery model" in other.out
     (tmp_path / "q.data").unlink()
     result = edgecmp("inspect", tmp_path / "q.onnx")
     assert result.code == 1
