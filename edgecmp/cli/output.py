@@ -162,7 +162,7 @@ def key_values(pairs: Mapping[str, object], *, indent: int = 0) -> str:
     import textwrap
 
     texts = {key: _flat(value) for key, value in pairs.items()}
-    shown = {key.replace("_", " "): text for key, text in texts.items() if text}
+    shown = {_heading(key): text for key, text in texts.items() if text}
     room = _width() if _on_terminal() else None
     column = indent + max(map(len, shown), default=0) + 2
     lines = []
@@ -180,6 +180,11 @@ def key_values(pairs: Mapping[str, object], *, indent: int = 0) -> str:
             break_on_hyphens=False,
         )
     return "\n".join(lines)
+
+
+def _heading(key: str) -> str:
+    """A field's name in words; anything else, such as a sentence with a path, as it is."""
+    return key.replace("_", " ") if key.isidentifier() else key
 
 
 def _flat(value: object) -> str:

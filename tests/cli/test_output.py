@@ -66,14 +66,16 @@ def test_key_values_stand_in_a_column_and_are_not_folded_in_a_pipe() -> None:
         "sha256": "0123456789abcdef" * 4,
         "sizes": [1, 2],
         "empty": {},
+        "in a_b": "y",
         "command": "word " * 100,
     }
     lines = key_values(pairs, indent=2).splitlines()
-    assert lines[:4] == [
+    assert lines[:5] == [
         "  what        x",
         "  a long key  n 1,234, deep (share 0.5, on yes)",
         "  sha256      0123456789ab",
         "  sizes       1 2",
+        "  in a_b      y",
     ]
-    assert len(lines) == 5
-    assert lines[4].count("word") == 100
+    assert len(lines) == 6
+    assert lines[5].count("word") == 100
