@@ -26,7 +26,7 @@ from edgecmp.networks.supernet import Supernet
 from edgecmp.networks.tame import tame
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["GalleryBundle", "Manifest", "QueryBundle", "SupernetBundle"]
+__all__ = ["WEIGHTS", "GalleryBundle", "Manifest", "QueryBundle", "SupernetBundle"]
 
 FORMAT = "edgecmp-bundle/1"
 WEIGHTS = "weights.safetensors"
@@ -58,6 +58,24 @@ class Manifest(BaseModel):
     recipe: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     provenance: dict[str, str] = Field(default_factory=provenance)
+
+    @classmethod
+    def load(cls, folder: Path, *, what: str = "the manifest of a model") -> Self:
+        """Reads manifest.json; `what` names it in errors.
+
+        Raises:
+            UserError: it is missing, truncated or of another version.
+        """
+        document = read_json(folder / MANIFEST, what=what)
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(
+                f"{folder / MANIFEST} is not a manifest of this version: {where}: {first['msg']}.",
+                "Make the model again, or use the edgecmp version that made it.",
+            ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,16 +248,7 @@ def _read(folder: Path, kind: str) -> tuple[Manifest, dict[str, Tensor]]:
             f"{folder} is a file, and here the network itself is needed.",
             f"Name the folder of a {kind} model.",
         )
-    document = read_json(folder / MANIFEST, what=f"the manifest of a {kind} model")
-    try:
-        manifest = Manifest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(
-            f"{folder / MANIFEST} is not a manifest of this version: {where}: {first['msg']}.",
-            "Make the model again, or use the edgecmp version that made it.",
-        ) from error
+    manifest = Manifest.load(folder, what=f"the manifest of a {kind} model")
     if manifest.kind != kind:
         raise UserError(
             f"{folder} holds a {manifest.kind} model, not a {kind} model.",

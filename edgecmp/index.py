@@ -62,6 +62,28 @@ class IndexManifest(BaseModel):
     images_sha256: str
     provenance: dict[str, str] = Field(default_factory=provenance)
 
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads manifest.json.
+
+        Raises:
+            UserError: the folder holds no index, or it is truncated or of another version.
+        """
+        document = read_json(folder / _MANIFEST, what="the manifest of a gallery index")
+        if document.get("format") != "edgecmp-index/1":
+            raise UserError(
+                f"{folder} holds no gallery index.", "Build one with `edgecmp gallery build`."
+            )
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(
+                f"{folder / _MANIFEST} is not a manifest of this version: {where}: {first['msg']}.",
+                "Build the index again with `edgecmp gallery build`.",
+            ) from error
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GalleryIndex:
@@ -145,7 +167,7 @@ class GalleryIndex:
             UserError: it is no index, truncated, changed, or of another gallery model.
         """
         folder = Path(folder)
-        manifest = _read_manifest(folder)
+        manifest = IndexManifest.load(folder)
         if gallery_sha256 not in (None, manifest.gallery_sha256):
             raise UserError(
                 f"The gallery index {folder} was made by another gallery model "
@@ -221,21 +243,3 @@ def _tensors(embeddings: Embeddings, identities: Labels) -> dict[str, torch.Tens
 
 def _names(keys: tuple[str, ...], identity_names: tuple[str, ...]) -> dict[str, list[str]]:
     return {"identity_names": list(identity_names), "keys": list(keys)}
-
-
-def _read_manifest(folder: Path) -> IndexManifest:
-    """The manifest of an index, or the reason why the folder holds none."""
-    document = read_json(folder / _MANIFEST, what="the manifest of a gallery index")
-    if document.get("format") != "edgecmp-index/1":
-        raise UserError(
-            f"{folder} holds no gallery index.", "Build one with `edgecmp gallery build`."
-        )
-    try:
-        return IndexManifest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(
-            f"{folder / _MANIFEST} is not a manifest of this version: {where}: {first['msg']}.",
-            "Build the index again with `edgecmp gallery build`.",
-        ) from error

@@ -11,7 +11,18 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli import bench, evaluate, export, flops, gallery, parity, search, train
+from edgecmp.cli import (
+    bench,
+    doctor,
+    evaluate,
+    export,
+    flops,
+    gallery,
+    inspect,
+    parity,
+    search,
+    train,
+)
 from edgecmp.cli.options import help_text
 from edgecmp.errors import UserError
 from edgecmp.version import __version__
@@ -35,6 +46,8 @@ HELP = help_text(
         "edgecmp export --target tflite --model runs/query --out runs/query.tflite",
         "edgecmp parity runs/query.tflite --model runs/query",
         "edgecmp bench --device local runs/query.tflite",
+        "edgecmp inspect runs/query.tflite",
+        "edgecmp doctor",
     ),
     "Exit codes: 0 done and passed, 1 a check failed, 2 a mistake in the command or its input, "
     "70 a bug in edgecmp.",
@@ -74,6 +87,8 @@ app.command("flops", help=flops.HELP)(flops.flops)
 app.command("export", help=export.HELP)(export.export)
 app.command("parity", help=parity.HELP)(parity.parity)
 app.command("bench", help=bench.HELP)(bench.bench)
+app.command("inspect", help=inspect.HELP)(inspect.inspect)
+app.command("doctor", help=doctor.HELP)(doctor.doctor)
 
 
 def _usage(error: typer.TyperException) -> str:

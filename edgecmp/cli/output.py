@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,15 @@ from typing import Any, Literal, Protocol
 
 from edgecmp.errors import UserError
 
-__all__ = ["Report", "finish", "on_interrupt", "table_text"]
+__all__ = [
+    "Report",
+    "finish",
+    "key_values",
+    "on_interrupt",
+    "print_table",
+    "table_text",
+    "write_report",
+]
 
 PIPED_WIDTH = 240
 """Columns of a table that goes to a file or a pipe, where no line may be folded."""
@@ -116,21 +125,98 @@ def finish(
     Raises:
         UserError: the JSON file cannot be written.
     """
-    from rich.console import Console
-
-    console = Console()
-    if report.rows:
-        width = console.width if console.is_terminal else PIPED_WIDTH
-        print(table_text(report.rows, columns=columns, width=width))
+    print_table(report.rows, columns=columns)
     for row in report.rows:
         if row.get("reason"):
             print(f"{row['verdict']}: {row['file']} in {row['runtime']}: {row['reason']}")
     for what, where in wrote:
         print(f"Wrote {what}: {where}")
+    write_report(report, json_file)
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] = ()) -> None:
+    """Prints `table_text` as wide as the terminal, or whole where there is none."""
+    if rows:
+        print(table_text(rows, columns=columns, width=_width()))
+
+
+def write_report(report: Report, json_file: Path | None) -> None:
+    """Writes what `--json` asks for; nothing if it was not given.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     if json_file is not None:
         from edgecmp.files import write_json
 
         print(f"Wrote this as JSON: {write_json(json_file, report.to_dict())}")
+
+
+def key_values(pairs: Mapping[str, object], *, indent: int = 0) -> str:
+    """One line a key, its value beside it; long values are folded below each other on a terminal.
+
+    Args:
+        pairs: values may be nested; keys with nothing to say (None, empty) are left out.
+        indent: spaces before each line.
+    """
+    import textwrap
+
+    texts = {key: _flat(value) for key, value in pairs.items()}
+    shown = {_heading(key): text for key, text in texts.items() if text}
+    room = _width() if _on_terminal() else None
+    column = indent + max(map(len, shown), default=0) + 2
+    lines = []
+    for key, text in shown.items():
+        head = " " * indent + key.ljust(column - indent)
+        if room is None:
+            lines.append(head + text)
+            continue
+        lines += textwrap.wrap(
+            text,
+            max(room, column + 20),
+            initial_indent=head,
+            subsequent_indent=" " * column,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)
+
+
+def _heading(key: str) -> str:
+    """A field's name in words; anything else, such as a sentence with a path, as it is."""
+    return key.replace("_", " ") if key.isidentifier() else key
+
+
+def _flat(value: object) -> str:
+    """A nested value in one line; of a SHA-256 the first digits, as everywhere."""
+    if isinstance(value, Mapping):
+        parts = {key: _flat(part) for key, part in value.items() if part is not None}
+        return ", ".join(
+            f"{key} ({text})" if isinstance(value[key], Mapping) else f"{key} {text}"
+            for key, text in parts.items()
+            if text
+        )
+    if isinstance(value, (list, tuple)):
+        joint = "; " if any(isinstance(part, str) for part in value) else " "
+        return joint.join(_flat(part) for part in value)
+    if isinstance(value, str):
+        return value[:12] if re.fullmatch("[0-9a-f]{64}", value) else value
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else _cell("", value)
+
+
+def _width() -> int:
+    """Characters of a line on the terminal; `PIPED_WIDTH` where there is none."""
+    from rich.console import Console
+
+    return Console().width if _on_terminal() else PIPED_WIDTH
+
+
+def _on_terminal() -> bool:
+    from rich.console import Console
+
+    return Console().is_terminal
 
 
 @contextmanager

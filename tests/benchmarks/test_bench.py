@@ -90,6 +90,24 @@ def test_every_file_is_timed_in_every_runtime(tflite: Path, foreign: Path, tmp_p
     assert document["settings"] == {"runs": 24, "rounds": 2, "seed": 0}
 
 
+@pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.FLOAT16])
+@pytest.mark.parametrize("shape", [["N", 8, 8, 3], [4, 8, 8, 3]])
+def test_a_foreign_file_of_any_type_and_layout(
+    kind: int, shape: list[int | str], tmp_path: Path
+) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)],
+        "cast",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "cast.onnx")
+    (row,) = bench([tmp_path / "cast.onnx"], runs=4, rounds=1).rows
+    assert (row["verdict"], row["precision"]) == ("measured", None)
+    assert row["p50_ms"] > 0
+
+
 class Recorded(LocalDevice):
     """A device that answers at once, writes down what it was asked, and may refuse a runtime."""
 

@@ -29,6 +29,8 @@ COMMANDS = (
     "export",
     "parity",
     "bench",
+    "inspect",
+    "doctor",
 )
 
 

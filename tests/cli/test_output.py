@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgecmp.architecture import TIERS, Architecture
-from edgecmp.cli.output import table_text
+from edgecmp.cli.output import key_values, table_text
 from edgecmp.search.flops import FlopsTable
 
 
@@ -57,3 +57,25 @@ def test_long_cells_are_folded_on_a_terminal_and_whole_in_a_pipe() -> None:
     rows = [{"file": "x" * 150, "verdict": "pass"}]
     assert max(map(len, table_text(rows, width=80).splitlines())) <= 80
     assert "x" * 150 in table_text(rows, width=240)
+
+
+def test_key_values_stand_in_a_column_and_are_not_folded_in_a_pipe() -> None:
+    pairs = {
+        "what": "x",
+        "a_long_key": {"n": 1234, "deep": {"share": 0.5, "on": True}, "none": None},
+        "sha256": "0123456789abcdef" * 4,
+        "sizes": [1, 2],
+        "empty": {},
+        "in a_b": "y",
+        "command": "word " * 100,
+    }
+    lines = key_values(pairs, indent=2).splitlines()
+    assert lines[:5] == [
+        "  what        x",
+        "  a long key  n 1,234, deep (share 0.5, on yes)",
+        "  sha256      0123456789ab",
+        "  sizes       1 2",
+        "  in a_b      y",
+    ]
+    assert len(lines) == 6
+    assert lines[5].count("word") == 100

@@ -401,3 +401,73 @@ def test_bad_arguments_are_refused(
 def test_no_file_is_refused(check: Check) -> None:
     with pytest.raises(UserError, match="at least one file"):
         check()
+
+
+HALF = "[0.5, 0.5, 0.5]"
+
+
+def described(
+    path: Path, folder: Path, edit: Edit | None = None, lines: dict[str, str] | None = None
+) -> Path:
+    """An ONNX file without metadata, and the .toml file that describes it."""
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    if edit is not None:
+        edit(model)
+    onnx.save(model, folder / "foreign.onnx")
+    keys = {"onnx": '"foreign.onnx"', "mean": HALF, "std": HALF} | (lines or {})
+    text = "".join(f"{key} = {value}\n" for key, value in keys.items())
+    (folder / "foreign.toml").write_text(text)
+    return folder / "foreign.toml"
+
+
+def test_the_network_may_be_given_as_onnx(check: Check, exported: Make, tmp_path: Path) -> None:
+    """Our own export knows what it was made from; one from elsewhere does not, and it is said."""
+    files = [exported("tflite", "fp32"), exported("tflite", "fp16")]
+    for input in ("tensor", "image"):
+        rows = check(*files, model=exported("onnx", "fp32", input)).rows
+        assert [(row["verdict"], row["reason"]) for row in rows] == [("pass", "")] * 4
+    source = described(exported("onnx", "fp32"), tmp_path)
+    rows = check(*files, model=source).rows
+    assert [row["verdict"] for row in rows] == ["pass"] * 4
+    assert all("cannot be checked" in row["reason"] for row in rows)
+    other = described(exported("onnx", "fp32"), tmp_path, change_last_layer(swap_two))
+    assert [row["verdict"] for row in check(*files, model=other).rows] == ["fail"] * 4
+
+
+@pytest.mark.parametrize(
+    ("edit", "lines", "verdict"),
+    [
+        (None, {}, "pass"),
+        (None, {"gallery": f'"{GALLERY_SHA256}"'}, "pass"),
+        (change_last_layer(swap_two), {}, "fail"),
+        (None, {"mean": "[0.4, 0.4, 0.4]"}, "fail"),
+    ],
+    ids=["good", "names its gallery", "swapped weight", "wrong mean"],
+)
+def test_a_file_from_elsewhere_is_compared(
+    edit: Edit | None,
+    lines: dict[str, str],
+    verdict: str,
+    check: Check,
+    exported: Make,
+    tmp_path: Path,
+) -> None:
+    [row] = check(described(exported("onnx", "fp32"), tmp_path, edit, lines)).rows
+    assert (row["target"], row["runtime"], row["verdict"]) == ("onnx", "onnxruntime", verdict)
+    assert row["file"].endswith("foreign.onnx")
+    assert ("cannot be checked" if verdict == "pass" else "min cosine") in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ({"background": "[0, 0, 0]"}, "Compare networks that read the same images"),
+        ({"gallery": f'"{"cd" * 32}"'}, "made by another gallery model"),
+    ],
+)
+def test_a_file_from_elsewhere_that_cannot_be_compared(
+    lines: dict[str, str], says: str, check: Check, exported: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=says):
+        check(described(exported("onnx", "fp32"), tmp_path, lines=lines))

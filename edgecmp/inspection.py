@@ -1,0 +1,254 @@
+"""What an artefact is and what it was made from: the folders and JSON files of the core.
+
+`edgecmp.export.inspect` and `edgecmp.search.inspect` do the same for theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from edgecmp import kit
+from edgecmp.architecture import Architecture
+from edgecmp.bundle import WEIGHTS, GalleryBundle, Manifest, QueryBundle, SupernetBundle
+from edgecmp.errors import UserError
+from edgecmp.files import read_json, read_tensors, sha256_tensors
+from edgecmp.index import GalleryIndex, IndexManifest
+
+__all__ = [
+    "Check",
+    "Inspection",
+    "architecture_facts",
+    "gallery_check",
+    "inspect_architecture",
+    "inspect_bundle",
+    "inspect_index",
+    "made_by",
+    "size_facts",
+    "weight_facts",
+]
+
+LOADERS: dict[str, Callable[[Path], object]] = {
+    "gallery": GalleryBundle.load,
+    "supernet": SupernetBundle.load,
+    "query": QueryBundle.load,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """Something that must hold: "ok", "failed", or "unknown" where it cannot be told."""
+
+    name: str
+    verdict: Literal["ok", "failed", "unknown"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """One artefact.
+
+    Attributes:
+        path: as the user gave it.
+        what: in words.
+        facts: by name, in the order to show them; hashes in full.
+        checks: what must hold.
+    """
+
+    path: str
+    what: str
+    facts: Mapping[str, Any]
+    checks: tuple[Check, ...] = field(default=())
+
+    @property
+    def sound(self) -> bool:
+        """Whether no check failed."""
+        return all(check.verdict != "failed" for check in self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {"sound": self.sound, **asdict(self)}
+
+
+def size_facts(path: Path) -> dict[str, int]:
+    """Bytes and number of files of a file or folder."""
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return {"bytes": sum(file.stat().st_size for file in files), "files": len(files)}
+
+
+def weight_facts(counts: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
+    """Weights by type, the largest share first; `counts` has (how many values, how many bytes)."""
+    return {
+        kind: {"values": values, "bytes": size}
+        for kind, (values, size) in sorted(counts.items(), key=lambda entry: -entry[1][1])
+    }
+
+
+def architecture_facts(architecture: Architecture) -> dict[str, Any]:
+    """What an architecture is."""
+    return {
+        "architecture": f"tier {architecture.tier}, input {architecture.input_size} pixels, "
+        f"embedding {architecture.embedding_dim} values",
+        "blocks": " ".join(map(str, architecture.blocks)),
+        "widths": " ".join(map(str, architecture.widths)),
+        "architecture_sha256": architecture.fingerprint,
+    }
+
+
+def gallery_check(
+    gallery_sha256: str | None, index: Path | None, *, makes: bool = False
+) -> tuple[Check, ...]:
+    """Whether a network can search an index, or (`makes`) whether a gallery model made it.
+
+    Args:
+        gallery_sha256: the gallery model that is meant.
+        index: the index; the starter kit's if None, for which a mismatch is no failure.
+        makes: the network is the gallery model itself.
+    """
+    place = index or kit.path("index")
+    name = f"index {index}" if index else "the starter kit's index"
+    manifest = IndexManifest.load(place)
+    verb = "made" if makes else "can search"
+    if gallery_sha256 is None:
+        return (
+            Check(name=f"{verb} {name}", verdict="unknown", detail="it names no gallery model"),
+        )
+    if gallery_sha256 == manifest.gallery_sha256:
+        return (Check(name=f"{verb} {name}", verdict="ok"),)
+    detail = (
+        f"that one was made by gallery model {manifest.gallery_sha256[:12]}, "
+        f"this one {'is' if makes else 'is compatible with'} {gallery_sha256[:12]}"
+    )
+    if index is None:
+        detail += "; name yours with --index"
+    return (Check(name=f"{verb} {name}", verdict="failed" if index else "unknown", detail=detail),)
+
+
+def inspect_bundle(folder: Path, index: Path | None = None) -> Inspection:
+    """A gallery model, supernet or query network.
+
+    Raises:
+        UserError: its manifest cannot be read.
+    """
+    manifest = Manifest.load(folder)
+    noun = {"gallery": "gallery model", "supernet": "supernet", "query": "query network"}
+    facts: dict[str, Any] = {"size": size_facts(folder)}
+    checks: tuple[Check, ...] = ()
+    try:
+        tensors = read_tensors(folder / WEIGHTS, what=f"the weights of a {manifest.kind} model")
+    except UserError as error:
+        checks += (Check(name="weights are whole", verdict="failed", detail=error.what),)
+    else:
+        facts["weights"] = weight_facts(_by_type(tensors))
+        checks += (Check(name="weights are whole", verdict="ok"), _weights_check(tensors, manifest))
+    if manifest.kind == "query":
+        try:
+            facts |= architecture_facts(Architecture.load(folder))
+        except UserError as error:
+            checks += (
+                Check(name="architecture.json is whole", verdict="failed", detail=str(error)),
+            )
+    else:
+        facts["network"] = manifest.network
+    if all(check.verdict == "ok" for check in checks):
+        checks += (_load_check(folder, manifest),)
+    facts |= {
+        "sha256": manifest.weights_sha256,
+        "preprocessing": manifest.preprocessing,
+        "gallery_sha256": manifest.gallery_sha256,
+        "data": manifest.data,
+        "recipe": manifest.recipe,
+        "metrics": manifest.metrics,
+        **made_by(manifest.provenance),
+    }
+    gallery = manifest.kind == "gallery"
+    named = manifest.weights_sha256 if gallery else manifest.gallery_sha256
+    checks += gallery_check(named, index, makes=gallery)
+    return Inspection(
+        path=str(folder), what=f"{noun[manifest.kind]}, edgecmp bundle", facts=facts, checks=checks
+    )
+
+
+def inspect_index(folder: Path) -> Inspection:
+    """A gallery index.
+
+    Raises:
+        UserError: its manifest cannot be read.
+    """
+    manifest = IndexManifest.load(folder)
+    facts: dict[str, Any] = {"size": size_facts(folder)}
+    name = "files are those that the manifest names"
+    try:
+        index = GalleryIndex.load(folder)
+    except UserError as error:
+        check = Check(name=name, verdict="failed", detail=error.what)
+    else:
+        check = Check(name=name, verdict="ok")
+        images, values = index.embeddings.shape
+        facts |= {
+            "images": images,
+            "identities": len(np.unique(index.identities)),
+            "embedding": f"{values} values",
+        }
+    facts |= {
+        "gallery_sha256": manifest.gallery_sha256,
+        "preprocessing": manifest.preprocessing,
+        "data": manifest.data,
+        "sha256": manifest.embeddings_sha256,
+        **made_by(manifest.provenance),
+    }
+    return Inspection(
+        path=str(folder), what="gallery index, edgecmp index", facts=facts, checks=(check,)
+    )
+
+
+def inspect_architecture(file: Path) -> Inspection:
+    """An architecture.json.
+
+    Raises:
+        UserError: it is none.
+    """
+    architecture = Architecture.from_dict(read_json(file, what="an architecture"), source=str(file))
+    parameters = sum(tensor.numel() for tensor in architecture.build().parameters())
+    facts = {"size": size_facts(file), **architecture_facts(architecture), "parameters": parameters}
+    return Inspection(path=str(file), what="architecture of a query network", facts=facts)
+
+
+def _by_type(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, int]]:
+    counts: dict[str, tuple[int, int]] = {}
+    for tensor in tensors.values():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        values, size = counts.get(kind, (0, 0))
+        counts[kind] = (values + tensor.numel(), size + tensor.numel() * tensor.element_size())
+    return counts
+
+
+def _weights_check(tensors: Mapping[str, torch.Tensor], manifest: Manifest) -> Check:
+    name, found = "weights are those that the manifest names", sha256_tensors(tensors)
+    if found == manifest.weights_sha256:
+        return Check(name=name, verdict="ok")
+    return Check(
+        name=name,
+        verdict="failed",
+        detail=f"the manifest says {manifest.weights_sha256[:12]}, the file is {found[:12]}",
+    )
+
+
+def _load_check(folder: Path, manifest: Manifest) -> Check:
+    name = "weights fit the network"
+    try:
+        LOADERS[manifest.kind](folder)
+    except UserError as error:
+        return Check(name=name, verdict="failed", detail=error.what)
+    return Check(name=name, verdict="ok")
+
+
+def made_by(provenance: Mapping[str, str]) -> dict[str, Any]:
+    """Versions and command of an artefact."""
+    versions = {name: value for name, value in provenance.items() if name != "command"}
+    return {"versions": versions, "command": provenance.get("command")}

@@ -1,0 +1,130 @@
+"""What a model file is: tensors, operators, weights by type, and our metadata if it has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from edgecmp.errors import UserError
+from edgecmp.export.contents import READERS, Content
+from edgecmp.export.metadata import Metadata
+from edgecmp.export.registry import targets
+from edgecmp.export.runtimes import identify, read_metadata
+from edgecmp.files import sha256_file
+from edgecmp.index import IndexManifest
+from edgecmp.inspection import (
+    Check,
+    Inspection,
+    architecture_facts,
+    gallery_check,
+    made_by,
+    size_facts,
+)
+from edgecmp.models import open_described
+
+__all__ = ["inspect_description", "inspect_export"]
+
+
+def inspect_export(path: Path, index: Path | None = None) -> Inspection:
+    """A .tflite, .onnx or .mlpackage, of ours or from elsewhere.
+
+    Raises:
+        UserError: it is missing, truncated, or a package that reads its format is not installed.
+    """
+    target = identify(path).name
+    try:
+        content = READERS[target](path)
+    except ImportError as error:
+        raise UserError(
+            f"Reading {path} needs a package that is not installed ({error}).",
+            "Install it with `pip install 'edgecmp[export]'`.",
+        ) from error
+    facts: dict[str, Any] = {"size": size_facts(path)}
+    if path.is_file():
+        facts["file_sha256"] = sha256_file(path)
+    facts |= content.facts()
+    if not content.ours:
+        return _foreign(path, target, content, facts)
+    metadata = read_metadata(path)
+    return Inspection(
+        path=str(path),
+        what=f"query network exported to {target} {metadata.precision}",
+        facts=facts | _metadata_facts(metadata),
+        checks=_checks(path, metadata, index),
+    )
+
+
+def _foreign(path: Path, target: str, content: Content, facts: dict[str, Any]) -> Inspection:
+    """A file from elsewhere, which may keep its weights in other files."""
+    checks: tuple[Check, ...] = ()
+    if content.weight_files:
+        missing = [name for name in content.weight_files if not (path.parent / name).is_file()]
+        verdict: Literal["ok", "failed"] = "failed" if missing else "ok"
+        detail = ", ".join(missing)
+        checks = (Check(name="weight files are beside it", verdict=verdict, detail=detail),)
+    what = f"{target} model, no edgecmp metadata"
+    return Inspection(path=str(path), what=what, facts=facts, checks=checks)
+
+
+def inspect_description(path: Path, index: Path | None = None) -> Inspection:
+    """A .toml file that describes an ONNX file from elsewhere.
+
+    Raises:
+        UserError: it does not describe one, or the file cannot be used.
+    """
+    model = open_described(path)
+    content = READERS["onnx"](model.file.path)
+    checks: tuple[Check, ...] = ()
+    if model.gallery_sha256 is not None:
+        checks = gallery_check(model.gallery_sha256, index)
+    elif index is not None:  # a gallery model, or a query network that does not say whose
+        made = IndexManifest.load(index).gallery_sha256 == model.sha256
+        checks = gallery_check(model.sha256 if made else None, index, makes=made)
+    return Inspection(
+        path=str(path),
+        what="description of an ONNX model",
+        facts={
+            "file": str(model.file.path),
+            "size": size_facts(model.file.path),
+            "sha256": model.sha256,
+            **content.facts(),
+            "embedding": f"{model.embedding_dim} values",
+            "preprocessing": model.preprocessing.to_dict(),
+            "gallery_sha256": model.gallery_sha256,
+        },
+        checks=checks,
+    )
+
+
+def _metadata_facts(metadata: Metadata) -> dict[str, Any]:
+    return {
+        "precision": metadata.precision,
+        "reads": {
+            "tensor": "normalised float32 values",
+            "image": "8-bit RGB pixels, normalised inside",
+        }[metadata.input],
+        "options": metadata.options,
+        "calibration": metadata.calibration,
+        **architecture_facts(metadata.build_architecture()),
+        "preprocessing": metadata.preprocessing,
+        "weights_sha256": metadata.weights_sha256,
+        "gallery_sha256": metadata.gallery_sha256,
+        **made_by(metadata.provenance),
+    }
+
+
+def _checks(path: Path, metadata: Metadata, index: Path | None) -> tuple[Check, ...]:
+    checks = [
+        Check(name="file is whole", verdict="ok"),
+        Check(name="preprocessing is as it was written", verdict="ok"),
+    ]
+    target = targets()[metadata.target]
+    known = metadata.precision in target.precisions
+    checks.append(
+        Check(
+            name="precision is known to this version",
+            verdict="ok" if known else "failed",
+            detail="" if known else f"it knows {', '.join(target.precisions)}",
+        )
+    )
+    return (*checks, *gallery_check(metadata.gallery_sha256, index))

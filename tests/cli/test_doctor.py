@@ -1,0 +1,127 @@
+"""`edgecmp doctor`: what it says works is tried, and what does not work is found."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from edgecmp.export import doctor as doctor_module
+from edgecmp.export import targets
+from edgecmp.export.doctor import DoctorReport, doctor
+from edgecmp.export.runners import RUNTIMES, LiteRtRunner, OnnxRunner
+from edgecmp.export.tiny import tiny_network
+
+Edgecmp = Callable[..., Any]
+ON_MAC = sys.platform == "darwin"
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TFLite alone, which is written in no time."""
+    monkeypatch.setattr(doctor_module, "targets", lambda: {"tflite": targets()["tflite"]})
+
+
+def test_everything_is_tried(edgecmp: Edgecmp, tmp_path: Path) -> None:
+    result = edgecmp("doctor", "--json", tmp_path / "d.json")
+    assert result.code == 0, result.out
+    document = json.loads((tmp_path / "d.json").read_text())
+    assert document["passed"]
+    tried = {(row["target"], row["precision"], row["runtime"]) for row in document["rows"]}
+    assert tried == {
+        (target.name, precision, runtime.name)
+        for target in targets().values()
+        for precision in target.precisions
+        for runtime in RUNTIMES
+        if runtime.target == target.name
+    }
+    for row in document["rows"]:
+        if row["runtime"] == "coreml" and not ON_MAC:
+            assert (row["verdict"], row["note"]) == ("not here", "needs macOS")
+            continue
+        assert (row["verdict"], row["note"]) == ("works", "")
+        assert row["cosine"] > (0.999 if row["precision"] in ("fp32", "fp16") else 0.9)
+        assert row["version"][0].isdigit()
+    assert document["packages"]["numpy"] == np.__version__
+    assert document["facts"]["torch threads"] >= 1
+    assert {"adb", "ssh", "python", "free disk here"} <= document["facts"].keys()
+    assert "written and run here" in result.out
+
+
+def test_the_tiny_network_tells_images_apart() -> None:
+    """Else any two runtimes would agree."""
+    network = tiny_network()
+    images = np.random.default_rng(0).standard_normal((4, 3, 32, 32)).astype(np.float32)
+    images *= np.array([0.1, 0.5, 1, 2])[:, None, None, None]
+    embeddings = network(torch.from_numpy(images.astype(np.float32))).numpy()
+    cosines = embeddings @ embeddings.T
+    assert cosines.min() < 0.95
+
+
+def verdicts(report: DoctorReport) -> dict[tuple[str, str], tuple[str, str]]:
+    return {
+        (row["precision"], row["runtime"]): (row["verdict"], row["note"]) for row in report.rows
+    }
+
+
+@pytest.mark.usefixtures("few")
+def test_a_runtime_that_computes_something_else(
+    monkeypatch: pytest.MonkeyPatch, edgecmp: Edgecmp
+) -> None:
+    def turned(self: LiteRtRunner, images: Any) -> NDArray[np.float32]:
+        embedding: NDArray[np.float32] = np.roll(run(self, images), 1, axis=1)
+        return embedding
+
+    run = LiteRtRunner._run
+    monkeypatch.setattr(LiteRtRunner, "_run", turned)
+    found = verdicts(doctor())
+    assert found["fp32", "litert"][0] == "fails"
+    assert "computes something else" in found["fp32", "litert"][1]
+    assert edgecmp("doctor").code == 1
+
+
+@pytest.mark.usefixtures("few")
+def test_a_missing_runtime_has_its_command(
+    monkeypatch: pytest.MonkeyPatch, edgecmp: Edgecmp
+) -> None:
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", None)
+    result = edgecmp("doctor")
+    assert "tflite-runtime is not installed" in result.out
+    assert result.code == 0, "LiteRT runs the files"
+    if sys.platform == "linux":
+        assert "\n  pip install 'edgecmp[export]'" in result.out
+
+
+def test_a_missing_writer_has_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx_target = targets()["onnx"]
+    monkeypatch.setattr(doctor_module, "targets", lambda: {"onnx": onnx_target})
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "onnxsim" else find(name, *rest),
+    )
+    report = doctor()
+    assert not report.passed
+    for row in report.rows:
+        assert row["runtime"] == OnnxRunner.name
+        assert row["verdict"] == "not here"
+        assert row["note"] == "cannot be written: needs onnxsim, which is not installed"
+    assert any(item["add"] == "pip install 'edgecmp[export]'" for item in report.advice)
+
+
+@pytest.mark.usefixtures("few")
+def test_numpy_2_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np, "__version__", "2.1.0")
+    report = doctor()
+    found = verdicts(report)
+    assert found["fp32", "tflite-runtime"][0] == "not here"
+    assert {"pip install 'numpy<2'"} <= {item["add"] for item in report.advice}
