@@ -3,36 +3,27 @@
     python -m edgecmp.benchmarks.profile FILE.tflite
     python -m edgecmp.benchmarks.profile FILE.tflite --runs 200 --top 30
 
-One thread. LiteRT offers its profiler only through its C interface, so this calls the library with
-ctypes. A time is the mean over the faster half of the runs. XNNPACK cuts off fractions of a
-microsecond, so half of one is added to each of its operators. It names an operator after its kernel; the file's
-convolutions are found among them by their order, which gives their shapes and GFLOP/s. The time
-that no operator accounts for is the interpreter's own.
+One thread. A time is the mean over the faster half of the runs. XNNPACK cuts off fractions of a
+microsecond, so half of one is added to each of its operators. It names an operator after its
+kernel; the file's convolutions are found among them by their order, which gives their shapes and
+GFLOP/s. The time that no operator accounts for is the interpreter's own.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from edgecmp.benchmarks.litert_profiler import BUILT_IN, DELEGATED, WHOLE, record
 from edgecmp.errors import UserError
 
 __all__ = ["Operator", "Profile", "main", "profile"]
-
-WARM_UP = 5
-CPU = 1
-"""LiteRT's bit for its CPU accelerator, XNNPACK."""
-
-WHOLE, BUILT_IN, DELEGATED = 1, 2, 8
-"""Types of profiler events: a whole run, an operator of the interpreter, one of a delegate."""
 
 CUT_OFF = 0.5
 """Microseconds that XNNPACK's profiler drops from an operator, on average."""
@@ -90,72 +81,6 @@ class Profile:
         return dict(sorted(sums.items(), key=lambda item: -item[1].time_us))
 
 
-class _Memory(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_size_t) for name in ("total", "allocated", "in_use")]
-
-
-class _Event(ctypes.Structure):
-    _fields_ = [
-        ("tag", ctypes.c_char_p),
-        ("type", ctypes.c_int),
-        ("start_us", ctypes.c_uint64),
-        ("time_us", ctypes.c_uint64),
-        ("memory_before", _Memory),
-        ("memory_after", _Memory),
-        ("metadata", ctypes.c_uint64 * 2),
-        ("source", ctypes.c_int),
-    ]
-
-
-class _TensorType(ctypes.Structure):
-    _fields_ = [
-        ("element", ctypes.c_int),
-        ("rank_and_flags", ctypes.c_uint),
-        ("dimensions", ctypes.c_int32 * 8),
-        ("strides", ctypes.c_uint32 * 8),
-    ]
-
-
-class _LiteRt:
-    """The library: every function returns a status, most also an object through a pointer."""
-
-    def __init__(self) -> None:
-        import ai_edge_litert
-
-        self._library = ctypes.CDLL(str(Path(ai_edge_litert.__file__).parent / "libLiteRt.so"))
-        self._c = ctypes.CDLL(None)
-        self._c.strdup.restype = ctypes.c_void_p
-
-    def call(self, name: str, *arguments: Any) -> None:
-        status = getattr(self._library, f"LiteRt{name}")(*arguments)
-        if status:
-            raise RuntimeError(f"LiteRt{name} gave status {status}")
-
-    def get(self, name: str, *arguments: Any) -> ctypes.c_void_p:
-        handle = ctypes.c_void_p()
-        self.call(name, *arguments, ctypes.byref(handle))
-        return handle
-
-    def options(self) -> ctypes.c_void_p:
-        """Options: on the CPU, with the profiler."""
-        options = self.get("CreateOptions")
-        self.call("SetOptionsHardwareAccelerators", options, CPU)
-        text = ctypes.c_void_p(self._c.strdup(b"enable_profiling = true\n"))
-        switch = self.get("CreateOpaqueOptions", b"runtime_options_string", text, self._c.free)
-        self.call("AddOpaqueOptions", options, switch)
-        return options
-
-    def buffer(self, kind: str, environment: Any, model: Any, signature: Any) -> Any:
-        """An array of the one input or output buffer of the model."""
-        first = ctypes.c_size_t(0)
-        tensor = self.get(f"GetSignature{kind}TensorByIndex", signature, first)
-        its_type = _TensorType()
-        self.call("GetRankedTensorType", tensor, ctypes.byref(its_type))
-        needs = self.get(f"GetCompiledModel{kind}BufferRequirements", model, first, first)
-        create = "CreateManagedTensorBufferFromRequirements"
-        return (ctypes.c_void_p * 1)(self.get(create, environment, ctypes.byref(its_type), needs))
-
-
 def profile(path: str | Path, *, runs: int = 50) -> Profile:
     """Runs a .tflite file with one input and one output, 1 thread, and times its operators.
 
@@ -165,7 +90,7 @@ def profile(path: str | Path, *, runs: int = 50) -> Profile:
     if not Path(path).exists():
         raise UserError(f"{path} does not exist.", "Write it with `edgecmp export`.")
     try:
-        events = _record(Path(path), runs)
+        events = record(Path(path), runs)
     except (RuntimeError, OSError, AttributeError) as error:
         raise UserError(
             f"LiteRT cannot profile {path} ({error}).",
@@ -200,33 +125,6 @@ def profile(path: str | Path, *, runs: int = 50) -> Profile:
                 delegated=operators[index].delegated,
             )
     return Profile(operators=tuple(operators), whole_us=float(whole[faster].mean()))
-
-
-def _record(path: Path, runs: int) -> list[tuple[str, int, int]]:
-    """(name, type, microseconds) of every event of `runs` runs, in order."""
-    library = _LiteRt()
-    environment = library.get("CreateEnvironment", 0, None)
-    file = library.get("CreateModelFromFile", environment, str(path).encode())
-    model = library.get("CreateCompiledModel", environment, file, library.options())
-    profiler = library.get("CompiledModelGetProfiler", model)
-    first, one = ctypes.c_size_t(0), ctypes.c_size_t(1)
-    signature = library.get("GetModelSignature", file, first)
-    inputs, outputs = (
-        library.buffer(kind, environment, model, signature) for kind in ("Input", "Output")
-    )
-    for run in range(WARM_UP + runs):
-        if run == WARM_UP:
-            library.call("StartProfiler", profiler)
-        library.call("RunCompiledModel", model, first, one, inputs, one, outputs)
-    library.call("StopProfiler", profiler)
-    count = ctypes.c_int()
-    library.call("GetNumProfilerEvents", profiler, ctypes.byref(count))
-    events = (_Event * count.value)()
-    library.call("GetProfilerEvents", profiler, count, events)
-    recorded = [(event.tag.decode(), event.type, event.time_us) for event in events]
-    for kind, handle in (("CompiledModel", model), ("Model", file), ("Environment", environment)):
-        getattr(library._library, f"LiteRtDestroy{kind}")(handle)
-    return recorded
 
 
 def _convolves(tag: str) -> bool:
@@ -280,7 +178,7 @@ def table(measured: Profile, top: int) -> str:
     )
     lines = [
         f"{measured.whole_us:.0f} us a run, {len(measured.operators)} operators, "
-        f"{partitions} partitions of XNNPACK",
+        f"{partitions} partition{'s' * (partitions != 1)} of XNNPACK",
         f"{'kind':36}{'us':>9}{'share':>8}{'GFLOP/s':>9}",
         *(_line(operator, measured.whole_us) for operator in kinds.values()),
         _line(Operator(kind="(between)", time_us=measured.whole_us - accounted), measured.whole_us),

@@ -48,7 +48,8 @@ def read_coreml(package: Path) -> bytes:
     suffix=".mlpackage",
     precisions=("fp32", "fp16"),
     packages=("coremltools",),
-    without=("split_depthwise",),  # pays where XNNPACK runs; Apple's kernels were never measured
+    # these pay where XNNPACK runs; Apple's kernels were never measured
+    without=("narrow_concat", "split_depthwise"),
     read=read_coreml,
 )
 def write_coreml(network: LoweredNet, metadata: Metadata, path: Path) -> None:
