@@ -85,8 +85,10 @@ def profile(path: str | Path, *, runs: int = 50) -> Profile:
     """Runs a .tflite file with one input and one output, 1 thread, and times its operators.
 
     Raises:
-        UserError: the file is missing or LiteRT cannot profile it.
+        UserError: the file is missing, LiteRT cannot profile it, or there are no runs.
     """
+    if runs < 1:
+        raise UserError(f"A profile needs at least one run, not {runs}.", "Use --runs 50.")
     if not Path(path).exists():
         raise UserError(f"{path} does not exist.", "Write it with `edgecmp export`.")
     try:
