@@ -46,7 +46,8 @@ def read_coreml(package: Path) -> bytes:
     precisions=("fp32", "fp16"),
     inputs=("tensor",),
     packages=("coremltools",),
-    without=("split_depthwise",),  # pays where XNNPACK runs; Apple's kernels were never measured
+    # these pay where XNNPACK runs; Apple's kernels were never measured
+    without=("split_depthwise",),
     read=read_coreml,
 )
 def write_coreml(job: Job, path: Path) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgecmp.bundle import QueryBundle
 from edgecmp.export import registry
 from edgecmp.export.layers import layer_names, layers
-from edgecmp.export.lowering import lower
+from edgecmp.export.prepare import prepare
 from edgecmp.export.runners import Batch, Runner, RuntimeRefusedError
 
 __all__ = ["IMAGES", "first_departure", "fits_when_fed"]
@@ -77,11 +77,7 @@ def first_departure(
     departs clearly, it is the worst one. None where the file's layers cannot be compared.
     """
     metadata = runner.metadata
-    network = lower(
-        bundle.network,
-        input_size=bundle.preprocessing.input_size,
-        without=registry.target(metadata.target).without,
-    )
+    network = prepare(bundle, registry.target(metadata.target), metadata.precision)
     names = layer_names(network)
     found = layers(runner, names, runner.read(pixels))
     if found is None:

@@ -99,15 +99,10 @@ def export(
 
     from edgecmp import kit
     from edgecmp.bundle import QueryBundle
-    from edgecmp.export.lowering import lower
+    from edgecmp.export.prepare import prepare
 
     bundle = QueryBundle.load(model if model is not None else kit.path("query"))
-    network = lower(
-        bundle.network,
-        input_size=bundle.preprocessing.input_size,
-        pixels=bundle.preprocessing if input == "image" else None,
-        without=chosen.without,
-    )
+    network = prepare(bundle, chosen, precision, input=input)
     metadata, images = _metadata(bundle, target, precision, input), None
     if precision in chosen.calibrated:
         images, calibration = calibration_images(bundle, data)

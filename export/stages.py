@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from edgecmp.bundle import QueryBundle
 from edgecmp.embedding import embed
+from edgecmp.export import registry
 from edgecmp.export.calibration import calibration_images
 from edgecmp.export.half import halved
-from edgecmp.export.lowering import LoweredNet, lower
+from edgecmp.export.lowering import LoweredNet
 from edgecmp.export.lowering.graph import Conv, Graph, Linear, Node
 from edgecmp.export.metadata import Metadata
+from edgecmp.export.prepare import prepare
 from edgecmp.export.quantisation.plan import Plan
 from edgecmp.export.quantisation.quantise import quantise
 from edgecmp.export.quantisation.simulate import rounded_weights, simulate
@@ -56,14 +58,16 @@ class _Integers(torch.nn.Module):
 
 def stages(bundle: QueryBundle, files: Iterable[Metadata]) -> list[Stage]:
     """The network lowered, and quantised in each way that one of the TFLite files is."""
-    lowered = lower(bundle.network, input_size=bundle.preprocessing.input_size)
-    found = {"lower": lowered}
+    tflite = registry.target("tflite")
+    lowered = prepare(bundle, tflite, "fp32")
+    found: dict[str, torch.nn.Module] = {"lower": lowered}
     for metadata in files:
         name = f"quantise {metadata.precision}"
         if metadata.target != "tflite" or name in found:
             continue
         if metadata.precision == "int8":
-            found[name] = _integers(bundle, lowered, metadata.calibration or {})
+            network = prepare(bundle, tflite, "int8")
+            found[name] = _integers(bundle, network, metadata.calibration or {})
         elif metadata.precision != "fp32":
             round_off = _halved if metadata.precision == "fp16" else rounded_weights
             nodes = [round_off(node) for node in lowered.graph]

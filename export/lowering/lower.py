@@ -11,7 +11,7 @@ from edgecmp.export.lowering.fold_shuffle import fold_shuffle
 from edgecmp.export.lowering.graph import Graph
 from edgecmp.export.lowering.lowered import LoweredNet
 from edgecmp.export.lowering.pad_stride2 import pad_stride2
-from edgecmp.export.lowering.split_depthwise import split_depthwise
+from edgecmp.export.lowering.split_depthwise import split_depthwise, split_for_integers
 from edgecmp.export.lowering.trace import trace
 from edgecmp.networks.query import QueryNet
 from edgecmp.preprocessing import Preprocessing
@@ -28,12 +28,16 @@ REWRITES: dict[str, Callable[[Graph], Graph]] = {
 }
 """Every rewrite by its name, in the order in which they are applied."""
 
+INTEGER_REWRITES = REWRITES | {"split_depthwise": split_for_integers}
+"""The same for networks that will compute in integers."""
+
 
 def lower(
     network: QueryNet,
     *,
     input_size: int | None = None,
     pixels: Preprocessing | None = None,
+    integers: bool = False,
     without: Collection[str] = (),
 ) -> LoweredNet:
     """An equivalent of `network` in evaluation mode, in the network's own floating-point type.
@@ -45,10 +49,11 @@ def lower(
         input_size: height and width of the images; the architecture's own if None.
         pixels: the lowered network reads pixels in 0..255 and normalises them in this way; None: it
             reads normalised images, as `network` does.
+        integers: the network will compute in integers, where each addition is rounded.
         without: names of the `REWRITES` to leave out.
     """
     graph = trace(network, input_size or network.architecture.input_size, pixels)
-    for name, rewrite in REWRITES.items():
+    for name, rewrite in (INTEGER_REWRITES if integers else REWRITES).items():
         if name not in without:
             graph = rewrite(graph)
     return LoweredNet(graph.to(network.embedding.linear.weight.dtype))

@@ -16,7 +16,7 @@ from edgecmp.export.lowering import REWRITES, Graph, lower
 from edgecmp.export.lowering.fold_shuffle import fold_shuffle
 from edgecmp.export.lowering.graph import IMAGE, Affine, Concat, Conv, Linear, Mean, Pad, Take
 from edgecmp.export.lowering.pad_stride2 import is_same
-from edgecmp.export.lowering.split_depthwise import MAX_TAPS
+from edgecmp.export.lowering.split_depthwise import MAX_TAPS, split_depthwise
 from edgecmp.networks.query import QueryNet
 from edgecmp.preprocessing import Preprocessing
 
@@ -186,6 +186,29 @@ def test_the_scale_of_the_pixels_costs_nothing() -> None:
     assert isinstance(first, Affine)
     assert first.scale.tolist() == [1, 1, 1]
     assert first.shift.tolist() == [-127.5] * 3
+
+
+@pytest.mark.parametrize("channels", [16, 80, 240])  # one for each way to split
+@pytest.mark.parametrize("stride", [1, 2])
+def test_splits_a_7x7_kernel_exactly(channels: int, stride: int) -> None:
+    torch.manual_seed(channels)
+    conv = Conv(
+        name="conv",
+        inputs=(IMAGE,),
+        weight=torch.randn(channels, 1, 7, 7, dtype=torch.float64),
+        bias=torch.randn(channels, dtype=torch.float64),
+        stride=stride,
+        padding=(3, 3),
+        groups=channels,
+        relu=True,
+    )
+    graph = Graph(nodes=(conv,), input_shape=(channels, 13, 10))
+    split = split_depthwise(graph)
+    kernels = [node.weight for node in split if isinstance(node, Conv)]
+    assert all(kernel[0].numel() <= MAX_TAPS for kernel in kernels)
+    assert sum(int((kernel[0] != 0).sum()) for kernel in kernels) == 49
+    batch = torch.randn(2, channels, 13, 10, dtype=torch.float64)
+    assert torch.allclose(_run(split, batch), _run(graph, batch), rtol=0, atol=1e-12)
 
 
 def test_does_not_touch_the_network(live_network: MakeNetwork) -> None:

@@ -168,7 +168,7 @@ def test_the_runtime_computes_what_the_simulation_says(
 ) -> None:
     """The plan, computed twice: by our simulation in floats and by LiteRT in integers."""
     pixels = bundle.preprocessing if reads == "image" else None
-    lowered = lower(bundle.network, input_size=64, pixels=pixels)
+    lowered = lower(bundle.network, input_size=64, pixels=pixels, integers=True)
     graph, plan = quantise(lowered, pictures, bundle.preprocessing)
     interpreter = Interpreter(
         model_content=write_graph(graph, store="int8", plan=plan, metadata={}),
@@ -200,7 +200,7 @@ def test_any_network_loads_and_runs_in_integers(
     size = architecture.input_size
     shown = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), np.uint8)
     model = tflite_bytes(
-        lower(network),
+        lower(network, integers=True),
         precision="int8",
         images=shown,
         preprocessing=Preprocessing(input_size=size),

@@ -1,0 +1,33 @@
+"""The lowered form of a network that a target is written from, the same wherever it is needed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgecmp.export.lowering import LoweredNet, lower
+
+if TYPE_CHECKING:
+    from edgecmp.bundle import QueryBundle
+    from edgecmp.export.registry import Target
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    bundle: QueryBundle, target: Target, precision: str, *, input: str = "tensor"
+) -> LoweredNet:
+    """The network as the target's writer is given it.
+
+    Args:
+        bundle: the trained network.
+        target: what it is written for.
+        precision: one of the target's.
+        input: "tensor" or "image".
+    """
+    return lower(
+        bundle.network,
+        input_size=bundle.preprocessing.input_size,
+        pixels=bundle.preprocessing if input == "image" else None,
+        integers=precision == "int8",
+        without=target.without,
+    )
