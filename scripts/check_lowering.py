@@ -21,9 +21,11 @@ from pathlib import Path
 import torch
 
 from edgecmp.architecture import BLOCKS, TIERS, Architecture
-from edgecmp.export.lowering import REWRITES, lower
+from edgecmp.export.lowering import REWRITES, Graph, LoweredNet, lower
+from edgecmp.export.lowering.trace import trace
 from edgecmp.files import provenance, write_json
 from edgecmp.networks.live import live_network, patch_images
+from edgecmp.networks.query import QueryNet
 from edgecmp.progress import progress, say
 
 __all__ = ["SIZES", "TOLERANCES", "Checked", "check", "main", "variants"]
@@ -33,6 +35,9 @@ SIZES = (64, 65, 96)
 
 TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
 """Largest difference of one value of an embedding of unit length."""
+
+LOWER = "all (lower)"
+"""The row of `edgecmp.export.lower` as it is used."""
 
 LIVE = 1e-2
 """Two images whose embeddings differ less than this would make agreement mean nothing."""
@@ -70,9 +75,17 @@ class Checked:
         return lines
 
 
+def _rewritten(network: QueryNet, chosen: Sequence[str]) -> Graph:
+    """The network's graph, in float64, after some of the rewrites."""
+    graph = trace(network, network.architecture.input_size)
+    for name in chosen:
+        graph = REWRITES[name](graph)
+    return graph
+
+
 def variants() -> dict[str, tuple[str, ...]]:
-    """The rewrites that are on: none, each alone, all."""
-    return {"none": (), **{name: (name,) for name in REWRITES}, "all": tuple(REWRITES)}
+    """What is rewritten: nothing, or by one rewrite alone; `LOWER` is all of them."""
+    return {"none": (), **{name: (name,) for name in REWRITES}}
 
 
 @torch.no_grad()
@@ -87,16 +100,17 @@ def check(number: int, seed: int = 0) -> Checked:
     )
     network = live_network(architecture, own_seed)
     images = patch_images(2, architecture.input_size, own_seed + 2)
-    worst: dict[str, dict[str, float]] = {name: {} for name in variants()}
+    graphs = {name: _rewritten(network, chosen) for name, chosen in variants().items()}
+    worst: dict[str, dict[str, float]] = {name: {} for name in (*graphs, LOWER)}
     spread = 0.0
     for dtype in (torch.float32, torch.float64):
         network.to(dtype)
         batch = images.to(dtype)
         expected = network(batch)
         spread = float((expected[0] - expected[1]).abs().max())
-        for name, chosen in variants().items():
-            lowered = lower(network, **{rewrite: rewrite in chosen for rewrite in REWRITES})
-            difference = float((lowered(batch) - expected).abs().max())
+        lowered = {name: LoweredNet(graph.to(dtype)) for name, graph in graphs.items()}
+        for name, module in {**lowered, LOWER: lower(network)}.items():
+            difference = float((module(batch) - expected).abs().max())
             worst[name][str(dtype).removeprefix("torch.")] = difference
     return Checked(
         number=number,
@@ -116,7 +130,7 @@ def _check(task: tuple[int, int]) -> Checked:
 def table(results: Sequence[Checked]) -> str:
     """The largest difference of each variant and type."""
     lines = [f"{'rewrites':20}" + "".join(f"{dtype:>12}" for dtype in TOLERANCES)]
-    for name in variants():
+    for name in (*variants(), LOWER):
         worst = (max(result.worst[name][dtype] for result in results) for dtype in TOLERANCES)
         lines.append(f"{name:20}" + "".join(f"{value:>12.1e}" for value in worst))
     return "\n".join(lines)
@@ -154,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{'FAILED' if failed else 'passed'}: {len(results)} networks, {len(used)} kinds of block, "
         f"{len({result.tier for result in results})} tiers, "
         f"{len({result.input_size for result in results})} input sizes, "
-        f"{len(variants())} sets of rewrites in float32 and float64, {len(failed)} failures"
+        f"{len(variants()) + 1} sets of rewrites in float32 and float64, {len(failed)} failures"
     )
     if given.json is not None:
         document = {
