@@ -16,8 +16,10 @@ __all__ = [
     "conversion_table",
     "counted",
     "draw",
+    "gflops_per_s",
     "latency_table",
     "p50_ms",
+    "preempted",
     "rate_table",
     "ratio",
     "summary",
@@ -29,6 +31,9 @@ Visit = Mapping[str, Sequence[float]]
 
 Row = dict[str, Any]
 MINIMUM_CLEAN_SHARE = 0.2
+BUSY_SHARE = 0.3
+"""Share of preempted runs beyond which a row says more about the machine than about the file."""
+
 GROUPS = ("all", "with 7x7", "without 7x7")
 
 
@@ -53,6 +58,12 @@ def ratio(visits: Sequence[Visit], reference: Sequence[Visit]) -> float:
         median(counted(visit)) / median(counted(other))
         for visit, other in zip(visits, reference, strict=True)
     )
+
+
+def preempted(visits: Iterable[Visit]) -> float:
+    """Share of the runs during which something else wanted the processor."""
+    switches = [count for visit in visits for count in visit["involuntary_switches"]]
+    return sum(count > 0 for count in switches) / len(switches)
 
 
 def gflops_per_s(macs: int, milliseconds: float) -> float:
@@ -103,6 +114,12 @@ def summary_table(rows: Sequence[Row]) -> str:
             f"{row['contender']:22}{row['runtime']:16}{row['threads']:>8}"
             + "".join(f"{_cell(row[group], '.2f', 'x'):>13}" for group in GROUPS)
             + "".join(f"{_cell(row[f'share, {group}'], '.0%'):>20}" for group in GROUPS)
+        )
+    busy = [row for row in rows if (row.get("preempted") or 0) > BUSY_SHARE]
+    if busy:
+        lines.append(
+            f"The machine was busy: in {len(busy)} of {len(rows)} rows more than {BUSY_SHARE:.0%} "
+            "of the runs were preempted. Measure again when it is idle, above all 2 threads."
         )
     idle = [row for row in rows if row["verdict"] != "measured"]
     reasons = dict.fromkeys((r["contender"], r["runtime"], r["verdict"], r["reason"]) for r in idle)

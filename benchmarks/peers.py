@@ -37,6 +37,7 @@ from edgecmp.benchmarks.peer_report import (
     gflops_per_s,
     latency_table,
     p50_ms,
+    preempted,
     rate_table,
     ratio,
     summary,
@@ -161,19 +162,24 @@ class Plan:
 
 
 def networks(count: int, input_size: int = 224) -> dict[str, Architecture]:
-    """`count` networks: in each tier one kind of block throughout, then random ones."""
+    """`count` networks: in each tier three of one kind of block throughout and a random one, in an
+    order in which the first few already differ in both; then random ones.
+    """
     named: dict[str, Architecture] = {}
-    for block in ("shuffle7", "shuffle3", "xception"):
-        for tier in TIERS:
-            named[f"{tier} {block}"] = Architecture(
-                tier=tier,
-                blocks=(BLOCKS.index(block),) * DEPTH,
-                widths=(4,) * DEPTH,
-                input_size=input_size,
+    kinds = ("shuffle7", "shuffle3", "xception", "random 0")
+    for turn in range(len(kinds)):
+        for index, tier in enumerate(TIERS):
+            kind = kinds[(index + turn) % len(kinds)]
+            named[f"{tier} {kind}"] = (
+                Architecture(
+                    tier=tier,
+                    blocks=(BLOCKS.index(kind),) * DEPTH,
+                    widths=(4,) * DEPTH,
+                    input_size=input_size,
+                )
+                if kind in BLOCKS
+                else Architecture.random(tier, seed=0, input_size=input_size)
             )
-        if block == "shuffle7":
-            for tier in TIERS:
-                named[f"{tier} random 0"] = Architecture.random(tier, seed=0, input_size=input_size)
     for number in range(len(named), count):
         tier, seed = [*TIERS][number % len(TIERS)], number // len(TIERS) - 3
         named[f"{tier} random {seed}"] = Architecture.random(tier, seed=seed, input_size=input_size)
@@ -376,6 +382,7 @@ def _measure(
             "p50_ms": None,
             "ratio": None,
             "share_of_rate": None,
+            "preempted": None,
             "difference": differences.get(where),
             "verdict": "measured",
             "reason": "",
@@ -385,6 +392,7 @@ def _measure(
         else:
             row["p50_ms"] = p50_ms(visits[where])
             row["ratio"] = ratio(visits[where], reference)
+            row["preempted"] = preempted(visits[where])
             if contender.runtime in best:
                 speed = gflops_per_s(macs, row["p50_ms"])
                 row["share_of_rate"] = speed / best[contender.runtime]
@@ -550,20 +558,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with progress("Comparing", total=len(named), unit="network") as bar:
         for name, architecture in named.items():
             results.append(compare(name, architecture, plan))
+            text = _report(results, given)
             bar.advance(1)
+    print(text)
+    say(f"Wrote peers.json, peers.txt and peers.png to {given.out}.")
+
+
+def _report(results: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> str:
+    """Writes what the networks so far say, and returns it as text."""
     rows, rates, conversions = (
         [row for result in results for row in result[part]]
         for part in ("rows", "rates", "conversions")
     )
     text = "\n\n".join(
-        [
-            summary_table(rows),
-            latency_table(rows),
-            conversion_table(conversions),
-            rate_table(rates),
-        ]
+        [summary_table(rows), latency_table(rows), conversion_table(conversions), rate_table(rates)]
     )
-    print(text)
     settings = {
         key: str(value) if isinstance(value, Path) else value for key, value in vars(given).items()
     }
@@ -576,9 +585,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "settings": settings,
         "provenance": provenance(),
     }
+    write_json(given.out / "peers.json", document)
     write_atomic(given.out / "peers.txt", f"{text}\n".encode())
     draw(rows, given.out / "peers.png")
-    say(f"Wrote {write_json(given.out / 'peers.json', document)}, peers.txt and peers.png.")
+    return text
 
 
 if __name__ == "__main__":
