@@ -15,6 +15,8 @@ from edgecmp.files import write_atomic
 __all__ = [
     "conversion_table",
     "counted",
+    "cpu_p50_ms",
+    "cpu_ratio",
     "draw",
     "gflops_per_s",
     "latency_table",
@@ -27,7 +29,7 @@ __all__ = [
 ]
 
 Visit = Mapping[str, Sequence[float]]
-"""wall_us and involuntary_switches of the runs of one visit."""
+"""wall_us, cpu_us and involuntary_switches of the runs of one visit."""
 
 Row = dict[str, Any]
 MINIMUM_CLEAN_SHARE = 0.2
@@ -60,6 +62,19 @@ def ratio(visits: Sequence[Visit], reference: Sequence[Visit]) -> float:
     )
 
 
+def cpu_p50_ms(visits: Iterable[Visit]) -> float:
+    """Median processor time of all runs, in milliseconds; means something with one thread only."""
+    return median([time for visit in visits for time in visit["cpu_us"]]) / 1000
+
+
+def cpu_ratio(visits: Sequence[Visit], reference: Sequence[Visit]) -> float:
+    """As `ratio`, of the processor time of all runs: preemption does not enter it."""
+    return median(
+        median(visit["cpu_us"]) / median(other["cpu_us"])
+        for visit, other in zip(visits, reference, strict=True)
+    )
+
+
 def preempted(visits: Iterable[Visit]) -> float:
     """Share of the runs during which something else wanted the processor."""
     switches = [count for visit in visits for count in visit["involuntary_switches"]]
@@ -88,6 +103,9 @@ def summary(rows: Sequence[Row]) -> list[Row]:
             line[group] = median([row["ratio"] for row in chosen]) if chosen else None
             shares = [row["share_of_rate"] for row in chosen if row["share_of_rate"] is not None]
             line[f"share, {group}"] = median(shares) if shares else None
+        for part in ("cpu_ratio", "cpu_share_of_rate"):
+            values = [row[part] for row in own if row.get(part) is not None]
+            line[part] = median(values) if values else None
         line["networks"] = len(own)
         lines.append(line)
     return lines
@@ -107,13 +125,16 @@ def summary_table(rows: Sequence[Row]) -> str:
         "Latency relative to ours in LiteRT (median over the networks), share of the 1x1 rate",
         f"{'contender':22}{'runtime':16}{'threads':>8}"
         + "".join(f"{group:>13}" for group in GROUPS)
-        + "".join(f"{'share, ' + group:>20}" for group in GROUPS),
+        + "".join(f"{'share, ' + group:>20}" for group in GROUPS)
+        + f"{'by CPU time':>14}{'share by it':>14}",
     ]
     for row in sorted(summary(rows), key=lambda row: row["threads"]):
         lines.append(
             f"{row['contender']:22}{row['runtime']:16}{row['threads']:>8}"
             + "".join(f"{_cell(row[group], '.2f', 'x'):>13}" for group in GROUPS)
             + "".join(f"{_cell(row[f'share, {group}'], '.0%'):>20}" for group in GROUPS)
+            + f"{_cell(row['cpu_ratio'], '.2f', 'x'):>14}"
+            + f"{_cell(row['cpu_share_of_rate'], '.0%'):>14}"
         )
     busy = [row for row in rows if (row.get("preempted") or 0) > BUSY_SHARE]
     if busy:

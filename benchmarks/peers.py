@@ -10,8 +10,10 @@ contender must first give the network's embedding of one image.
 
 One process a runtime holds the models; visits of some tens of milliseconds go round over all of
 them, so that load and heat hit all alike. A ratio is the median over the rounds of the ratio within
-a round; preempted runs do not count (as in `edgecmp bench`). Stacks of 1x1 convolutions go round
-with them: their rate is what the machine gives, and a network's share of it is what is left to win.
+a round; preempted runs do not count (as in `edgecmp bench`). With one thread the same ratio of
+processor time stands beside it: it holds on a busy machine too, where wall time does not. Stacks of
+1x1 convolutions go round with them: their rate is what the machine gives, and a network's share of
+it says what is left to win.
 
 What a finished network gave is kept in --out and not measured again, unless our exporter changed; a
 peer's files are kept in any case. So the same command goes on where it was stopped.
@@ -33,6 +35,8 @@ import torch
 from edgecmp.architecture import BLOCKS, DEPTH, TIERS, Architecture
 from edgecmp.benchmarks.peer_report import (
     conversion_table,
+    cpu_p50_ms,
+    cpu_ratio,
     draw,
     gflops_per_s,
     latency_table,
@@ -349,11 +353,14 @@ def _measure(
         }
     rates: list[Row] = []
     best: dict[str, float] = {}
+    best_by_cpu: dict[str, float] = {}
     for (runtime, model), samples in visits.items():
         if model in stacks:
             milliseconds = p50_ms(samples)
             speed = gflops_per_s(_macs_of(model), milliseconds)
             best[runtime] = max(best.get(runtime, 0.0), speed)
+            by_cpu = gflops_per_s(_macs_of(model), cpu_p50_ms(samples))
+            best_by_cpu[runtime] = max(best_by_cpu.get(runtime, 0.0), by_cpu)
             shape = model.removeprefix("1x1 ")
             rates.append(
                 {
@@ -382,6 +389,9 @@ def _measure(
             "p50_ms": None,
             "ratio": None,
             "share_of_rate": None,
+            "cpu_p50_ms": None,
+            "cpu_ratio": None,
+            "cpu_share_of_rate": None,
             "preempted": None,
             "difference": differences.get(where),
             "verdict": "measured",
@@ -393,9 +403,15 @@ def _measure(
             row["p50_ms"] = p50_ms(visits[where])
             row["ratio"] = ratio(visits[where], reference)
             row["preempted"] = preempted(visits[where])
+            if threads == 1:
+                row["cpu_p50_ms"] = cpu_p50_ms(visits[where])
+                row["cpu_ratio"] = cpu_ratio(visits[where], reference)
             if contender.runtime in best:
                 speed = gflops_per_s(macs, row["p50_ms"])
                 row["share_of_rate"] = speed / best[contender.runtime]
+                if threads == 1:
+                    speed = gflops_per_s(macs, row["cpu_p50_ms"])
+                    row["cpu_share_of_rate"] = speed / best_by_cpu[contender.runtime]
         rows.append(row)
     return rows, rates
 

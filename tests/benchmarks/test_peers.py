@@ -13,6 +13,8 @@ from edgecmp.benchmarks import peers
 from edgecmp.benchmarks.peer_report import (
     conversion_table,
     counted,
+    cpu_p50_ms,
+    cpu_ratio,
     draw,
     gflops_per_s,
     latency_table,
@@ -75,6 +77,14 @@ def test_a_ratio_is_that_within_a_round() -> None:
     assert ratio(ours, ours) == 1
     assert p50_ms(ours[:2]) == pytest.approx(1)
     assert p50_ms(ours[:1] + theirs[:1]) == pytest.approx(1.5)
+
+
+def test_processor_time_does_not_see_preemption() -> None:
+    ours = [{**sample(9000, 1000, switches=(1, 1)), "cpu_us": (1000, 1000)}] * 3
+    theirs = [{**sample(3000, 9000, switches=(1, 1)), "cpu_us": (3000, 3200)}] * 3
+    assert cpu_ratio(theirs, ours) == pytest.approx(3.1)
+    assert cpu_p50_ms(ours) == pytest.approx(1)
+    assert ratio(theirs, ours) == pytest.approx(1.2)
 
 
 def test_a_rate_counts_two_operations_a_multiply_add() -> None:
