@@ -15,8 +15,9 @@ processor time stands beside it: it holds on a busy machine too, where wall time
 1x1 convolutions go round with them: their rate is what the machine gives, and a network's share of
 it says what is left to win.
 
-What a finished network gave is kept in --out and not measured again, unless our exporter changed; a
-peer's files are kept in any case. So the same command goes on where it was stopped.
+What a finished network gave is kept in --out and not measured again, unless our exporter changed or
+something failed; a peer's files are kept in any case. So the same command goes on where it was
+stopped. One command at a time in a folder.
 """
 
 from __future__ import annotations
@@ -260,7 +261,7 @@ def compare(name: str, architecture: Architecture, plan: Plan) -> dict[str, Any]
     done, key = folder / "result.json", plan.key(architecture)
     if done.exists():
         document = read_json(done, what="the result of a network")
-        if document["key"] == key:
+        if document["key"] == key and _is_whole(document):
             return document
     network = prepare(architecture, folder)
     made = {
@@ -501,7 +502,8 @@ def expected_seconds(plan: Plan, named: Mapping[str, Architecture]) -> float:
     total = 0.0
     for name, architecture in named.items():
         folder = plan.out / "networks" / name.replace(" ", "-")
-        if _has_key(folder / "result.json", plan.key(architecture)):
+        done = folder / "result.json"
+        if _has_key(done, plan.key(architecture)) and _is_whole(read_json(done, what="a result")):
             continue
         for converter in plan.converters():
             key = plan.conversion_key(converter, architecture)
@@ -511,6 +513,11 @@ def expected_seconds(plan: Plan, named: Mapping[str, Architecture]) -> float:
         visit_s = (plan.visit_ms + VISIT_OVERHEAD_MS) / 1000
         total += len(plan.threads) * (20 + plan.rounds * visits * visit_s)
     return total
+
+
+def _is_whole(document: Mapping[str, Any]) -> bool:
+    """Whether nothing failed: what did, a killed conversion perhaps, is tried again."""
+    return all(row["verdict"] != "failed" for row in document["rows"])
 
 
 def _has_key(path: Path, key: str) -> bool:

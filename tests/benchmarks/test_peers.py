@@ -174,6 +174,12 @@ def test_a_plan_measures_again_what_changed(tmp_path: Path) -> None:
     assert before.converters() == ["ours", "onnx-ours", "onnx-torch"]
 
 
+def test_a_failure_is_not_kept() -> None:
+    rows = [{"verdict": verdict} for verdict in ("measured", "not run")]
+    assert peers._is_whole({"rows": rows})
+    assert not peers._is_whole({"rows": [*rows, {"verdict": "failed"}]})
+
+
 def test_a_visit_runs_at_least_three_times() -> None:
     calls: list[int] = []
     answer = visit(lambda: calls.append(1), 0.0)
