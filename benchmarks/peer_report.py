@@ -244,7 +244,7 @@ def draw(rows: Sequence[Row], path: Path) -> Path:
         panel.set_ylabel(f"latency / ours, {threads} thread{'s' if threads > 1 else ''}")
         panel.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xticks(np.arange(len(networks)), networks, rotation=25, ha="right")
-    figure.legend(loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return write_atomic(path, buffer.getvalue())
