@@ -1,7 +1,7 @@
 """The whole road with the starter kit, by the same commands that a user types.
 
 Run by `make demo`: a quick search, the starter kit's query network (the full search's winner,
-trained), its accuracy, six exported files, their parity and their latency here, and a summary.
+trained), its accuracy, exported files, their parity and their latency here, and a summary.
 """
 
 from __future__ import annotations
@@ -20,8 +20,17 @@ from edgecmp.progress import duration
 
 __all__ = ["main"]
 
-SUFFIXES = {"tflite": ".tflite", "coreml": ".mlpackage", "onnx": ".onnx"}
-PRECISIONS = ("fp32", "fp16")
+FILES = (
+    ("tflite", "fp32", "tensor", "query-fp32.tflite"),
+    ("tflite", "fp16", "tensor", "query-fp16.tflite"),
+    ("tflite", "int8-weights", "tensor", "query-int8-weights.tflite"),
+    ("tflite", "int8", "image", "query-int8.tflite"),
+    ("coreml", "fp32", "tensor", "query-fp32.mlpackage"),
+    ("coreml", "fp16", "image", "query-fp16.mlpackage"),
+    ("onnx", "fp32", "tensor", "query-fp32.onnx"),
+    ("onnx", "fp16", "tensor", "query-fp16.onnx"),
+)
+"""Target, precision, what the file reads, and its name."""
 
 
 class Demo:
@@ -44,16 +53,15 @@ class Demo:
         return document
 
     def export(self) -> dict[str, float]:
-        """Writes the query network for each target and precision: size in MB, by file."""
+        """Writes the query network in every form of `FILES`: size in MB, by file."""
         sizes = {}
-        for target, suffix in SUFFIXES.items():
-            for precision in PRECISIONS:
-                (row,) = self.edgecmp(
-                    *("export", "--target", target, "--precision", precision),
-                    *("--out", self.out / f"query-{precision}{suffix}"),
-                    report=f"export-{target}-{precision}",
-                )["rows"]
-                sizes[row["path"]] = row["size_mb"]
+        for target, precision, reads, name in FILES:
+            (row,) = self.edgecmp(
+                *("export", "--target", target, "--precision", precision, "--input", reads),
+                *("--out", self.out / name),
+                report=f"export-{target}-{precision}",
+            )["rows"]
+            sizes[row["path"]] = row["size_mb"]
         return sizes
 
 
@@ -86,7 +94,7 @@ def run(out: Path) -> int:
     )
     evaluation = demo.edgecmp("eval", report="eval")
     sizes = demo.export()
-    parity = demo.edgecmp("parity", *sizes, report="parity")
+    parity = demo.edgecmp("parity", *sizes, "--picture", out / "parity.png", report="parity")
     bench = demo.edgecmp("bench", "--device", "local", *sizes, report="bench")
 
     best = search["rows"][0]
@@ -102,6 +110,7 @@ def run(out: Path) -> int:
     print(table_text(file_rows(sizes, parity, bench), width=120))
     print(
         f"\nPicture of the search: {Path(search['files']['picture']).resolve()}\n"
+        f"Picture of the parity: {Path(parity['picture']).resolve()}\n"
         f"All reports as JSON:   {(out / 'reports').resolve()}\n"
         f"The demo took {duration(time.monotonic() - start)}."
     )

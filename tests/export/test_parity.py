@@ -28,7 +28,7 @@ from edgecmp.export.layers import layer_names
 from edgecmp.export.lowering import lower
 from edgecmp.export.mil import MilProgram
 from edgecmp.export.quantisation.weights import quantise_weight
-from edgecmp.export.verdict import BOUNDS
+from edgecmp.export.verdict import BOUNDS, Bounds
 from edgecmp.files import sha256_json, sha256_tensors
 from edgecmp.index import GalleryIndex, IndexManifest
 from edgecmp.preprocessing import Preprocessing
@@ -302,7 +302,8 @@ def test_a_precision_that_one_runtime_gets_wrong_is_refused_for_it(
         return constant
 
     monkeypatch.setattr(tflite_graph._Writer, "weight", dynamic)
-    monkeypatch.setitem(BOUNDS, "int8-weights", BOUNDS["int8"])  # untrained networks are noisy
+    calm = Bounds(min_cosine=0.9, min_top1_agreement=None, max_change_top10=10)
+    monkeypatch.setitem(BOUNDS, "int8-weights", calm)  # untrained networks are noisy
     file = export("tflite", model=query_folder, precision="int8-weights", out=tmp_path).path
     rows = {row["runtime"]: row for row in check(file).rows}
     assert rows["tflite-runtime"]["verdict"] == "fail"
@@ -374,6 +375,23 @@ def test_a_file_of_another_network_is_refused(check: Check, exported: Make, tmp_
     file = edited(exported("onnx", "fp32"), tmp_path, change_metadata(change))
     with pytest.raises(UserError, match="exported from another query network"):
         check(file)
+
+
+@pytest.mark.parametrize("target", ["tflite", "onnx", "coreml"])
+def test_a_truncated_file_is_refused(
+    check: Check, exported: Make, tmp_path: Path, target: str
+) -> None:
+    whole = exported(target, "fp32")
+    cut = tmp_path / f"cut{whole.suffix}"
+    if whole.is_dir():
+        shutil.copytree(whole, cut)
+        [part] = cut.rglob("weight.bin")
+    else:
+        part = cut
+        cut.write_bytes(whole.read_bytes())
+    part.write_bytes(part.read_bytes()[:-1000])
+    with pytest.raises(UserError, match=r"truncated|not a whole Core ML package"):
+        check(cut)
 
 
 def test_a_file_of_an_older_edgecmp_is_refused(
