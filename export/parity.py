@@ -259,8 +259,8 @@ class _Bench:
         fed = fits_when_fed(trial.runner, pixels, self.reference[chosen])
         if fed is not None:
             return [fed]
-        if not isinstance(self.query, QueryBundle):
-            return []
+        if not isinstance(self.query, QueryBundle) or not trial.metadata.architecture:
+            return []  # made elsewhere: its layers are not ours
         departure = first_departure(trial.runner, self.query, pixels)
         if departure is None:
             return []

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgecmp.bundle import QueryBundle
 from edgecmp.embedding import embed
+from edgecmp.errors import UserError
 from edgecmp.export import registry
 from edgecmp.export.calibration import calibration_images
 from edgecmp.export.half import halved
@@ -22,6 +23,7 @@ from edgecmp.export.prepare import prepare
 from edgecmp.export.quantisation.plan import Plan
 from edgecmp.export.quantisation.quantise import quantise
 from edgecmp.export.quantisation.simulate import rounded_weights, simulate
+from edgecmp.progress import say
 
 __all__ = ["Stage", "stages"]
 
@@ -67,7 +69,10 @@ def stages(bundle: QueryBundle, files: Iterable[Metadata]) -> list[Stage]:
             continue
         if metadata.precision == "int8":
             network = prepare(bundle, tflite, "int8")
-            found[name] = _integers(bundle, network, metadata.calibration or {})
+            try:
+                found[name] = _integers(bundle, network, metadata.calibration or {})
+            except UserError as error:
+                say(f"The stage {name!r} is left out: {error.what}")
         elif metadata.precision != "fp32":
             round_off = _halved if metadata.precision == "fp16" else rounded_weights
             nodes = [round_off(node) for node in lowered.graph]
@@ -76,10 +81,19 @@ def stages(bundle: QueryBundle, files: Iterable[Metadata]) -> list[Stage]:
 
 
 def _integers(bundle: QueryBundle, lowered: LoweredNet, calibration: dict[str, Any]) -> Any:
-    """The integers that the writer computed from the calibration images it names."""
-    images, _ = calibration_images(
+    """The integers that the writer computed from the calibration images it names.
+
+    Raises:
+        UserError: the images are not here, or not as they were.
+    """
+    images, about = calibration_images(
         bundle, str(calibration.get("data", "")) or None, seed=int(calibration.get("seed", 0))
     )
+    if about["fingerprint"] != calibration.get("fingerprint"):
+        raise UserError(
+            f"The calibration images {about['data']} are not as they were.",
+            "Export the file again.",
+        )
     return _Integers(*quantise(lowered, images, bundle.preprocessing))
 
 

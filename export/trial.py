@@ -81,8 +81,9 @@ class Trial:
 
 def open_trials(path: Path, query: Embedder, gallery: GalleryIndex) -> list[Trial]:
     """What can be run of one file, after it was found to belong to the network and the index."""
-    if path.suffix == ".toml":
-        return [_foreign(path, query, gallery)]
+    described = path.with_suffix(".toml")
+    if path.suffix == ".toml" or (path.suffix == ".onnx" and described.exists()):
+        return [_foreign(described, query, gallery)]
     metadata = read_metadata(path)
     _check_origin(path, metadata, query, gallery)
     runners, absences = try_runtimes(path, metadata)

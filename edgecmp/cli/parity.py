@@ -119,7 +119,8 @@ def parity(
     finish(_Shown.of(report), json_file, columns=COLUMNS, wrote=wrote)
     print(
         f"{report.queries} queries, {report.gallery} gallery images; "
-        f"torch finds {report.torch_top1:.2f} at top-1, {report.torch_top10:.2f} at top-10, "
+        f"the network itself finds {report.torch_top1:.2f} at top-1, "
+        f"{report.torch_top10:.2f} at top-10, "
         f"TAR@FAR=1e-3 {report.torch_tar:.2f}. Changes are in points, with 95 % intervals; "
         "rule: level means that these queries cannot tell M(q,g) and M(q,q) apart."
     )
