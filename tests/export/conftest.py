@@ -1,9 +1,4 @@
-"""Networks whose embeddings differ from image to image, so that agreement means something.
-
-A freshly initialised network maps every image to nearly the same embedding; any two such networks
-would "agree". `live_network` gives each batch norm random weights and the statistics of real
-inputs.
-"""
+"""Live networks (see `edgecmp.networks.live`), a small trained-like bundle and its exports."""
 
 from __future__ import annotations
 
@@ -13,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecmp.architecture import Architecture
 from edgecmp.bundle import Manifest, QueryBundle
 from edgecmp.export import export, targets
+from edgecmp.networks.live import live_network as _live_network
+from edgecmp.networks.live import patch_images
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.preprocessing import Preprocessing
@@ -28,40 +24,15 @@ MakeImages = Callable[[int, int, int], Tensor]
 Exported = Callable[..., Path]
 
 
-def _images(count: int, size: int, seed: int) -> Tensor:
-    """Normalised images (N, 3, S, S) in -1..1: coloured patches at three scales."""
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.zeros(count, 3, size, size)
-    for cells in (2, 7, 23):
-        patches = torch.rand(count, 3, cells, cells, generator=generator) * 2 - 1
-        images += F.interpolate(patches, size=(size, size), mode="nearest")
-    return images.clamp(-1, 1)
-
-
-@torch.no_grad()
-def _live_network(architecture: Architecture, seed: int) -> QueryNet:
-    """A network of that shape in evaluation mode; see the module."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = architecture.build()
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.weight.uniform_(0.5, 1.5)
-                module.bias.uniform_(0.0, 1.0)
-        network.embedding.bn.weight.uniform_(0.5, 1.5)
-        recalibrate(network, [_images(8, architecture.input_size, seed + 1)])
-    return network
-
-
 @pytest.fixture(scope="session")
 def images() -> MakeImages:
-    """images(count, size, seed): see `_images`."""
-    return _images
+    """images(count, size, seed): see `patch_images`."""
+    return patch_images
 
 
 @pytest.fixture(scope="session")
 def live_network() -> MakeNetwork:
-    """live_network(architecture, seed): see the module."""
+    """live_network(architecture, seed): see `edgecmp.networks.live`."""
     return _live_network
 
 
@@ -79,7 +50,7 @@ def query_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if isinstance(module, nn.BatchNorm2d):
                 module.bias.add_(1)
         network.embedding.bn.bias.add_(0.5)
-    recalibrate(network, [_images(32, architecture.input_size, 4)])
+    recalibrate(network, [patch_images(32, architecture.input_size, 4)])
     manifest = Manifest(
         kind="query",
         preprocessing=Preprocessing(input_size=64).to_dict(),
