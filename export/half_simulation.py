@@ -6,6 +6,7 @@ reference runner does; an engine that adds up in float16, such as the Neural Eng
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator
 
 import torch
@@ -58,6 +59,4 @@ class HalfSimulation:
 
     def run(self, images: Tensor, kept: Collection[str] | None = None) -> Tensor:
         """The embeddings (N, D); see `values`."""
-        for _, embeddings in self.values(images, kept):
-            pass
-        return embeddings
+        return deque(self.values(images, kept), maxlen=1)[0][1]

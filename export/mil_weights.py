@@ -50,7 +50,7 @@ def lut_to_dense(
     entry lie along `vector_axis`.
     """
     if shape is not None:
-        bits = int(len(lut)).bit_length() - 1
+        bits = len(lut).bit_length() - 1
         count = int(np.prod(shape, dtype=np.int64))
         found: Array = lut[unpack(indices, bits, count)].reshape(tuple(shape))
         return found

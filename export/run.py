@@ -88,8 +88,8 @@ def export(
         out: a file with the target's suffix, or a folder that gets query-<precision><suffix>.
 
     Raises:
-        UserError: an unknown target, precision, input or system, no calibration images, a missing package,
-            an unusable `out`, a full disk; nothing half-written is left.
+        UserError: an unknown target, precision, input or system, no calibration images, a missing
+            package, an unusable `out`, a full disk; nothing half-written is left.
     """
     chosen = registry.target(target)
     if precision not in chosen.precisions:
