@@ -79,8 +79,11 @@ def write_coreml(job: Job, path: Path) -> None:
 
 def _keep_float32(job: Job) -> tuple[str, ...]:
     """The nodes that half precision would spoil, and a line about them."""
-    if job.images is None:
-        raise ValueError(f"precision {job.metadata.precision} needs images")
+    if job.images is None or len(job.images) == 0:
+        raise UserError(
+            f"The precision {job.metadata.precision} needs at least one image to look at.",
+            "Name images with --data, or export with --precision fp32.",
+        )
     found = check_half(job.network, job.images, job.metadata.build_preprocessing())
     names = ", ".join(found.kept) or "nothing"
     say(
