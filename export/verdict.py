@@ -34,10 +34,10 @@ class Bounds:
 BOUNDS: dict[str, Bounds] = {
     "fp32": Bounds(min_cosine=0.99999, min_top1_agreement=99.9, max_change_top10=None),
     "fp16": Bounds(min_cosine=0.999, min_top1_agreement=None, max_change_top10=0.1),
-    "int8-weights": Bounds(min_cosine=0.99, min_top1_agreement=None, max_change_top10=0.3),
-    "palette8": Bounds(min_cosine=0.9, min_top1_agreement=None, max_change_top10=9),
-    "palette6": Bounds(min_cosine=0.9, min_top1_agreement=None, max_change_top10=9),
-    "palette4": Bounds(min_cosine=0.9, min_top1_agreement=None, max_change_top10=9),
+    # the starter kit's Core ML files reach 0.9996, 0.9996 and 0.988; their top-10 moves by 0.1 or less
+    "int8-weights": Bounds(min_cosine=0.995, min_top1_agreement=None, max_change_top10=0.3),
+    "palette8": Bounds(min_cosine=0.995, min_top1_agreement=None, max_change_top10=0.3),
+    "palette6": Bounds(min_cosine=0.97, min_top1_agreement=None, max_change_top10=0.5),
 }
 """By precision; the acceptance of the exporters."""
 
