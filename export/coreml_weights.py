@@ -18,9 +18,10 @@ __all__ = ["COMPRESSIONS", "compress", "palette"]
 COMPRESSIONS = ("int8-weights", "palette8", "palette6")
 """Precisions that `compress` knows; the number behind "palette" is that of bits an index.
 
-Four bits are too few: the starter kit loses 2 to 5 points of top-10 accuracy with one palette a
-weight, and one point with a palette for every eight channels, which only iOS 18 has. It computes in
-float16 around them: in float32 the cosines of int8 differ in the fifth digit.
+Four bits are too few: the starter kit loses 2 to 3 points of top-10 accuracy with one palette a
+layer, and 0.6 points, at a cosine of 0.87, with a palette for every eight channels, which only
+iOS 18 has. What is computed around them is float16: in float32 int8's least cosine is 0.99967
+instead of 0.99959, for 8 % more bytes.
 """
 
 FLOOR = 1e-4
@@ -55,7 +56,7 @@ def palette(
     scale of a channel says nothing about its use once a batch norm is folded in. It starts from
     clusters that are cut in two where that gains most: near the optimum, and nothing is drawn at
     random, so that the same values give the same table everywhere (coremltools' own k-means needs
-    scikit-learn, and its four-bit palettes give up small channels).
+    scikit-learn).
     """
     numbers, places = np.unique(values.astype(np.float64), return_inverse=True)
     places = places.reshape(-1)

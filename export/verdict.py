@@ -34,7 +34,7 @@ class Bounds:
 BOUNDS: dict[str, Bounds] = {
     "fp32": Bounds(min_cosine=0.99999, min_top1_agreement=99.9, max_change_top10=None),
     "fp16": Bounds(min_cosine=0.999, min_top1_agreement=None, max_change_top10=0.1),
-    # the starter kit's Core ML files reach 0.9996, 0.9996 and 0.988, and top-10 moves by 0.1 at most
+    # the starter kit's Core ML files reach 0.9996, 0.9996 and 0.988, top-10 moves by 0.1 at most
     "int8-weights": Bounds(min_cosine=0.995, min_top1_agreement=None, max_change_top10=0.3),
     "palette8": Bounds(min_cosine=0.995, min_top1_agreement=None, max_change_top10=0.3),
     "palette6": Bounds(min_cosine=0.97, min_top1_agreement=None, max_change_top10=0.5),
