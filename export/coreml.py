@@ -1,7 +1,8 @@
 """Core ML: an ML Program package for iOS 15 and later, by torch's tracer and coremltools.
 
-Input `image` (1, 3, S, S) float32, already normalised; output `embedding` (1, D) float32 of unit
-length. The same network gives the same bytes: what coremltools draws or dates is replaced.
+Input `image`: (1, 3, S, S) float32, already normalised, or an RGB image of S x S pixels that the
+package normalises itself. Output `embedding`: (1, D) float32 of unit length, in every precision.
+The same network gives the same bytes: what coremltools draws or dates is replaced.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from edgecmp.errors import UserError
+from edgecmp.export.coreml_systems import SYSTEMS, choose_system
+from edgecmp.export.coreml_weights import COMPRESSIONS, compress
+from edgecmp.export.half_safety import check_half
+from edgecmp.export.lowering import LoweredNet
 from edgecmp.export.metadata import KEY
 from edgecmp.export.mil import MilProgram
 from edgecmp.export.quiet import quiet_coremltools
 from edgecmp.export.registry import Job, register_target
+from edgecmp.progress import say
 
 __all__ = ["read_coreml", "write_coreml"]
-
-MINIMUM_SYSTEM = "iOS15"
-"""The first system that runs ML Programs (macOS 12 is its counterpart)."""
 
 CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"
 MANIFEST_IDS = uuid.UUID("5a0f6d1e-3b0c-5b56-9d4e-edcecaedce01")
@@ -43,8 +47,10 @@ def read_coreml(package: Path) -> bytes:
 @register_target(
     "coreml",
     suffix=".mlpackage",
-    precisions=("fp32", "fp16"),
-    inputs=("tensor",),
+    precisions=("fp32", "fp16", *COMPRESSIONS),
+    calibrated=("fp16", *COMPRESSIONS),
+    inputs=("tensor", "image"),
+    systems=SYSTEMS,
     packages=("coremltools",),
     # these pay where XNNPACK runs; Apple's kernels were never measured
     without=("split_depthwise",),
@@ -52,33 +58,86 @@ def read_coreml(package: Path) -> bytes:
 )
 def write_coreml(job: Job, path: Path) -> None:
     """Converts the lowered network and writes the package; see `Target.write`."""
-    network, metadata = job.network, job.metadata
-    example = torch.zeros(1, 3, network.input_size, network.input_size)
+    metadata = job.metadata
+    system = choose_system(metadata.precision, metadata.options.get("system"))
+    options = {**metadata.options, "system": system}
+    kept: tuple[str, ...] | None = None
+    if metadata.precision != "fp32":
+        kept = _keep_float32(job)
+        options["float32_layers"] = ",".join(kept)
+    metadata = metadata.model_copy(update={"options": options})
     with torch.inference_mode(), quiet_coremltools():
-        import coremltools
-
-        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
-        model = coremltools.convert(
-            traced,
-            inputs=[coremltools.TensorType(name="image", shape=tuple(example.shape))],
-            outputs=[coremltools.TensorType(name="embedding")],
-            convert_to="mlprogram",
-            minimum_deployment_target=coremltools.target[MINIMUM_SYSTEM],
-            compute_precision=_precision(metadata.precision),
-            skip_model_load=True,
-        )
+        model = _convert(job, system, kept)
+        if metadata.precision in COMPRESSIONS:
+            model = compress(model, metadata.precision)
         model.author = "edgecmp"
         model.short_description = "Query network for visual search"
-        del model.user_defined_metadata[CONVERSION_DATE]
+        model.user_defined_metadata.pop(CONVERSION_DATE, None)
         model.user_defined_metadata[KEY] = metadata.write().decode()
         model.save(str(path))
     _make_reproducible(path)
 
 
-def _precision(name: str) -> Any:
-    from coremltools import precision
+def _keep_float32(job: Job) -> tuple[str, ...]:
+    """The nodes that half precision would spoil, and a line about them."""
+    if job.images is None or len(job.images) == 0:
+        raise UserError(
+            f"The precision {job.metadata.precision} needs at least one image to look at.",
+            "Name images with --data, or export with --precision fp32.",
+        )
+    found = check_half(job.network, job.images, job.metadata.build_preprocessing())
+    names = ", ".join(found.kept) or "nothing"
+    say(
+        f"kept in float32: {names} (simulated min cosine {found.min_cosine:.6f}, with all in "
+        f"float16 {found.min_cosine_unsafe:.6f})"
+    )
+    return found.kept
 
-    return {"fp32": precision.FLOAT32, "fp16": precision.FLOAT16}[name]
+
+def _convert(job: Job, system: str, kept: tuple[str, ...] | None) -> Any:
+    """The network as a coremltools model, in float16 but for the nodes `kept`; None: in float32."""
+    import coremltools
+
+    network = job.network
+    example = torch.zeros(1, 3, network.input_size, network.input_size)
+    reads = coremltools.TensorType(name="image", shape=tuple(example.shape), dtype=np.float32)
+    if job.metadata.input == "image":
+        reads = coremltools.ImageType(
+            name="image",
+            shape=tuple(example.shape),
+            color_layout=coremltools.colorlayout.RGB,
+            scale=1.0,  # the graph reads pixels in 0..255
+            bias=[0.0, 0.0, 0.0],
+        )
+    traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
+    return coremltools.convert(
+        traced,
+        inputs=[reads],
+        outputs=[coremltools.TensorType(name="embedding", dtype=np.float32)],
+        convert_to="mlprogram",
+        minimum_deployment_target=coremltools.target[system],
+        compute_precision=_precision(network, kept),
+        skip_model_load=True,
+    )
+
+
+def _precision(network: LoweredNet, kept: tuple[str, ...] | None) -> Any:
+    """What tells coremltools which operations to compute in float16.
+
+    An operation knows the torch module it came from: `layers.<place of the node in the graph>`.
+    """
+    import coremltools
+    from coremltools.converters.mil.mil.scope import ScopeSource
+
+    if kept is None:
+        return coremltools.precision.FLOAT32
+    places = {str(place) for place, node in enumerate(network.graph) if node.name in kept}
+
+    def in_half(operation: Any) -> bool:
+        scopes = operation.scopes.get(ScopeSource.TORCHSCRIPT_MODULE_NAME) or [""]
+        return scopes[0] not in places
+
+    return coremltools.transform.FP16ComputePrecision(op_selector=in_half)
 
 
 def _make_reproducible(package: Path) -> None:

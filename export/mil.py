@@ -27,39 +27,13 @@ from torch import Tensor
 
 from edgecmp.errors import UserError
 from edgecmp.export.mil_ops import OPERATIONS
+from edgecmp.export.mil_values import FLOAT16, FLOAT32, Constants, Weight, shape_of
+from edgecmp.export.mil_weights import DECOMPRESSIONS
 from edgecmp.export.quiet import quiet_coremltools
 
-__all__ = ["MilProgram", "Weight"]
+__all__ = ["MilProgram"]
 
-FLOAT16, FLOAT32, STRING = 10, 11, 2
-NUMPY_TYPES: dict[int, type[np.generic]] = {
-    1: np.bool_,
-    FLOAT16: np.float16,
-    FLOAT32: np.float32,
-    12: np.float64,
-    21: np.int8,
-    22: np.int16,
-    23: np.int32,
-    24: np.int64,
-    31: np.uint8,
-    32: np.uint16,
-}
-"""Values of MIL's DataType enumeration that a package of ours can hold."""
-
-BLOB_TYPES: dict[int, type[np.generic]] = {1: np.float16, 2: np.float32, 3: np.uint8, 4: np.int8}
-"""Values of the type field of a record in weight.bin."""
-
-BLOB_SENTINEL = 0xDEADBEEF
-BLOB_HEADER = struct.Struct("<IIQQ")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Weight:
-    """A constant kept in weight.bin: its values and the offset of its record in the file."""
-
-    file: Path
-    offset: int
-    values: NDArray[np.generic]
+Array = NDArray[np.generic]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,18 +69,17 @@ class MilProgram:
 
     def __init__(self, package: str | Path) -> None:
         self.package = Path(package)
-        self.weights: dict[str, Weight] = {}
-        self._files: dict[Path, NDArray[np.uint8]] = {}
         with self._reading():
             model = _root_model(self.package)
-            self._folder = model.parent
+            self._constants = Constants(model.parent)
+            self.weights: dict[str, Weight] = self._constants.weights
             spec = _model_message().FromString(model.read_bytes())
             self.metadata: dict[str, str] = dict(spec.description.metadata.userDefined)
             if spec.WhichOneof("Type") != "mlProgram":
                 raise ValueError("it holds no ML Program")
             function = spec.mlProgram.functions["main"]
             block = function.block_specializations[function.opset]
-            self.inputs = {value.name: _shape(value.type) for value in function.inputs}
+            self.inputs = {value.name: shape_of(value.type) for value in function.inputs}
             self.outputs = tuple(block.outputs)
             self._operations = self._read_operations(block)
 
@@ -124,15 +97,26 @@ class MilProgram:
             ) from error
 
     def _read_operations(self, block: Any) -> tuple[_Operation, ...]:
-        constants: dict[str, Any] = {}
+        constants: dict[str, Array | str] = {}
         known = set(self.inputs)
         operations: list[_Operation] = []
         for message in block.operations:
+            name = message.outputs[0].name
             if message.type == "const":
-                name = message.outputs[0].name
-                constants[name] = self._value(message.attributes["val"], name)
+                constants[name] = self._constants.read(message.attributes["val"], name)
                 continue
-            operation = self._read_operation(message, constants)
+            fixed, names = self._read_arguments(message, constants)
+            if message.type in DECOMPRESSIONS:
+                if names:
+                    raise ValueError(f"{message.type} reads {names}, which are no constants")
+                constants[name] = _decompress(message, fixed)
+                continue
+            operation = _Operation(
+                type=message.type,
+                constants={key: _argument(value) for key, value in fixed.items()},
+                names=names,
+                outputs=tuple(_output(output) for output in message.outputs),
+            )
             _check(operation, known)
             known.update(output.name for output in operation.outputs)
             operations.append(operation)
@@ -141,9 +125,13 @@ class MilProgram:
             raise ValueError(f"nothing computes its output {' '.join(missing)}")
         return tuple(operations)
 
-    def _read_operation(self, message: Any, constants: Mapping[str, Any]) -> _Operation:
-        fixed: dict[str, Any] = {
-            key: self._value(value, key)
+    def _read_arguments(
+        self, message: Any, constants: Mapping[str, Array | str]
+    ) -> tuple[dict[str, Array | str], dict[str, str | tuple[str, ...]]]:
+        """The constant arguments of an operation, and the names of the computed ones."""
+        owner = message.outputs[0].name
+        fixed = {
+            key: self._constants.read(value, f"{owner}.{key}")
             for key, value in message.attributes.items()
             if key != "name"
         }
@@ -151,69 +139,14 @@ class MilProgram:
         for key, value in message.inputs.items():
             bound = [argument.name for argument in value.arguments if argument.name]
             if len(bound) != len(value.arguments):
-                fixed[key] = self._value(value.arguments[0].value, key)
+                fixed[key] = self._constants.read(value.arguments[0].value, f"{owner}.{key}")
             elif key == "values":
                 names[key] = tuple(bound)
             elif bound[0] in constants:
                 fixed[key] = constants[bound[0]]
             else:
                 names[key] = bound[0]
-        outputs = []
-        for output in message.outputs:
-            kind = output.type.tensorType.dataType
-            if kind not in (FLOAT16, FLOAT32):
-                raise ValueError(f"{output.name} of its program is no floating-point tensor")
-            shape = _shape(output.type)
-            outputs.append(_Output(name=output.name, half=kind == FLOAT16, shape=shape))
-        return _Operation(type=message.type, constants=fixed, names=names, outputs=tuple(outputs))
-
-    def _value(self, message: Any, name: str) -> Any:
-        """A constant: floats as a float32 tensor (scalars as float), the rest as Python values."""
-        kind = message.type.tensorType.dataType
-        shape = _shape(message.type)
-        if message.WhichOneof("value") == "blobFileValue":
-            array = self._blob(message, name, kind, shape)
-        else:
-            tensor = message.immediateValue.tensor
-            field = tensor.WhichOneof("value")
-            if field is None:
-                raise ValueError(f"its constant {name!r} has no value")
-            values = getattr(tensor, field).values
-            if kind == STRING:
-                return values[0]
-            array = (
-                np.frombuffer(values, _numpy_type(kind))
-                if field == "bytes"
-                else np.array(values, _numpy_type(kind))
-            ).reshape(shape)
-        if array.dtype.kind != "f" or array.ndim == 0:
-            return array.tolist()
-        return torch.from_numpy(array.astype(np.float32))
-
-    def _blob(
-        self, message: Any, name: str, kind: int, shape: tuple[int, ...]
-    ) -> NDArray[np.generic]:
-        reference = message.blobFileValue
-        file = Path(reference.fileName.replace("@model_path", str(self._folder)))
-        if file not in self._files:
-            self._files[file] = np.fromfile(file, np.uint8)
-        data, start = self._files[file], reference.offset
-        if start + BLOB_HEADER.size > len(data):
-            raise ValueError(f"{file.name} ends before its constant {name!r}")
-        sentinel, blob_type, size, offset = BLOB_HEADER.unpack_from(data.data, start)
-        expected = np.dtype(_numpy_type(kind))
-        count = int(np.prod(shape, dtype=np.int64))
-        if (
-            sentinel != BLOB_SENTINEL
-            or BLOB_TYPES.get(blob_type) != expected.type
-            or size != count * expected.itemsize
-        ):
-            raise ValueError(f"{file.name} holds no record of its constant {name!r}")
-        if offset + size > len(data):
-            raise ValueError(f"{file.name} ends inside its constant {name!r}")
-        values = data[offset : offset + size].view(expected).reshape(shape)
-        self.weights[name] = Weight(file=file, offset=start, values=values)
-        return values
+        return fixed, names
 
     def run(self, **feeds: Tensor) -> dict[str, Tensor]:
         """Runs the program once for each entry of the leading axis.
@@ -250,6 +183,33 @@ class MilProgram:
         return {name: values[name] for name in self.outputs}
 
 
+def _output(message: Any) -> _Output:
+    kind = message.type.tensorType.dataType
+    if kind not in (FLOAT16, FLOAT32):
+        raise ValueError(f"{message.name} of its program is no floating-point tensor")
+    return _Output(name=message.name, half=kind == FLOAT16, shape=shape_of(message.type))
+
+
+def _decompress(message: Any, arguments: Mapping[str, Array | str]) -> Array:
+    """The weight that a `constexpr_...` operation stands for, in its declared type."""
+    decompress = DECOMPRESSIONS[message.type]
+    inspect.signature(decompress).bind(**arguments)
+    values = decompress(**arguments)
+    output = _output(message.outputs[0])
+    if values.shape != output.shape:
+        raise ValueError(f"{output.name} has the shape {values.shape}, not {output.shape}")
+    return values.astype(np.float16 if output.half else np.float32)
+
+
+def _argument(value: Array | str) -> Any:
+    """A constant as the operations take it: floats as a float32 tensor, the rest as Python's."""
+    if isinstance(value, str):
+        return value
+    if value.dtype.kind != "f" or value.ndim == 0:
+        return value.tolist()
+    return torch.from_numpy(value.astype(np.float32))
+
+
 def _check(operation: _Operation, known: set[str]) -> None:
     """Refuses what could not be run, before anything runs."""
     if operation.type not in OPERATIONS:
@@ -277,13 +237,3 @@ def _model_message() -> Any:
     with quiet_coremltools():
         from coremltools.proto import Model_pb2
     return Model_pb2.Model
-
-
-def _shape(value_type: Any) -> tuple[int, ...]:
-    return tuple(int(axis.constant.size) for axis in value_type.tensorType.dimensions)
-
-
-def _numpy_type(kind: int) -> type[np.generic]:
-    if kind not in NUMPY_TYPES:
-        raise ValueError(f"it holds constants of MIL type {kind}")
-    return NUMPY_TYPES[kind]

@@ -55,6 +55,7 @@ class Target:
         precisions: what can follow --precision, the default first.
         calibrated: those of them whose writer looks at real images.
         inputs: which of `INPUTS` its files can read.
+        systems: what can follow --system, the oldest system that must run the file; empty: nothing.
         packages: modules the writer imports beyond the core; absent ones are a user error.
         without: names of the rewrites of `edgecmp.export.lower` that do not pay here.
         write: does a `Job`: writes the lowered network with its metadata to a path that does not
@@ -68,6 +69,7 @@ class Target:
     precisions: tuple[str, ...]
     calibrated: tuple[str, ...]
     inputs: tuple[str, ...]
+    systems: tuple[str, ...]
     packages: tuple[str, ...]
     without: tuple[str, ...]
     write: Writer
@@ -85,6 +87,7 @@ def register_target(
     read: Reader,
     calibrated: tuple[str, ...] = (),
     inputs: tuple[str, ...] = INPUTS,
+    systems: tuple[str, ...] = (),
     packages: tuple[str, ...] = (),
     without: tuple[str, ...] = (),
 ) -> Callable[[Writer], Writer]:
@@ -97,6 +100,7 @@ def register_target(
             precisions=precisions,
             calibrated=calibrated,
             inputs=inputs,
+            systems=systems,
             packages=packages,
             without=without,
             write=write,

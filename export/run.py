@@ -71,6 +71,7 @@ def export(
     precision: str = "fp32",
     input: str = "tensor",
     data: str | None = None,
+    system: str | None = None,
     out: Path,
 ) -> Exported:
     """Writes a query network for a device runtime.
@@ -82,17 +83,20 @@ def export(
         input: "tensor" or "image"; see `Metadata`.
         data: real images for the precisions that are calibrated; the training data of the network
             if None.
+        system: the oldest system that must run the file, such as "iOS16", for targets that have a
+            choice; the oldest one that can if None.
         out: a file with the target's suffix, or a folder that gets query-<precision><suffix>.
 
     Raises:
-        UserError: an unknown target, precision or input, no calibration images, a missing package,
-            an unusable `out`, a full disk; nothing half-written is left.
+        UserError: an unknown target, precision, input or system, no calibration images, a missing
+            package, an unusable `out`, a full disk; nothing half-written is left.
     """
     chosen = registry.target(target)
     if precision not in chosen.precisions:
         raise unknown_choice(f"precision for {target}", precision, chosen.precisions)
     if input not in chosen.inputs:
         raise unknown_choice(f"input for {target}", input, chosen.inputs)
+    _check_system(chosen, system)
     _check_packages(chosen)
     path = _destination(chosen, precision, Path(out))
     start = time.perf_counter()
@@ -104,6 +108,8 @@ def export(
     bundle = QueryBundle.load(model if model is not None else kit.path("query"))
     network = prepare(bundle, chosen, precision, input=input)
     metadata, images = _metadata(bundle, target, precision, input), None
+    if system is not None:
+        metadata = metadata.model_copy(update={"options": {"system": system}})
     if precision in chosen.calibrated:
         images, calibration = calibration_images(bundle, data)
         metadata = metadata.model_copy(update={"calibration": calibration})
@@ -122,6 +128,19 @@ def export(
         f"{path} ({exported.size_mb:.2f} MB)"
     )
     return exported
+
+
+def _check_system(target: Target, system: str | None) -> None:
+    """Refuses a system that the target does not have, or a target that has none to choose."""
+    if system is None or system in target.systems:
+        return
+    if not target.systems:
+        having = [other.name for other in registry.targets().values() if other.systems]
+        raise UserError(
+            f"--system says nothing to {target.name}: its files run on any system.",
+            f"Leave it out; it is for {', '.join(having)}.",
+        )
+    raise unknown_choice(f"system for {target.name}", system, target.systems)
 
 
 def _check_packages(target: Target) -> None:

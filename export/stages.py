@@ -23,6 +23,7 @@ from edgecmp.export.prepare import prepare
 from edgecmp.export.quantisation.plan import Plan
 from edgecmp.export.quantisation.quantise import quantise
 from edgecmp.export.quantisation.simulate import rounded_weights, simulate
+from edgecmp.export.quantisation.weights import SMALL
 from edgecmp.progress import say
 
 __all__ = ["Stage", "stages"]
@@ -74,8 +75,8 @@ def stages(bundle: QueryBundle, files: Iterable[Metadata]) -> list[Stage]:
             except UserError as error:
                 say(f"The stage {name!r} is left out: {error.what}")
         elif metadata.precision != "fp32":
-            round_off = _halved if metadata.precision == "fp16" else rounded_weights
-            nodes = [round_off(node) for node in lowered.graph]
+            least = 0 if metadata.precision == "fp16" else SMALL
+            nodes = [_stored(node, least) for node in lowered.graph]
             found[name] = LoweredNet(lowered.graph.with_nodes(nodes))
     return [Stage(name=name, network=network, bundle=bundle) for name, network in found.items()]
 
@@ -97,8 +98,11 @@ def _integers(bundle: QueryBundle, lowered: LoweredNet, calibration: dict[str, A
     return _Integers(*quantise(lowered, images, bundle.preprocessing))
 
 
-def _halved(node: Node) -> Node:
+def _stored(node: Node, least: int) -> Node:
+    """A layer with the weights that a file holds: int8 from `least` numbers on (0: never)."""
     if not isinstance(node, Conv | Linear):
         return node
+    if least and node.weight.numel() >= least:
+        return rounded_weights(node)
     weight = halved(node.name, node.weight.numpy()).astype(np.float32)
     return replace(node, weight=torch.from_numpy(weight))

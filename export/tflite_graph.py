@@ -15,7 +15,7 @@ from edgecmp.export.lowering import graph as ir
 from edgecmp.export.lowering.graph import IMAGE, Graph
 from edgecmp.export.lowering.pad_stride2 import is_same
 from edgecmp.export.quantisation.plan import Plan
-from edgecmp.export.quantisation.weights import quantise_layer, quantise_weight
+from edgecmp.export.quantisation.weights import SMALL, quantise_layer, quantise_weight
 
 __all__ = ["write_graph"]
 
@@ -139,7 +139,7 @@ class _Writer:
         array: Array = values.contiguous().numpy()
         if self.store == "fp32":
             return self.builder.constant(name, array)
-        if self.store == "fp16":
+        if self.store == "fp16" or array.size < SMALL:
             stored = self.builder.constant(f"{name}/fp16", halved(name, array))
             version = 3
         else:

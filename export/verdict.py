@@ -32,8 +32,10 @@ class Bounds:
 BOUNDS: dict[str, Bounds] = {
     "fp32": Bounds(min_cosine=0.99999, min_top1_agreement=99.9, max_change_top10=None),
     "fp16": Bounds(min_cosine=0.999, min_top1_agreement=None, max_change_top10=0.1),
-    "int8-weights": Bounds(min_cosine=0.99, min_top1_agreement=None, max_change_top10=0.2),
+    "int8-weights": Bounds(min_cosine=0.995, min_top1_agreement=None, max_change_top10=0.2),
     "int8": Bounds(min_cosine=0.9, min_top1_agreement=None, max_change_top10=0.5),
+    "palette8": Bounds(min_cosine=0.995, min_top1_agreement=None, max_change_top10=0.3),
+    "palette6": Bounds(min_cosine=0.97, min_top1_agreement=None, max_change_top10=0.5),
 }
 """By precision; the acceptance of the exporters."""
 

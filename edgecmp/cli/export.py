@@ -54,11 +54,27 @@ def export(
             help="Images for the precisions that look at some; the training data if not given.",
         ),
     ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--system",
+            metavar="NAME",
+            help="Core ML: the oldest system that must run it, iOS15 to iOS18.",
+        ),
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Runs `edgecmp.export.export`."""
     with on_interrupt(f"{out} was not written: run the same command again."):
         from edgecmp.export import export as run
 
-        report = run(target, model=model, precision=precision, input=input, data=data, out=out)
+        report = run(
+            target,
+            model=model,
+            precision=precision,
+            input=input,
+            data=data,
+            system=system,
+            out=out,
+        )
     finish(report, json_file)

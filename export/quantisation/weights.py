@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LIMIT", "quantise_layer", "quantise_weight"]
+__all__ = ["LIMIT", "SMALL", "quantise_layer", "quantise_weight"]
 
 Array = np.ndarray[Any, Any]
 Int8 = np.ndarray[Any, np.dtype[np.int8]]
@@ -15,6 +15,10 @@ Float32 = np.ndarray[Any, np.dtype[np.float32]]
 
 LIMIT = 127
 """Largest magnitude; -128 is left out, as the kernels of the runtimes assume."""
+
+SMALL = 2048
+"""Weights of fewer numbers are worth more than the bytes that eight bits would save: stored in
+float16 instead, they lift the starter kit's least cosine from .9974 to .9998 for 10 kB."""
 
 SMALLEST = 1e-12
 """A scale for channels whose weights are all zero."""

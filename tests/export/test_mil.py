@@ -21,19 +21,27 @@ from edgecmp.export.lowering import lower
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.mil import MilProgram
 from edgecmp.export.mil_ops import OPERATIONS
+from edgecmp.export.mil_values import Constants
+from edgecmp.export.mil_weights import DECOMPRESSIONS
 from edgecmp.export.quiet import quiet_coremltools
 from edgecmp.export.registry import Job, target
 from edgecmp.files import sha256_json
 from edgecmp.networks.query import QueryNet
+from scripts.check_mil import equals_apples
 
 with quiet_coremltools():
     import coremltools
-    from coremltools.libmilstoragepython import _BlobStorageReader
+    from coremltools.converters.mil.mil import types
+    from coremltools.converters.mil.mil.types import type_mapping
+    from coremltools.libmilstoragepython import _BlobStorageWriter
+    from coremltools.proto.MIL_pb2 import DataType, Value
 
 
 Packages = dict[str, Path]
 MakeImages = Callable[[int, int, int], Tensor]
 MakeNetwork = Callable[[Architecture, int], QueryNet]
+
+SMALL_TYPES = [("int4", -8, 7), *((f"uint{bits}", 0, 2**bits - 1) for bits in (1, 2, 3, 4, 6))]
 
 
 @pytest.fixture(scope="module")
@@ -65,22 +73,69 @@ def embeddings(package: Path, images: Tensor) -> Tensor:
     return MilProgram(package).run(image=images[:, None])["embedding"][:, 0]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_every_weight_is_what_apples_reader_reads(
-    packages: Packages, network: QueryNet, precision: str
-) -> None:
-    program = MilProgram(packages[precision])
+def test_every_weight_is_what_apples_reader_reads(packages: Packages, network: QueryNet) -> None:
+    """The other precisions and systems: see test_coreml.py."""
+    program = MilProgram(packages["fp32"])
     kernels = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     stored = {weight.offset: weight.values.size for weight in program.weights.values()}
     assert sum(stored.values()) >= sum(m.weight.numel() for m in kernels if m.weight.numel() > 64)
-    for weight in program.weights.values():
-        reader = _BlobStorageReader(str(weight.file))
-        if weight.values.dtype == np.float16:
-            theirs = reader.read_fp16_data(weight.offset).view(np.float16)
-        else:
-            assert weight.values.dtype == np.float32
-            theirs = reader.read_float_data(weight.offset)
-        np.testing.assert_array_equal(weight.values.reshape(-1), np.asarray(theirs).reshape(-1))
+    assert all(equals_apples(weight) for weight in program.weights.values())
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [*SMALL_TYPES])
+def test_numbers_of_less_than_a_byte(name: str, low: int, high: int, tmp_path: Path) -> None:
+    """Packed by Apple's writer, read by us; 101 values end inside a byte."""
+    values = np.random.default_rng(0).integers(low, high + 1, 101).astype(np.int8)
+    packed = values.astype(type_mapping.nptype_from_builtin(getattr(types, name)))
+    file = tmp_path / "weight.bin"
+    writer = _BlobStorageWriter(str(file))
+    offset = getattr(writer, f"write_{name}_data")(packed)
+    del writer
+    message = Value()
+    message.type.tensorType.dataType = DataType.Value(name.upper())
+    message.type.tensorType.dimensions.add().constant.size = len(values)
+    message.blobFileValue.fileName = "@model_path/weight.bin"
+    message.blobFileValue.offset = offset
+    constants = Constants(tmp_path)
+    read = constants.read(message, "it")
+    assert isinstance(read, np.ndarray)
+    assert read.tolist() == values.tolist()
+    assert equals_apples(constants.weights["it"])
+
+
+def test_a_table_of_vectors_and_of_blocks() -> None:
+    """The two examples of the MIL specification of iOS 18."""
+    lut_to_dense = DECOMPRESSIONS["constexpr_lut_to_dense"]
+    indices = np.array([[2, 3], [3, 0], [1, 0], [3, 0], [2, 1], [0, 3]], np.uint8)
+    lut = np.array([1, 5, 9, 13, 2, 10, 18, 26], np.float32).reshape(2, 1, 4, 1)
+    expected = [[9, 13], [13, 1], [5, 1], [26, 2], [18, 10], [2, 26]]
+    assert lut_to_dense(indices=indices, lut=lut).tolist() == expected
+    indices = np.array([[[0, 0], [1, 0]], [[1, 1], [0, 0]]], np.uint8)
+    lut = np.array([1, 2, 3, 4, 5, 6], np.float32).reshape(1, 1, 1, 2, 3)
+    joined = lut_to_dense(indices=indices, lut=lut, vector_axis=np.array(1))
+    assert joined.shape == (2, 6, 2)
+    assert joined[0].tolist() == [[1, 1], [2, 2], [3, 3], [4, 1], [5, 2], [6, 3]]
+    with pytest.raises(ValueError, match="needs a vector_axis"):
+        lut_to_dense(indices=indices, lut=lut)
+    with pytest.raises(ValueError, match="beyond its table"):
+        lut_to_dense(indices=indices + 1, lut=lut, vector_axis=np.array(1))
+
+
+def test_blocks_have_their_own_scale_and_offset() -> None:
+    shift_scale = DECOMPRESSIONS["constexpr_blockwise_shift_scale"]
+    data = np.arange(8, dtype=np.int8).reshape(2, 4)
+    scale, offset = np.array([[1, 10], [2, 20]], np.float32), np.array([[0, 1], [4, 4]], np.int8)
+    expected = [[0, 1, 10, 20], [0, 2, 40, 60]]
+    assert shift_scale(data=data, scale=scale, offset=offset).tolist() == expected
+    with pytest.raises(ValueError, match="no blocks of"):
+        shift_scale(data=data, scale=scale[:, :1].repeat(3, 1))
+
+
+def test_casts_of_constants() -> None:
+    half = np.array([1.5, 65504], np.float16)
+    found = DECOMPRESSIONS["constexpr_cast"](source_val=half, output_dtype="fp32")
+    assert found.dtype == np.float32
+    assert found.tolist() == [1.5, 65504.0]
 
 
 def exact(network: QueryNet, pictures: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def test_writes_a_file_that_says_what_it_is(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    exported = export(name, model=query_folder, precision=precision, out=tmp_path)
+    exported = export(name, model=query_folder, precision=precision, data="emoji", out=tmp_path)
     assert exported.path == tmp_path / f"query-{precision}{targets()[name].suffix}"
     assert list(tmp_path.iterdir()) == [exported.path]
     row = exported.to_dict()["rows"][0]
