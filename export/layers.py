@@ -36,7 +36,7 @@ def layers(runner: Runner, names: Sequence[str], images: Batch) -> list[Floats] 
         return _tflite(runner, names, images)
     if runner.target == "onnx":
         return _onnx(runner.path, names, images, pixels=runner.metadata.input == "image")
-    return None
+    return _coreml(runner.path, names, images)
 
 
 def _tflite(runner: Runner, names: Sequence[str], images: Batch) -> list[Floats] | None:
@@ -94,6 +94,17 @@ def _onnx(path: Path, names: Sequence[str], images: Batch, *, pixels: bool) -> l
     )
     given = images if pixels else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return [np.asarray(value, np.float32) for value in session.run(outputs, {"image": given})]
+
+
+def _coreml(path: Path, names: Sequence[str], images: Batch) -> list[Floats] | None:
+    """By the reference interpreter: Core ML itself shows no layers."""
+    import torch
+
+    from edgecmp.export.mil import MilProgram
+
+    planes = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float()
+    found = MilProgram(path).layers(image=planes[:, None])
+    return [value[:, 0].numpy() for value in found] if len(found) == len(names) else None
 
 
 def _channels_first(values: Floats) -> Floats:

@@ -11,10 +11,11 @@ more than this runner says.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,7 +163,39 @@ class MilProgram:
             result: dict[str, Tensor] = torch.vmap(self._call)(feeds)
         return result
 
-    def _call(self, feeds: dict[str, Tensor]) -> dict[str, Tensor]:
+    def layers(self, **feeds: Tensor) -> list[Tensor]:
+        """What its convolutions and linear layers give, each after its ReLU, in order.
+
+        Args:
+            **feeds: as for `run`.
+
+        Returns:
+            For each layer, float32 (N, 1, ...).
+        """
+        names = [
+            self._after(operation.outputs[0].name)
+            for operation in self._operations
+            if operation.type in ("conv", "linear")
+        ]
+        call = functools.partial(self._call, wanted=tuple(names))
+        with torch.inference_mode():
+            values: dict[str, Tensor] = torch.vmap(call)(feeds)
+        return [values[name] for name in names]
+
+    def _after(self, name: str) -> str:
+        """The value itself, or what a ReLU makes of it if nothing else reads it."""
+        current = name
+        while True:
+            readers = [o for o in self._operations if current in _flat(o.names.values())]
+            if len(readers) != 1 or readers[0].type not in ("cast", "relu"):
+                return name
+            current = readers[0].outputs[0].name
+            if readers[0].type == "relu":
+                return current
+
+    def _call(
+        self, feeds: dict[str, Tensor], wanted: tuple[str, ...] | None = None
+    ) -> dict[str, Tensor]:
         values = dict(feeds)
         for operation in self._operations:
             arguments = dict(operation.constants)
@@ -180,7 +213,13 @@ class MilProgram:
                         "Write it again with `edgecmp export --target coreml`.",
                     )
                 values[output.name] = part.half().float() if output.half else part
-        return {name: values[name] for name in self.outputs}
+        return {name: values[name] for name in wanted or self.outputs}
+
+
+def _flat(names: Iterable[str | tuple[str, ...]]) -> Iterator[str]:
+    """The names of all values that an operation reads."""
+    for name in names:
+        yield from (name,) if isinstance(name, str) else name
 
 
 def _output(message: Any) -> _Output:
@@ -218,10 +257,9 @@ def _check(operation: _Operation, known: set[str]) -> None:
             "not know.",
             f"It computes {', '.join(sorted(OPERATIONS))}; check this package on macOS.",
         )
-    for name in operation.names.values():
-        for part in (name,) if isinstance(name, str) else name:
-            if part not in known:
-                raise ValueError(f"{operation.type} reads {part!r}, which nothing computes")
+    for part in _flat(operation.names.values()):
+        if part not in known:
+            raise ValueError(f"{operation.type} reads {part!r}, which nothing computes")
     signature = inspect.signature(OPERATIONS[operation.type])
     signature.bind(**operation.constants, **operation.names)
 

@@ -23,11 +23,13 @@ from edgecmp.data import load_dataset
 from edgecmp.embedding import embed
 from edgecmp.errors import UserError
 from edgecmp.export import ParityReport, export, parity, targets, tflite_graph
+from edgecmp.export.diagnosis import first_departure
 from edgecmp.export.flatbuffer import Quantisation
 from edgecmp.export.layers import layer_names
 from edgecmp.export.lowering import lower
 from edgecmp.export.mil import MilProgram
 from edgecmp.export.quantisation.weights import quantise_weight
+from edgecmp.export.runtimes import open_model
 from edgecmp.export.verdict import BOUNDS, Bounds
 from edgecmp.files import sha256_json, sha256_tensors
 from edgecmp.index import GalleryIndex, IndexManifest
@@ -270,7 +272,7 @@ def test_a_swapped_weight_in_a_core_ml_package_fails(
     weight.file.write_bytes(bytes(content))
     rows = {row["runtime"]: row for row in check(package).rows}
     assert rows["mil-reference"]["verdict"] == "fail"
-    assert "min cosine" in rows["mil-reference"]["reason"]
+    assert re.search(r"departs first at (blocks|head|stem|linear)", rows["mil-reference"]["reason"])
 
 
 def test_a_swapped_weight_in_a_tflite_file_fails(
@@ -310,6 +312,21 @@ def test_a_precision_that_one_runtime_gets_wrong_is_refused_for_it(
     says = rows["tflite-runtime"]["reason"]
     assert "departs first at linear (" in says
     assert says.endswith("litert computes it rightly: int8-weights is not for tflite-runtime")
+
+
+@pytest.mark.parametrize("reads", ["tensor", "image"])
+@pytest.mark.parametrize("target", ["tflite", "onnx", "coreml"])
+def test_the_layers_of_a_good_file_are_torchs(
+    target: str, reads: str, exported: Make, query_folder: Path
+) -> None:
+    """So that a layer which departs says something."""
+    bundle = QueryBundle.load(query_folder)
+    pixels = load_dataset("emoji").test.pixels(bundle.preprocessing, np.arange(3))
+    for precision, bound in (("fp32", 0.9999), ("fp16", 0.99)):
+        for runner in open_model(exported(target, precision, reads)):
+            departure = first_departure(runner, bundle, pixels)
+            assert departure is not None
+            assert departure[1] > bound, departure
 
 
 def test_the_stages_before_the_files_are_judged(check: Check, exported: Make) -> None:
