@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,12 @@ def change_metadata(change: Callable[[dict[str, Any]], None]) -> Edit:
     return edit
 
 
-def test_good_files_pass_in_every_runtime(check: Check, exported: Make, tmp_path: Path) -> None:
+def test_good_files_pass_in_every_runtime(
+    check: Check, exported: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of so few queries each is more than fp16's bound; here one may be found or lost by chance."""
+    one_query = replace(BOUNDS["fp16"], max_change_top10=1.01 * 100 / QUERIES)
+    monkeypatch.setitem(BOUNDS, "fp16", one_query)
     files = [
         exported(target, precision)
         for target in ("tflite", "onnx", "coreml")
