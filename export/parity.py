@@ -245,7 +245,8 @@ class _Bench:
                 faults += self._causes(trial)
             faults += broken
             cosines = _cosines(embeddings, self.reference)
-            label = f"{trial.metadata.target} {trial.metadata.precision}, {trial.runtime}"
+            kind = "" if trial.metadata.input == "tensor" else f" {trial.metadata.input}"
+            label = f"{trial.metadata.target} {trial.metadata.precision}{kind}, {trial.runtime}"
             self.drawn.append((label, cosines, finds))
         trial.verdict = "fail" if faults else "pass"
         return file_row(trial, figures, rule, bounds, "; ".join(faults) or trial.note)

@@ -33,7 +33,7 @@ def draw_parity(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 5.5), layout="constrained")
+    figure = Figure(figsize=(15, 5.5), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     shift = np.random.default_rng(0).uniform(-0.18, 0.18, (3, len(reference.ranks)))
@@ -47,10 +47,12 @@ def draw_parity(
             np.maximum(reference.ranks[moved] + shift[0, moved], 0.8),
             np.maximum(finds.ranks[moved] + shift[1, moved], 0.8),
             s=9,
-            label=f"{label}: {int(moved.sum())} of {len(moved)}",
+            label=f"{label}: {int(moved.sum())} moved" if moved.any() else None,
             **style,
         )
-    left.set_xticks(range(len(drawn)), [label for label, _, _ in drawn], rotation=35, ha="right")
+    left.set_xticks(
+        range(len(drawn)), [label for label, _, _ in drawn], rotation=40, ha="right", fontsize=8
+    )
     _finish(left, right, int(reference.ranks.max()))
     stored = io.BytesIO()
     figure.savefig(stored, format="png", dpi=110)
@@ -72,4 +74,4 @@ def _finish(left: Any, right: Any, most: int) -> None:
     for axes in (left, right):
         axes.grid(alpha=0.2)
     if right.get_legend_handles_labels()[0]:
-        right.legend(fontsize=7, markerscale=2, loc="upper left")
+        right.legend(fontsize=7, markerscale=2, loc="center left", bbox_to_anchor=(1.01, 0.5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,10 @@ def test_names_every_convolution(measured: Profile, network: LoweredNet) -> None
 
 
 def test_xnnpack_takes_the_whole_network(measured: Profile) -> None:
-    """One partition: only the last operator, the normalisation, is the interpreter's."""
-    assert [o.kind for o in measured.operators if not o.delegated] == ["L2_NORMALIZATION"]
+    """All but the normalisation at the end, and concatenations of more pieces than it joins."""
+    left = [operator.kind for operator in measured.operators if not operator.delegated]
+    assert left[-1] == "L2_NORMALIZATION"
+    assert set(left[:-1]) <= {"CONCATENATION"}
     assert not measured.operators[-1].delegated
     assert not any("Pad" in kind for kind in measured.by_kind())  # XNNPACK fuses them
 
@@ -63,7 +66,7 @@ def test_xnnpack_takes_the_whole_network(measured: Profile) -> None:
 def test_prints_a_table(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(file), "--runs", "5", "--top", "3"])
     printed = capsys.readouterr().out
-    assert "1 partition of XNNPACK" in printed
+    assert re.search(r"\d partitions? of XNNPACK", printed)
     assert "conv 1x1" in printed
     assert len(printed.split("\n\n")[1].splitlines()) == 3
 
