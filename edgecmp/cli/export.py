@@ -17,7 +17,7 @@ HELP = help_text(
     (
         "edgecmp export --target tflite --out query.tflite",
         "edgecmp export --target tflite --precision int8 --input image --out query.tflite",
-        "edgecmp export --target coreml --precision fp16 --out query.mlpackage",
+        "edgecmp export --target coreml --precision fp16 --system iOS16 --out query.mlpackage",
         "edgecmp export --target onnx --model runs/query --out query.onnx",
     ),
     "The file carries its architecture, its preprocessing and the hash of the gallery model it is "
@@ -34,7 +34,9 @@ def export(
     precision: Annotated[
         str,
         typer.Option(
-            "--precision", metavar="NAME", help="fp32, fp16 and others; a wrong name lists them."
+            "--precision",
+            metavar="NAME",
+            help="fp32, fp16, int8-weights; tflite: int8; coreml: palette8, palette6.",
         ),
     ] = "fp32",
     input: Annotated[
