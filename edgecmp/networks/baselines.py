@@ -1,0 +1,55 @@
+"""Baselines: pytorchcv's mobile networks and its large ones, each as an embedding network."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from pytorchcv.model_provider import get_model
+from torch import Tensor, nn
+
+from edgecmp.errors import unknown_choice
+
+__all__ = ["BASELINES", "BaselineNet", "build_baseline"]
+
+BASELINES = (
+    "mobilenet_w1",
+    "mobilenet_wd2",
+    "mobilenetv2_w1",
+    "mobilenetv2_wd2",
+    "mobilenetv3_large_w1",
+    "proxylessnas_mobile",
+    "shufflenet_g1_w1",
+    "shufflenetv2_w1",
+    "resnet101",
+)
+"""Names in pytorchcv."""
+
+
+class BaselineNet(nn.Module):
+    """A pytorchcv classifier whose classes are the dimensions of an embedding of unit length.
+
+    Its pooling of 7 x 7 pixels becomes that of the whole map, so that any input size will do.
+    """
+
+    def __init__(self, name: str, embedding_dim: int) -> None:
+        super().__init__()
+        classifier = get_model(name, num_classes=embedding_dim)
+        self.features, self.output = classifier.features, classifier.output
+        self.features.final_pool = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) to embeddings (N, D) of unit length."""
+        x = self.features(x)
+        if isinstance(self.output, nn.Linear):
+            x = x.flatten(1)
+        return F.normalize(self.output(x).flatten(1), dim=1)
+
+
+def build_baseline(name: str, *, embedding_dim: int = 128) -> BaselineNet:
+    """The baseline of that name, with fresh weights.
+
+    Raises:
+        UserError: there is no such network; the message lists them.
+    """
+    if name not in BASELINES:
+        raise unknown_choice("baseline", name, BASELINES)
+    return BaselineNet(name, embedding_dim)
