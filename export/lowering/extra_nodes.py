@@ -10,7 +10,16 @@ from torch import nn
 from edgecmp.export.lowering import layers
 from edgecmp.export.lowering.graph import Add, Affine, Conv, Graph, Node, Shape
 
-__all__ = ["ACTIVATIONS", "Activation", "Kind", "MaxPool", "Multiply", "Shuffle", "never_negative"]
+__all__ = [
+    "ACTIVATIONS",
+    "EXTRA",
+    "Activation",
+    "Kind",
+    "MaxPool",
+    "Multiply",
+    "Shuffle",
+    "never_negative",
+]
 
 Kind = Literal["relu", "relu6", "hswish", "hsigmoid"]
 
@@ -93,6 +102,10 @@ class Shuffle(Node):
 
     def module(self) -> nn.Module:
         return layers.Shuffle(self.groups)
+
+
+EXTRA = (Activation, MaxPool, Multiply, Shuffle)
+"""All of them."""
 
 
 def never_negative(graph: Graph, name: str) -> bool:
