@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +29,9 @@ from edgecmp.export.lowering import (
 from edgecmp.export.lowering.extra_nodes import Activation, MaxPool, Shuffle
 from edgecmp.export.lowering.fold_shuffle import fold_shuffle
 from edgecmp.export.lowering.graph import IMAGE, Affine, Conv, Mean, Take
+from edgecmp.export.mil import MilProgram
 from edgecmp.export.onnx import onnx_model
+from edgecmp.export.quiet import quiet_coremltools
 from edgecmp.export.tflite import tflite_bytes
 from edgecmp.networks.baselines import BASELINES, BaselineNet, build_baseline
 from edgecmp.networks.gallery import build_gallery
@@ -314,6 +317,30 @@ def test_the_onnx_file_agrees(name: str) -> None:
         expected = baseline(name)(batch)
     [found] = session.run(None, {"image": batch.numpy()})
     assert min_cosine(found, expected) >= 0.99999
+
+
+def test_the_core_ml_package_agrees(tmp_path: Path) -> None:
+    with quiet_coremltools():
+        import coremltools
+
+        network = lowered("mobilenetv2_wd2", ("split_depthwise",))
+        image = coremltools.TensorType(name="image", shape=(1, 3, 64, 64))
+        model = coremltools.convert(
+            torch.jit.trace(network, torch.zeros(image.shape.shape), check_trace=False),  # type: ignore[no-untyped-call]
+            inputs=[image],
+            outputs=[coremltools.TensorType(name="embedding")],
+            convert_to="mlprogram",
+            minimum_deployment_target=coremltools.target.iOS15,
+            compute_precision=coremltools.precision.FLOAT32,
+            skip_model_load=True,
+        )
+        model.save(str(tmp_path / "baseline.mlpackage"))
+    batch = patch_images(2, 64, 7)
+    program = MilProgram(tmp_path / "baseline.mlpackage")
+    found = program.run(image=batch[:, None])["embedding"][:, 0]
+    with torch.no_grad():
+        expected = baseline("mobilenetv2_wd2")(batch)
+    assert min_cosine(found.numpy(), expected) >= 0.99999
 
 
 def test_average_pooling_is_a_depthwise_convolution() -> None:
