@@ -195,6 +195,10 @@ def test_knows_what_a_relu_in_place_overwrites(inplace: bool) -> None:
     graph = lower_graph(trace_module(network, 8))
     assert any(isinstance(node, Activation) for node in graph) is not inplace
     check_exactly(graph, network, 8)
+    batch = patch_images(2, 8, 7)
+    found = embed("ai_edge_litert", tflite_bytes(LoweredNet(graph.to(torch.float32))), batch)
+    with torch.no_grad():
+        assert np.allclose(found, network(batch.double()).numpy(), atol=1e-5)
 
 
 class Grouped(nn.Module):
