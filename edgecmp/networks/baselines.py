@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from pytorchcv.model_provider import get_model
 from torch import Tensor, nn
 
 from edgecmp.errors import unknown_choice
+from edgecmp.networks.live import draw_norms, patch_images
+from edgecmp.networks.recalibrate import recalibrate
 
-__all__ = ["BASELINES", "BaselineNet", "build_baseline"]
+__all__ = ["BASELINES", "BaselineNet", "build_baseline", "live_baseline"]
 
 BASELINES = (
     "mobilenet_w1",
@@ -53,3 +56,14 @@ def build_baseline(name: str, *, embedding_dim: int = 128) -> BaselineNet:
     if name not in BASELINES:
         raise unknown_choice("baseline", name, BASELINES)
     return BaselineNet(name, embedding_dim)
+
+
+@torch.no_grad()
+def live_baseline(name: str, input_size: int, seed: int, *, embedding_dim: int = 32) -> BaselineNet:
+    """The baseline of that name in evaluation mode, see `edgecmp.networks.live`."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = build_baseline(name, embedding_dim=embedding_dim)
+        draw_norms(network)
+        recalibrate(network, [patch_images(8, input_size, seed + 1)])
+    return network

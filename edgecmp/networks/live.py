@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecmp.architecture import Architecture
-from edgecmp.networks.baselines import BaselineNet, build_baseline
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.recalibrate import recalibrate
 
-__all__ = ["live_baseline", "live_network", "patch_images"]
+__all__ = ["draw_norms", "live_network", "patch_images"]
 
 
 def patch_images(count: int, size: int, seed: int) -> Tensor:
@@ -35,24 +34,13 @@ def live_network(architecture: Architecture, seed: int) -> QueryNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = architecture.build()
-        _draw_norms(network)
+        draw_norms(network)
         network.embedding.bn.weight.uniform_(0.5, 1.5)
         recalibrate(network, [patch_images(8, architecture.input_size, seed + 1)])
     return network
 
 
-@torch.no_grad()
-def live_baseline(name: str, input_size: int, seed: int, *, embedding_dim: int = 32) -> BaselineNet:
-    """The baseline of that name in evaluation mode, as alive as a `live_network`."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = build_baseline(name, embedding_dim=embedding_dim)
-        _draw_norms(network)
-        recalibrate(network, [patch_images(8, input_size, seed + 1)])
-    return network
-
-
-def _draw_norms(network: nn.Module) -> None:
+def draw_norms(network: nn.Module) -> None:
     """Gives each batch norm of feature maps random weights."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

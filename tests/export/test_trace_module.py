@@ -33,9 +33,9 @@ from edgecmp.export.mil import MilProgram
 from edgecmp.export.onnx import onnx_model
 from edgecmp.export.quiet import quiet_coremltools
 from edgecmp.export.tflite import tflite_bytes
-from edgecmp.networks.baselines import BASELINES, BaselineNet, build_baseline
+from edgecmp.networks.baselines import BASELINES, BaselineNet, build_baseline, live_baseline
 from edgecmp.networks.gallery import build_gallery
-from edgecmp.networks.live import live_baseline, patch_images
+from edgecmp.networks.live import patch_images
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.preprocessing import Preprocessing
 
