@@ -16,6 +16,7 @@ from edgecmp.export.lowering.graph import IMAGE, Graph
 from edgecmp.export.lowering.pad_stride2 import is_same
 from edgecmp.export.quantisation.plan import Plan
 from edgecmp.export.quantisation.weights import SMALL, quantise_layer, quantise_weight
+from edgecmp.export.tflite_operators import FUSIBLE, MOVING, fused_activations, no_activation
 
 __all__ = ["write_graph"]
 
@@ -43,6 +44,7 @@ class _Writer:
         self.graph = graph
         self.store = store
         self.plan = plan or {}
+        self.fused = fused_activations(graph)
         self.graph_shapes = graph.shapes()
         self.shapes = {name: _nhwc(shape) for name, shape in self.graph_shapes.items()}
         self.builder = TFLiteBuilder()
@@ -114,15 +116,19 @@ class _Writer:
         node: ir.Node,
         options: Mapping[str, Any] | None = None,
         *,
-        options_type: str,
+        options_type: str | None,
         version: int = 1,
     ) -> int:
-        """Appends the operator that computes a node's value, in integers where the plan says so."""
+        """Appends the operator that computes a node's value, in integers where the plan says so.
+
+        A value that an activation was fused into has the activation's name.
+        """
         integer = node.name in self.plan
+        named = self.fused.get(node.name, node)
         return self.builder.operator(
             kind,
             inputs,
-            node.name,
+            named.name,
             self.shapes[node.name],
             options,
             options_type=options_type,
@@ -185,6 +191,12 @@ class _Writer:
         """A constant of shape and place parameters."""
         return self.builder.constant(name, np.array(values, np.int32))
 
+    def activation(self, node: ir.Node, *, relu: bool = False) -> dict[str, int]:
+        """The field that says what an operator does to its values on the way."""
+        if node.name in self.fused:
+            return {"fusedActivationFunction": FUSIBLE[self.fused[node.name].kind]}
+        return {"fusedActivationFunction": FUSIBLE["relu"]} if relu else no_activation()
+
     def conv(self, node: ir.Conv, inputs: list[int]) -> int:
         """CONV_2D or DEPTHWISE_CONV_2D, its ReLU fused."""
         same = any(node.padding)
@@ -207,7 +219,7 @@ class _Writer:
                 "strideW": node.stride,
                 "dilationHFactor": node.dilation[0],
                 "dilationWFactor": node.dilation[1],
-                "fusedActivationFunction": _activation(node.relu),
+                **self.activation(node, relu=node.relu),
                 **extra,
             },
             options_type=options,
@@ -223,7 +235,7 @@ class _Writer:
                 [*inputs, self.bias(f"{node.name}/scale", node.scale)],
                 f"{node.name}/scaled",
                 self.shapes[node.name],
-                {"fusedActivationFunction": _activation(False)},
+                no_activation(),
                 options_type="MulOptions",
             )
         return self.add_up(node, [scaled, self.bias(f"{node.name}/shift", node.shift)], node.relu)
@@ -238,49 +250,8 @@ class _Writer:
             "ADD",
             inputs,
             node,
-            {"fusedActivationFunction": _activation(relu)},
+            self.activation(node, relu=relu),
             options_type="AddOptions",
-        )
-
-    def take(self, node: ir.Take, inputs: list[int]) -> int:
-        """SLICE of neighbouring channels, or STRIDED_SLICE."""
-        batch, height, width, channels = self.shapes[node.name]
-        if node.step == 1:
-            limits = [
-                self.integers(f"{node.name}/begin", [0, 0, 0, node.start]),
-                self.integers(f"{node.name}/size", [batch, height, width, channels]),
-            ]
-            return self.give("SLICE", [*inputs, *limits], node, options_type="SliceOptions")
-        limits = [
-            self.integers(f"{node.name}/begin", [0, 0, 0, node.start]),
-            self.integers(f"{node.name}/end", [batch, height, width, node.stop]),
-            self.integers(f"{node.name}/strides", [1, 1, 1, node.step]),
-        ]
-        return self.give(
-            "STRIDED_SLICE", [*inputs, *limits], node, options_type="StridedSliceOptions"
-        )
-
-    def concat(self, node: ir.Concat, inputs: list[int]) -> int:
-        """CONCATENATION along the channels."""
-        return self.give(
-            "CONCATENATION",
-            inputs,
-            node,
-            {"axis": 3, "fusedActivationFunction": _activation(False)},
-            options_type="ConcatenationOptions",
-        )
-
-    def pad(self, node: ir.Pad, inputs: list[int]) -> int:
-        """PAD with zeros."""
-        top, bottom, left, right = node.amounts
-        sizes = self.integers(f"{node.name}/sizes", [[0, 0], [top, bottom], [left, right], [0, 0]])
-        return self.give("PAD", [*inputs, sizes], node, options_type="PadOptions")
-
-    def mean(self, node: ir.Mean, inputs: list[int]) -> int:
-        """MEAN over height and width."""
-        axes = self.integers(f"{node.name}/axes", [1, 2])
-        return self.give(
-            "MEAN", [*inputs, axes], node, {"keepDims": False}, options_type="ReducerOptions"
         )
 
     def linear(self, node: ir.Linear, inputs: list[int]) -> int:
@@ -289,7 +260,7 @@ class _Writer:
             "FULLY_CONNECTED",
             [*inputs, *self.weights(node, node.weight, 0)],
             node,
-            {"fusedActivationFunction": _activation(False)},
+            self.activation(node),
             options_type="FullyConnectedOptions",
         )
 
@@ -299,7 +270,7 @@ class _Writer:
             "L2_NORMALIZATION",
             inputs,
             node,
-            {"fusedActivationFunction": _activation(False)},
+            no_activation(),
             options_type="L2NormOptions",
         )
 
@@ -320,21 +291,13 @@ INTEGER_VERSIONS = {
 KINDS: dict[type[ir.Node], Callable[[_Writer, Any, list[int]], int]] = {
     ir.Conv: _Writer.conv,
     ir.Affine: _Writer.affine,
-    ir.Take: _Writer.take,
-    ir.Concat: _Writer.concat,
     ir.Add: _Writer.add,
-    ir.Pad: _Writer.pad,
-    ir.Mean: _Writer.mean,
     ir.Linear: _Writer.linear,
     ir.Normalise: _Writer.normalise,
+    **MOVING,
 }
 
 
 def _nhwc(shape: ir.Shape) -> tuple[int, ...]:
     """(C, H, W) to (1, H, W, C), (C,) to (1, C)."""
     return (1, *shape[1:], shape[0])
-
-
-def _activation(relu: bool) -> int:
-    kinds = schema.ActivationFunctionType
-    return int(kinds.RELU if relu else kinds.NONE)

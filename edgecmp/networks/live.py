@@ -15,7 +15,7 @@ from edgecmp.architecture import Architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.recalibrate import recalibrate
 
-__all__ = ["live_network", "patch_images"]
+__all__ = ["draw_norms", "live_network", "patch_images"]
 
 
 def patch_images(count: int, size: int, seed: int) -> Tensor:
@@ -34,10 +34,15 @@ def live_network(architecture: Architecture, seed: int) -> QueryNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = architecture.build()
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.weight.uniform_(0.5, 1.5)
-                module.bias.uniform_(0.0, 1.0)
+        draw_norms(network)
         network.embedding.bn.weight.uniform_(0.5, 1.5)
         recalibrate(network, [patch_images(8, architecture.input_size, seed + 1)])
     return network
+
+
+def draw_norms(network: nn.Module) -> None:
+    """Gives each batch norm of feature maps random weights."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.uniform_(0.5, 1.5)
+            module.bias.uniform_(0.0, 1.0)

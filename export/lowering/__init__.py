@@ -1,7 +1,8 @@
 """Lowering: a query network rewritten, exactly, into the form that device runtimes run fastest."""
 
 from edgecmp.export.lowering.graph import Graph
-from edgecmp.export.lowering.lower import REWRITES, lower
+from edgecmp.export.lowering.lower import REWRITES, lower, lower_graph
 from edgecmp.export.lowering.lowered import LoweredNet
+from edgecmp.export.lowering.trace_module import trace_module
 
-__all__ = ["REWRITES", "Graph", "LoweredNet", "lower"]
+__all__ = ["REWRITES", "Graph", "LoweredNet", "lower", "lower_graph", "trace_module"]

@@ -1,9 +1,9 @@
 """Rewrite: channel shuffles disappear into the weights around them.
 
-An even/odd split only renames channels. Each producer's output channels are sorted by the place
-that will read them, so that every such place takes contiguous slices; channels that pass through
-several blocks are not copied on the way; the weights on both sides absorb the order. No shuffle
-and no strided slice is left, and no arithmetic is added.
+An even/odd split or a shuffle only renames channels. Each producer's output channels are sorted by
+the place that will read them, so that every such place takes contiguous slices; channels that pass
+through several blocks are not copied on the way; the weights on both sides absorb the order. No
+shuffle and no strided slice is left, and no arithmetic is added.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import replace
 from itertools import groupby
 
+from edgecmp.export.lowering.extra_nodes import Activation, MaxPool, Shuffle
 from edgecmp.export.lowering.graph import (
     IMAGE,
     Affine,
@@ -30,7 +31,13 @@ Layout = list[int]
 """The original number of each channel of a value, in the order it now lies in memory."""
 
 Wires = dict[str, list[tuple[str, int]]]
-"""For each split or concatenation: which node computes its channels, and their numbers there."""
+"""For each node that renames: which nodes compute its channels, and their numbers there."""
+
+RENAMING = (Take, Concat, Shuffle)
+"""Nodes that only say where a channel is found."""
+
+PER_CHANNEL = (Activation, Affine, MaxPool, Pad)
+"""Nodes, besides depthwise convolutions, that give each channel in the place they read it."""
 
 
 def fold_shuffle(graph: Graph) -> Graph:
@@ -69,11 +76,11 @@ def fold_shuffle(graph: Graph) -> Graph:
 
 
 def _trace_wires(graph: Graph) -> Wires:
-    """Follows each split and concatenation back to the nodes that compute its channels."""
+    """Follows each split, shuffle and concatenation back to the nodes that compute its channels."""
     wires: Wires = {}
     shapes = graph.shapes()
     for node in graph:
-        if isinstance(node, Take | Concat):
+        if isinstance(node, RENAMING):
             channels = [
                 channel
                 for name in node.inputs
@@ -81,6 +88,8 @@ def _trace_wires(graph: Graph) -> Wires:
             ]
             if isinstance(node, Take):
                 channels = channels[node.start : node.stop : node.step]
+            elif isinstance(node, Shuffle):
+                channels = [channels[place] for place in node.order(len(channels))]
             wires[node.name] = channels
     return wires
 
@@ -95,9 +104,9 @@ def _orders(graph: Graph, wires: Wires, uses: list[str]) -> dict[str, Layout] | 
     for number, use in enumerate(uses):
         for source, channel in wires[use]:
             node = by_name.get(source)
-            while isinstance(node, Affine | Pad) or (isinstance(node, Conv) and node.depthwise):
+            while isinstance(node, PER_CHANNEL) or (isinstance(node, Conv) and node.depthwise):
                 node = by_name.get(node.inputs[0])
-            if isinstance(node, Take | Concat):
+            if isinstance(node, RENAMING):
                 continue  # it lies as its readers' slices lie
             if not isinstance(node, Conv):
                 return None

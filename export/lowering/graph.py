@@ -1,6 +1,7 @@
 """The form every target is built from: a static list of nodes over named values.
 
-Ten kinds of node are enough for the whole family of networks. A rewrite maps a `Graph` to an
+Ten kinds of node are enough for the whole family of networks; `extra_nodes` holds those that only
+other people's networks need. A rewrite maps a `Graph` to an
 equivalent `Graph`; weights stay in float64 until the last rewrite is done and are rounded once.
 """
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Add", "Affine", "Concat", "Mean", "Normalise", "Take"]
+__all__ = ["Add", "Affine", "Concat", "Mean", "Multiply", "Normalise", "Shuffle", "Take"]
 
 
 class Affine(nn.Module):
@@ -55,6 +55,26 @@ class Mean(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
+
+
+class Multiply(nn.Module):
+    """(N, C, H, W) by (N, C), channel by channel."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x * y[:, :, None, None]
+
+
+class Shuffle(nn.Module):
+    """The channels of (N, C, H, W) in `groups` groups, taken in turns."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, channels, height, width = x.shape
+        grouped = x.reshape(-1, self.groups, channels // self.groups, height, width)
+        return grouped.transpose(1, 2).reshape(-1, channels, height, width)
 
 
 class Normalise(nn.Module):

@@ -16,7 +16,7 @@ from edgecmp.export.lowering.trace import trace
 from edgecmp.networks.query import QueryNet
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["REWRITES", "lower"]
+__all__ = ["REWRITES", "lower", "lower_graph"]
 
 REWRITES: dict[str, Callable[[Graph], Graph]] = {
     "fold_bn": fold_bn,
@@ -53,7 +53,19 @@ def lower(
         without: names of the `REWRITES` to leave out.
     """
     graph = trace(network, input_size or network.architecture.input_size, pixels)
+    graph = lower_graph(graph, integers=integers, without=without)
+    return LoweredNet(graph.to(network.embedding.linear.weight.dtype))
+
+
+def lower_graph(graph: Graph, *, integers: bool = False, without: Collection[str] = ()) -> Graph:
+    """An equivalent of a traced graph, still in float64.
+
+    Args:
+        graph: from `trace` or `trace_module`.
+        integers: see `lower`.
+        without: see `lower`.
+    """
     for name, rewrite in (INTEGER_REWRITES if integers else REWRITES).items():
         if name not in without:
             graph = rewrite(graph)
-    return LoweredNet(graph.to(network.embedding.linear.weight.dtype))
+    return graph

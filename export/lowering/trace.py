@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgecmp.export.lowering.graph import (
     IMAGE,
@@ -23,7 +23,7 @@ from edgecmp.networks.blocks import ChoiceBlock, ConvBN
 from edgecmp.networks.query import QueryNet
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["trace"]
+__all__ = ["batch_norm", "exact", "normalise", "trace"]
 
 
 @torch.no_grad()
@@ -37,14 +37,14 @@ def trace(network: QueryNet, input_size: int, pixels: Preprocessing | None = Non
             image is normalised before.
     """
     nodes: list[Node] = []
-    value = IMAGE if pixels is None else _normalise(nodes, pixels)
+    value = IMAGE if pixels is None else normalise(nodes, pixels)
     value, channels = _conv_bn(nodes, value, "stem", network.stem), network.stem.conv.out_channels
     for index, module in enumerate(network.blocks):
         block = cast(ChoiceBlock, module)
         value, channels = _block(nodes, value, f"blocks.{index}", block, channels)
     value = _conv_bn(nodes, value, "head", network.head)
     nodes.append(Mean(name="pool", inputs=(value,)))
-    weight, bias = (_exact(tensor) for tensor in network.embedding.folded())
+    weight, bias = (exact(tensor) for tensor in network.embedding.folded())
     nodes.append(Linear(name="linear", inputs=("pool",), weight=weight, bias=bias))
     nodes.append(Normalise(name="embedding", inputs=("linear",)))
     return Graph(
@@ -54,7 +54,7 @@ def trace(network: QueryNet, input_size: int, pixels: Preprocessing | None = Non
     )
 
 
-def _normalise(nodes: list[Node], pixels: Preprocessing) -> str:
+def normalise(nodes: list[Node], pixels: Preprocessing) -> str:
     """Appends (pixel / 255 - mean) / std; returns the value it gives."""
     mean, std = (torch.tensor(value, dtype=torch.float64) for value in (pixels.mean, pixels.std))
     nodes.append(
@@ -63,15 +63,22 @@ def _normalise(nodes: list[Node], pixels: Preprocessing) -> str:
     return "normalised"
 
 
-def _exact(tensor: Tensor) -> Tensor:
+def exact(tensor: Tensor) -> Tensor:
     """A float64 copy in plain memory order."""
     return tensor.detach().cpu().to(torch.float64, copy=True).contiguous()
+
+
+def batch_norm(bn: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Scale and shift (C,) of a batch norm in evaluation mode."""
+    mean, var = (exact(cast(Tensor, stat)) for stat in (bn.running_mean, bn.running_var))
+    scale = exact(bn.weight) / torch.sqrt(var + bn.eps)
+    return scale, exact(bn.bias) - mean * scale
 
 
 def _conv_bn(nodes: list[Node], value: str, name: str, layer: ConvBN) -> str:
     """Appends a convolution and its batch norm; returns the value they give."""
     conv, bn = layer.conv, layer.bn
-    weight = _exact(conv.weight)
+    weight = exact(conv.weight)
     nodes.append(
         Conv(
             name=f"{name}.conv",
@@ -83,9 +90,7 @@ def _conv_bn(nodes: list[Node], value: str, name: str, layer: ConvBN) -> str:
             groups=conv.groups,
         )
     )
-    mean, var = (_exact(cast(Tensor, stat)) for stat in (bn.running_mean, bn.running_var))
-    scale = _exact(bn.weight) / torch.sqrt(var + bn.eps)
-    shift = _exact(bn.bias) - mean * scale
+    scale, shift = batch_norm(bn)
     nodes.append(
         Affine(name=name, inputs=(f"{name}.conv",), scale=scale, shift=shift, relu=layer.relu)
     )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from edgecmp.export.flatbuffer import Quantisation
 from edgecmp.export.lowering import LoweredNet
+from edgecmp.export.lowering.extra_nodes import EXTRA
 from edgecmp.export.lowering.graph import IMAGE, Graph, Mean, Pad
 from edgecmp.export.quantisation.correct_bias import correct_bias
 from edgecmp.export.quantisation.equalise import equalise
@@ -34,8 +35,14 @@ def quantise(
         network: lowered, without batch norms.
         images: real training images (N, S, S, 3).
         preprocessing: of a network that reads normalised images.
+
+    Raises:
+        ValueError: the network has nodes that ours do not have.
     """
     graph = network.graph
+    for node in graph:
+        if isinstance(node, EXTRA):
+            raise ValueError(f"{type(node).__name__} ({node.name}) is not computed in integers.")
     inputs = list(batches(network, images, preprocessing))
     pixel: Quantisation | None = None
     if graph.reads_pixels:

@@ -1,0 +1,191 @@
+"""TFLite operators of the nodes that move, pool or scale values, one function a kind of node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgecmp.export.lowering import extra_nodes as extra
+from edgecmp.export.lowering import graph as ir
+from edgecmp.export.lowering.pad_stride2 import is_same
+
+if TYPE_CHECKING:
+    from edgecmp.export.tflite_graph import _Writer
+
+__all__ = ["FUSIBLE", "MOVING", "fused_activations", "no_activation"]
+
+
+def take(writer: _Writer, node: ir.Take, inputs: list[int]) -> int:
+    """SLICE of neighbouring channels, or STRIDED_SLICE."""
+    batch, height, width, channels = writer.shapes[node.name]
+    if node.step == 1:
+        limits = [
+            writer.integers(f"{node.name}/begin", [0, 0, 0, node.start]),
+            writer.integers(f"{node.name}/size", [batch, height, width, channels]),
+        ]
+        return writer.give("SLICE", [*inputs, *limits], node, options_type="SliceOptions")
+    limits = [
+        writer.integers(f"{node.name}/begin", [0, 0, 0, node.start]),
+        writer.integers(f"{node.name}/end", [batch, height, width, node.stop]),
+        writer.integers(f"{node.name}/strides", [1, 1, 1, node.step]),
+    ]
+    return writer.give(
+        "STRIDED_SLICE", [*inputs, *limits], node, options_type="StridedSliceOptions"
+    )
+
+
+def concat(writer: _Writer, node: ir.Concat, inputs: list[int]) -> int:
+    """CONCATENATION along the channels."""
+    return writer.give(
+        "CONCATENATION",
+        inputs,
+        node,
+        {"axis": 3, **no_activation()},
+        options_type="ConcatenationOptions",
+    )
+
+
+def pad(writer: _Writer, node: ir.Pad, inputs: list[int]) -> int:
+    """PAD with zeros."""
+    top, bottom, left, right = node.amounts
+    sizes = writer.integers(f"{node.name}/sizes", [[0, 0], [top, bottom], [left, right], [0, 0]])
+    return writer.give("PAD", [*inputs, sizes], node, options_type="PadOptions")
+
+
+def mean(writer: _Writer, node: ir.Mean, inputs: list[int]) -> int:
+    """MEAN over height and width."""
+    axes = writer.integers(f"{node.name}/axes", [1, 2])
+    return writer.give(
+        "MEAN", [*inputs, axes], node, {"keepDims": False}, options_type="ReducerOptions"
+    )
+
+
+def max_pool(writer: _Writer, node: extra.MaxPool, inputs: list[int]) -> int:
+    """MAX_POOL_2D."""
+    shape = writer.graph_shapes[node.inputs[0]]
+    padded = any(node.amounts(shape))
+    if padded and not is_same(node, shape):
+        raise ValueError(f"TFLite cannot pad {node.name}: lower with pad_stride2.")
+    return writer.give(
+        "MAX_POOL_2D",
+        inputs,
+        node,
+        {
+            "padding": schema.Padding.SAME if padded else schema.Padding.VALID,
+            "filterHeight": node.kernel,
+            "filterWidth": node.kernel,
+            "strideH": node.stride,
+            "strideW": node.stride,
+            **no_activation(),
+        },
+        options_type="Pool2DOptions",
+    )
+
+
+def multiply(writer: _Writer, node: extra.Multiply, inputs: list[int]) -> int:
+    """MUL; (1, C) is broadcast over the pixels since the channels come last."""
+    return writer.give("MUL", inputs, node, no_activation(), options_type="MulOptions")
+
+
+def shuffle(writer: _Writer, node: extra.Shuffle, inputs: list[int]) -> int:
+    """RESHAPE to (pixels, groups, channels of a group), TRANSPOSE, RESHAPE."""
+    *_, height, width, channels = writer.shapes[node.name]
+    size = channels // node.groups
+    apart, turned = (height * width, node.groups, size), (height * width, size, node.groups)
+    value = writer.builder.operator(
+        "RESHAPE",
+        [*inputs, writer.integers(f"{node.name}/groups", apart)],
+        f"{node.name}/apart",
+        apart,
+        {"newShape": list(apart)},
+        options_type="ReshapeOptions",
+    )
+    value = writer.builder.operator(
+        "TRANSPOSE",
+        [value, writer.integers(f"{node.name}/axes", [0, 2, 1])],
+        f"{node.name}/turned",
+        turned,
+        options_type="TransposeOptions",
+    )
+    whole = writer.shapes[node.name]
+    return writer.give(
+        "RESHAPE",
+        [value, writer.integers(f"{node.name}/whole", whole)],
+        node,
+        {"newShape": list(whole)},
+        options_type="ReshapeOptions",
+    )
+
+
+def activation(writer: _Writer, node: extra.Activation, inputs: list[int]) -> int:
+    """Nothing where it is fused; RELU, RELU6, HARD_SWISH, or ADD and MUL."""
+    if node in writer.fused.values():
+        return inputs[0]
+    if node.kind != "hsigmoid":
+        kind, table = OPERATORS[node.kind]
+        return writer.give(kind, inputs, node, options_type=table)
+    three = writer.builder.constant(f"{node.name}/three", np.full(1, 3, np.float32))
+    sixth = writer.builder.constant(f"{node.name}/sixth", np.full(1, 1 / 6, np.float32))
+    clipped = writer.builder.operator(
+        "ADD",
+        [*inputs, three],
+        f"{node.name}/clipped",
+        writer.shapes[node.name],
+        {"fusedActivationFunction": FUSIBLE["relu6"]},
+        options_type="AddOptions",
+    )
+    return writer.give("MUL", [clipped, sixth], node, no_activation(), options_type="MulOptions")
+
+
+OPERATORS: dict[extra.Kind, tuple[str, str | None]] = {
+    "relu": ("RELU", None),
+    "relu6": ("RELU6", None),
+    "hswish": ("HARD_SWISH", "HardSwishOptions"),
+}
+"""Operator and options table of each activation that is one operator."""
+
+FUSIBLE: dict[extra.Kind, int] = {
+    "relu": schema.ActivationFunctionType.RELU,
+    "relu6": schema.ActivationFunctionType.RELU6,
+}
+"""What other operators can do on the way."""
+
+
+def fused_activations(graph: ir.Graph) -> dict[str, extra.Activation]:
+    """The activations that the operator before them does, by the name of its node."""
+    nodes = {node.name: node for node in graph}
+    readers: dict[str, list[ir.Node]] = {}
+    for node in graph:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    found: dict[str, extra.Activation] = {}
+    for name, (node, *others) in readers.items():
+        source = nodes.get(name)
+        if others or not isinstance(node, extra.Activation) or node.kind not in FUSIBLE:
+            continue
+        if isinstance(source, ir.Linear) or (
+            isinstance(source, ir.Conv | ir.Affine | ir.Add) and not source.relu
+        ):
+            found[name] = node
+    return found
+
+
+def no_activation() -> dict[str, Any]:
+    """The field of operators that could do one."""
+    return {"fusedActivationFunction": schema.ActivationFunctionType.NONE}
+
+
+MOVING: dict[type[ir.Node], Callable[[_Writer, Any, list[int]], int]] = {
+    ir.Take: take,
+    ir.Concat: concat,
+    ir.Pad: pad,
+    ir.Mean: mean,
+    extra.MaxPool: max_pool,
+    extra.Multiply: multiply,
+    extra.Shuffle: shuffle,
+    extra.Activation: activation,
+}
+"""The function of each kind of node."""
