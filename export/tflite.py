@@ -38,6 +38,7 @@ def read_tflite(path: Path) -> bytes:
     if data[4:8] != b"TFL3":
         raise UserError(f"{path} is not a TFLite file.", again)
     try:
+        schema.ModelT.InitFromPackedBuf(data)  # reads every table, so none may be cut off
         model = schema.Model.GetRootAs(data, 0)
         document = b""
         for index in range(model.MetadataLength()):
