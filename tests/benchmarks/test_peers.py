@@ -10,6 +10,9 @@ import pytest
 
 from edgecmp.architecture import BLOCKS, TIERS, Architecture
 from edgecmp.benchmarks import peers
+from edgecmp.benchmarks.peer_compare import is_whole
+from edgecmp.benchmarks.peer_networks import networks, prepare, rate_graph_macs
+from edgecmp.benchmarks.peer_plan import CONVERTER_ENVIRONMENTS, Plan
 from edgecmp.benchmarks.peer_report import (
     conversion_table,
     counted,
@@ -89,7 +92,7 @@ def test_processor_time_does_not_see_preemption() -> None:
 
 def test_a_rate_counts_two_operations_a_multiply_add() -> None:
     assert gflops_per_s(100_000_000, 2.0) == pytest.approx(100)
-    assert peers.rate_graph_macs(160, 28) == 8 * 160 * 160 * 28 * 28
+    assert rate_graph_macs(160, 28) == 8 * 160 * 160 * 28 * 28
 
 
 def test_the_summary_keeps_networks_with_7x7_apart() -> None:
@@ -136,7 +139,7 @@ def test_the_picture_is_drawn_with_a_contender_missing(tmp_path: Path) -> None:
 
 
 def test_networks_cover_the_tiers_and_the_blocks() -> None:
-    named = peers.networks(16)
+    named = networks(16)
     assert len(named) == 16
     assert {a.tier for a in named.values()} == set(TIERS)
     first = list(named.items())[:3]
@@ -145,12 +148,12 @@ def test_networks_cover_the_tiers_and_the_blocks() -> None:
     assert len({a.fingerprint for a in named.values()}) == 16
     without = [n for n, a in named.items() if BLOCKS.index("shuffle7") not in a.blocks]
     assert sorted({name.split()[1] for name in without}) == ["shuffle3", "xception"]
-    assert list(peers.networks(5)) == list(named)[:5]
+    assert list(networks(5)) == list(named)[:5]
 
 
 def test_a_plan_measures_again_what_changed(tmp_path: Path) -> None:
-    def plan(exporter: str, **environments: Environment) -> peers.Plan:
-        return peers.Plan(
+    def plan(exporter: str, **environments: Environment) -> Plan:
+        return Plan(
             out=tmp_path,
             environments={"own": own_environment(tmp_path), **environments},
             threads=(1,),
@@ -176,8 +179,8 @@ def test_a_plan_measures_again_what_changed(tmp_path: Path) -> None:
 
 def test_a_failure_is_not_kept() -> None:
     rows = [{"verdict": verdict} for verdict in ("measured", "not run")]
-    assert peers._is_whole({"rows": rows})
-    assert not peers._is_whole({"rows": [*rows, {"verdict": "failed"}]})
+    assert is_whole({"rows": rows})
+    assert not is_whole({"rows": [*rows, {"verdict": "failed"}]})
 
 
 def test_a_visit_runs_at_least_three_times() -> None:
@@ -204,7 +207,7 @@ def test_last_line_is_the_message() -> None:
 def test_converts_once_and_says_why_it_cannot(tmp_path: Path) -> None:
     """Small network, real processes: ours converts and is kept, a damaged network is a reason."""
     architecture = Architecture.random("100M", seed=0, embedding_dim=16, input_size=32)
-    network = peers.prepare(architecture, tmp_path)
+    network = prepare(architecture, tmp_path)
     own = own_environment(tmp_path / "path")
     first = convert("ours", own, network, tmp_path, key="a")
     assert first["files"]["fp32"]["seconds"] > 0
@@ -241,5 +244,5 @@ def test_converts_once_and_says_why_it_cannot(tmp_path: Path) -> None:
 
 
 def test_every_peer_has_the_command_that_makes_it() -> None:
-    assert set(ENVIRONMENTS) == {*peers.CONVERTER_ENVIRONMENTS.values()}
+    assert set(ENVIRONMENTS) == {*CONVERTER_ENVIRONMENTS.values()}
     assert all("torch==" in command for command in ENVIRONMENTS.values())

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from edgecmp.architecture import BLOCKS, DEPTH, Architecture
+from edgecmp.benchmarks.peer_networks import prepare
 from edgecmp.benchmarks.peer_session import ENVIRONMENTS, Environment, convert
-from edgecmp.benchmarks.peers import prepare
 from edgecmp.export.lowering import lower
 from edgecmp.export.tflite import tflite_bytes
 from edgecmp.networks.live import live_network
