@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["CALIBRATION_IMAGES", "calibration_images"]
 
 CALIBRATION_IMAGES = 512
+CALIBRATION_PIXELS = 8_000_000
+"""Pixels of all images: large ones are fewer, 159 of 224 pixels a side."""
 
 
 def calibration_images(
     bundle: QueryBundle, data: str | None = None, *, seed: int = 0
 ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-    """Up to `CALIBRATION_IMAGES` training images, prepared for the network.
+    """Up to `CALIBRATION_IMAGES` images and `CALIBRATION_PIXELS`, prepared for the network.
 
-    Never test images: what the file is proven on must be new to it.
+    Training images, never test images: what the file is proven on must be new to it.
 
     Args:
         bundle: the network; its preprocessing prepares the images.
@@ -44,7 +46,8 @@ def calibration_images(
             "Name images with --data.",
         )
     images = load_dataset(name).train
-    count = min(CALIBRATION_IMAGES, len(images))
+    affordable = CALIBRATION_PIXELS // bundle.preprocessing.input_size**2
+    count = max(1, min(CALIBRATION_IMAGES, affordable, len(images)))
     chosen = np.sort(np.random.default_rng(seed).choice(len(images), count, replace=False))
     about = {"data": name, "fingerprint": images.fingerprint, "images": count, "seed": seed}
     return images.pixels(bundle.preprocessing, chosen), about

@@ -52,7 +52,8 @@ def observe(network: LoweredNet, inputs: Iterable[Tensor]) -> dict[str, Range]:
         named = [(IMAGE, batch), *((node.name, value) for node, value in network.each(batch))]
         for name, value in named:
             axes = [0, *range(2, value.ndim)]
-            low, high = value.amin(axes), value.amax(axes)
+            plain = value.contiguous()  # ten times as fast to reduce as channels_last
+            low, high = plain.amin(axes), plain.amax(axes)
             lows[name] = torch.minimum(lows.get(name, low), low)
             highs[name] = torch.maximum(highs.get(name, high), high)
     return {name: Range(low=lows[name], high=highs[name]) for name in lows}
