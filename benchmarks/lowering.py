@@ -36,9 +36,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     FULL: (),
     "fold_bn off": ("fold_bn",),
     "fold_shuffle off": ("fold_shuffle",),
+    "narrow_concat off": ("narrow_concat",),
     "crop_kernels off": ("crop_kernels",),
     "split_depthwise off": ("split_depthwise",),
-    "all off": ("fold_bn", "fold_shuffle", "crop_kernels", "split_depthwise"),
+    "all off": ("fold_bn", "fold_shuffle", "narrow_concat", "crop_kernels", "split_depthwise"),
 }
 """Columns of the table: the rewrites that each one leaves out."""
 

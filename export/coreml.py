@@ -53,7 +53,7 @@ def read_coreml(package: Path) -> bytes:
     systems=SYSTEMS,
     packages=("coremltools",),
     # these pay where XNNPACK runs; Apple's kernels were never measured
-    without=("split_depthwise",),
+    without=("narrow_concat", "split_depthwise"),
     read=read_coreml,
 )
 def write_coreml(job: Job, path: Path) -> None:

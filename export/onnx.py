@@ -79,7 +79,7 @@ def read_onnx(path: Path) -> bytes:
     precisions=("fp32", "fp16"),
     packages=("onnx", "onnxscript", "onnxsim"),
     # ONNX Runtime is fast at 7x7, joins any number of pieces, and pads as torch
-    without=("split_depthwise", "pad_stride2"),
+    without=("narrow_concat", "split_depthwise", "pad_stride2"),
     read=read_onnx,
 )
 def write_onnx(job: Job, path: Path) -> None:

@@ -10,6 +10,7 @@ from edgecmp.export.lowering.fold_scale import fold_scale
 from edgecmp.export.lowering.fold_shuffle import fold_shuffle
 from edgecmp.export.lowering.graph import Graph
 from edgecmp.export.lowering.lowered import LoweredNet
+from edgecmp.export.lowering.narrow_concat import narrow_concat
 from edgecmp.export.lowering.pad_stride2 import pad_stride2
 from edgecmp.export.lowering.split_depthwise import split_depthwise, split_for_integers
 from edgecmp.export.lowering.trace import trace
@@ -22,6 +23,7 @@ REWRITES: dict[str, Callable[[Graph], Graph]] = {
     "fold_bn": fold_bn,
     "fold_scale": fold_scale,
     "fold_shuffle": fold_shuffle,
+    "narrow_concat": narrow_concat,
     "crop_kernels": crop_kernels,
     "split_depthwise": split_depthwise,
     "pad_stride2": pad_stride2,

@@ -15,6 +15,7 @@ from edgecmp.architecture import BLOCKS, DEPTH, TIERS, WIDTHS, Architecture
 from edgecmp.export.lowering import REWRITES, Graph, lower
 from edgecmp.export.lowering.fold_shuffle import fold_shuffle
 from edgecmp.export.lowering.graph import IMAGE, Affine, Concat, Conv, Linear, Mean, Pad, Take
+from edgecmp.export.lowering.narrow_concat import MAX_PIECES, narrow_concat
 from edgecmp.export.lowering.pad_stride2 import is_same
 from edgecmp.export.lowering.split_depthwise import MAX_TAPS, split_depthwise
 from edgecmp.networks.query import QueryNet
@@ -209,6 +210,17 @@ def test_splits_a_7x7_kernel_exactly(channels: int, stride: int) -> None:
     assert sum(int((kernel[0] != 0).sum()) for kernel in kernels) == 49
     batch = torch.randn(2, channels, 13, 10, dtype=torch.float64)
     assert torch.allclose(_run(split, batch), _run(graph, batch), rtol=0, atol=1e-12)
+
+
+def test_joins_few_pieces_at_once(images: MakeImages) -> None:
+    """In order: the pieces lie where the wide concatenation puts them."""
+    for count in (MAX_PIECES, MAX_PIECES + 1, 2 * MAX_PIECES + 3):
+        takes = [Take(name=f"{n}", inputs=(IMAGE,), start=n % 3, stop=3) for n in range(count)]
+        names = tuple(take.name for take in takes)
+        graph = Graph(nodes=(*takes, Concat(name="all", inputs=names)), input_shape=(3, 8, 8))
+        narrow = narrow_concat(graph)
+        assert all(len(n.inputs) <= MAX_PIECES for n in narrow if isinstance(n, Concat))
+        assert torch.equal(_run(narrow, images(1, 8, 1)), _run(graph, images(1, 8, 1)))
 
 
 def test_does_not_touch_the_network(live_network: MakeNetwork) -> None:

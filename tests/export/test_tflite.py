@@ -78,7 +78,7 @@ def test_half_precision_rounds_the_weights_and_nothing_else(
         assert min_cosine(found, network(batch)) >= 0.9995
 
 
-@pytest.mark.parametrize("name", ["fold_bn", "fold_shuffle", "split_depthwise"])
+@pytest.mark.parametrize("name", ["fold_bn", "fold_shuffle", "narrow_concat", "split_depthwise"])
 def test_writes_what_was_not_rewritten(
     name: str, live_network: MakeNetwork, images: MakeImages
 ) -> None:
