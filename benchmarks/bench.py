@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecmp.benchmarks.device import Device, DeviceRunError, open_device
+from edgecmp.benchmarks.devices import Device, DeviceRunError, open_device
 from edgecmp.benchmarks.runner import RUNTIMES
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import provenance
@@ -187,13 +187,8 @@ def _visit(case: _Case, machine: Device, *, runs: int, seed: int) -> None:
     """Times one share of a case's runs; a failure ends the case with its reason."""
     try:
         case.visits.append(
-            machine.run_runner(
-                machine.push(case.file),
-                f"--runtime={case.runtime}",
-                f"--threads={case.threads}",
-                f"--runs={runs}",
-                f"--seed={seed}",
-                environment={"OMP_NUM_THREADS": str(case.threads)},
+            machine.time_model(
+                case.file, runtime=case.runtime, threads=case.threads, runs=runs, seed=seed
             )
         )
     except DeviceRunError as error:
@@ -244,7 +239,7 @@ STATISTICS = (
 def _statistics(visits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The figures of one row; see the module's text for the runs that count."""
     wall_ms = np.concatenate([visit["wall_us"] for visit in visits]) / 1000
-    switches = np.concatenate([visit["involuntary_switches"] for visit in visits])
+    switches = np.concatenate([visit["switches"] for visit in visits])
     clean = wall_ms[switches == 0]
     enough = len(clean) >= max(MINIMUM_CLEAN, MINIMUM_CLEAN_SHARE * len(wall_ms))
     counted = clean if enough else wall_ms
@@ -256,8 +251,8 @@ def _statistics(visits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         float(np.percentile(counted, 50)),
         float(np.percentile(counted, 90)),
         float(counted.min()),
-        median("first_ms"),
-        median("init_ms"),
+        median("first_us") / 1000,
+        median("init_us") / 1000,
         max(visit["peak_memory_kb"] for visit in visits) / 1024,
         median("memory_before_kb") / 1024,
         len(wall_ms),

@@ -1,4 +1,4 @@
-"""The part of the harness that runs on the device: times one model and prints one JSON document.
+"""The part of the harness that runs on the device: times models and prints JSON, one object a line.
 
 One file that needs Python >= 3.8, numpy and a runtime (LiteRT or tflite-runtime for .tflite, ONNX
 Runtime for .onnx). It imports nothing of edgecmp, so it can be copied to a board and run there.
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RUNTIMES", "facts", "main", "measure"]
+__all__ = ["RUNTIMES", "facts", "main", "measure", "visit"]
 
 RUNTIMES = {
     "litert": (".tflite", "ai_edge_litert.interpreter", "ai-edge-litert"),
@@ -24,6 +24,10 @@ RUNTIMES = {
     "onnxruntime": (".onnx", "onnxruntime", "onnxruntime"),
 }
 """Name: the suffix it loads, its module, its package."""
+
+LEAST_RUNS = 3
+MOST_RUNS = 100
+"""Fewest timed runs whatever they take, and most of one visit."""
 
 
 def load_runtime(name: str) -> tuple[Any, str]:
@@ -142,59 +146,84 @@ def peak_memory_kb() -> int:
     return largest // 1024 if sys.platform == "darwin" else largest
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Times a model: one cold run, warm-up runs, then `--runs` timed ones."""
+def open_model(runtime: str, path: str, threads: int, seed: int) -> tuple[Any, list[int], float]:
+    """A function that runs the model on random input, its input's shape, microseconds to load."""
     import numpy
 
-    module, version = load_runtime(options.runtime)
-    opener = open_onnx if options.runtime == "onnxruntime" else open_tflite
-    before_kb = peak_memory_kb()
-    start = time.perf_counter()
-    run, feed, shape, dtype = opener(module, options.model, options.threads)
-    init_s = time.perf_counter() - start
-    generator = numpy.random.default_rng(options.seed)
-    if numpy.issubdtype(dtype, numpy.integer):  # an image
-        feed(generator.integers(0, 256, shape, numpy.uint8).astype(dtype))
+    module, _ = load_runtime(runtime)
+    opener = open_onnx if runtime == "onnxruntime" else open_tflite
+    start = time.perf_counter_ns()
+    run, feed, shape, dtype = opener(module, path, threads)
+    init_us = (time.perf_counter_ns() - start) / 1000
+    generator = numpy.random.default_rng(seed)
+    if numpy.issubdtype(dtype, numpy.integer):  # an image, or a part of a network of integers
+        limits = numpy.iinfo(dtype)
+        feed(generator.integers(limits.min, limits.max, shape, dtype, endpoint=True))
     else:
         feed(generator.standard_normal(shape).astype(dtype))
-    start = time.perf_counter()
-    run()
-    first_s = time.perf_counter() - start
-    for _ in range(options.warmup):
-        run()
+    return run, [int(size) for size in shape], init_us
+
+
+def time_runs(run: Any, runs: int, seconds: float) -> dict[str, Any]:
+    """Times up to `runs` runs; once `seconds` are over no further one begins."""
     wall_us: list[float] = []
     cpu_us: list[float] = []
-    preempted: list[int] = []
-    deadline = time.perf_counter() + options.seconds
-    while len(wall_us) < options.runs and time.perf_counter() < deadline:
-        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    switches: list[int] = []
+    deadline = time.perf_counter() + seconds
+    while len(wall_us) < runs and (len(wall_us) < LEAST_RUNS or time.perf_counter() < deadline):
+        switched = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
         cpu, wall = time.thread_time_ns(), time.perf_counter_ns()
         run()
         wall = time.perf_counter_ns() - wall
         cpu = time.thread_time_ns() - cpu
         wall_us.append(wall / 1000)
         cpu_us.append(cpu / 1000)
-        preempted.append(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches)
+        switches.append(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switched)
+    return {"wall_us": wall_us, "cpu_us": cpu_us, "switches": switches}
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Times a model: one cold run, warm-up runs, then `--runs` timed ones."""
+    _, version = load_runtime(options.runtime)
+    before_kb = peak_memory_kb()
+    run, shape, init_us = open_model(options.runtime, options.model, options.threads, options.seed)
+    start = time.perf_counter_ns()
+    run()
+    first_us = (time.perf_counter_ns() - start) / 1000
+    for _ in range(options.warmup):
+        run()
     return {
         "runtime": options.runtime,
         "version": version,
         "threads": options.threads,
-        "input_shape": [int(size) for size in shape],
-        "init_ms": init_s * 1000,
-        "first_ms": first_s * 1000,
-        "wall_us": wall_us,
-        "thread_cpu_us": cpu_us,
-        "involuntary_switches": preempted,
+        "input_shape": shape,
+        "init_us": init_us,
+        "first_us": first_us,
+        **time_runs(run, options.runs, options.seconds),
         "memory_before_kb": before_kb,
         "peak_memory_kb": peak_memory_kb(),
         **conditions(),
     }
 
 
+def visit(plan: dict[str, Any], number: int) -> dict[str, Any]:
+    """Loads one model of a plan, times it for a short while and lets go of it."""
+    run, _, init_us = open_model(
+        plan["runtime"], plan["models"][number], plan["threads"], plan["seed"]
+    )
+    start = time.perf_counter_ns()
+    run()
+    first_us = (time.perf_counter_ns() - start) / 1000
+    run()
+    timed = time_runs(run, MOST_RUNS, plan["visit_ms"] / 1000)
+    return {"model": number, "init_us": init_us, "first_us": first_us, **timed}
+
+
 def main() -> None:
     """Prints the JSON document and an end mark, without which the output is not whole."""
-    parser = argparse.ArgumentParser(description="Times one model on this device.")
+    parser = argparse.ArgumentParser(description="Times models on this device.")
     parser.add_argument("model", nargs="?", help="a .tflite or .onnx file; without it: facts")
+    parser.add_argument("--plan", help="a JSON file: many models to visit, one after the other")
     parser.add_argument("--runtime", choices=list(RUNTIMES))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=50)
@@ -204,8 +233,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.model is not None and options.runtime is None:
         parser.error("--runtime is needed to time a model")
-    document = facts() if options.model is None else measure(options)
-    print(json.dumps(document))
+    if options.plan is not None:
+        plan = json.loads(Path(options.plan).read_text())
+        for number in range(len(plan["models"])):
+            print(json.dumps({"visit": visit(plan, number)}), flush=True)
+    print(json.dumps(facts() if options.model is None else measure(options)))
     print("edgecmp-runner: end")
 
 

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 from edgecmp.architecture import Architecture
 from edgecmp.benchmarks import bench
 from edgecmp.benchmarks.bench import _statistics
-from edgecmp.benchmarks.device import DEVICES, DeviceRunError, LocalDevice
+from edgecmp.benchmarks.devices import DeviceRunError, LocalDevice
+from edgecmp.benchmarks.devices.open import KINDS
 from edgecmp.errors import UserError
 from edgecmp.export import Metadata
 from edgecmp.export.lowering import lower
@@ -117,7 +118,7 @@ class Recorded(LocalDevice):
     def run_runner(self, *arguments: str, **options: Any) -> dict[str, Any]:
         if not arguments:
             return {"runtimes": {"litert": {"version": "1"}, "tflite-runtime": {"version": "1"}}}
-        model, runtime, threads, runs, _ = arguments
+        model, runtime, threads, runs, *_ = arguments
         self.asked.append((Path(model).name, runtime, threads))
         assert options["environment"] == {"OMP_NUM_THREADS": threads.partition("=")[2]}
         if self.refused and self.refused in runtime:
@@ -126,9 +127,9 @@ class Recorded(LocalDevice):
         return {
             "version": "1",
             "wall_us": [1000.0] * count,
-            "involuntary_switches": [0] * count,
-            "first_ms": 2.0,
-            "init_ms": 3.0,
+            "switches": [0] * count,
+            "first_us": 2000.0,
+            "init_us": 3000.0,
             "peak_memory_kb": 2048,
             "memory_before_kb": 1024,
         }
@@ -136,7 +137,7 @@ class Recorded(LocalDevice):
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> type[Recorded]:
-    monkeypatch.setitem(DEVICES, "recorded", Recorded)
+    monkeypatch.setitem(KINDS, "local", (lambda spec: Recorded(), ()))
     monkeypatch.setattr(Recorded, "asked", [], raising=False)
     monkeypatch.setattr(Recorded, "refused", "")
     return Recorded
@@ -146,7 +147,7 @@ def test_visits_go_round_over_everything(recorded: type[Recorded], tmp_path: Pat
     files = [tmp_path / "a.tflite", tmp_path / "b.tflite"]
     for file in files:
         file.write_bytes(b"")
-    report = bench(files, device="recorded", threads=(1, 2), runs=30, rounds=3)
+    report = bench(files, threads=(1, 2), runs=30, rounds=3)
     one_round = recorded.asked[:8]
     assert len(set(one_round)) == 8
     assert recorded.asked == one_round * 3
@@ -158,7 +159,7 @@ def test_a_runtime_that_refuses_a_file_has_its_own_row(
     recorded: type[Recorded], tflite: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorded, "refused", "tflite-runtime")
-    rows = bench([tflite], device="recorded", runs=10, rounds=2).rows
+    rows = bench([tflite], runs=10, rounds=2).rows
     assert [row["verdict"] for row in rows] == ["measured", "failed"]
     assert rows[1]["reason"] == "it does not know this op"
     assert rows[1]["p50_ms"] is None
@@ -175,9 +176,9 @@ def test_a_truncated_file_is_refused(tflite: Path, tmp_path: Path) -> None:
 def visit(wall_ms: list[float], switches: list[int]) -> dict[str, Any]:
     return {
         "wall_us": [1000 * value for value in wall_ms],
-        "involuntary_switches": switches,
-        "first_ms": 9.0,
-        "init_ms": 5.0,
+        "switches": switches,
+        "first_us": 9000.0,
+        "init_us": 5000.0,
         "peak_memory_kb": 4096,
         "memory_before_kb": 2048,
     }
