@@ -102,7 +102,8 @@ class LatencyTable:
         choices = len(BLOCKS) * len(WIDTHS)
         starts = [places[layer.stage, layer.stride] for layer in tier(self.tier).layers]
         rows = [self.entries_ms[start : start + choices] for start in starts]
-        return self.scale * (np.stack(rows) - self.overhead_ms)
+        layers: NDArray[np.float64] = self.scale * (np.stack(rows) - self.overhead_ms)
+        return layers
 
     @property
     def fixed_ms(self) -> float:
