@@ -215,7 +215,7 @@ def visit(plan: dict[str, Any], number: int) -> dict[str, Any]:
     run()
     first_us = (time.perf_counter_ns() - start) / 1000
     run()
-    timed = time_runs(run, MOST_RUNS, plan["visit_ms"] / 1000)
+    timed = time_runs(run, MOST_RUNS, plan["visit_ms"][number] / 1000)
     return {"model": number, "init_us": init_us, "first_us": first_us, **timed}
 
 

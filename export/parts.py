@@ -25,7 +25,15 @@ from edgecmp.export.quantisation.quantise import quantise
 from edgecmp.export.tflite_graph import write_graph, write_part
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["HEAD", "OVERHEAD", "STEM", "entry_name", "lowering_fingerprint", "network_file", "parts"]
+__all__ = [
+    "HEAD",
+    "OVERHEAD",
+    "STEM",
+    "entry_name",
+    "lowering_fingerprint",
+    "network_file",
+    "parts",
+]
 
 STEM, HEAD, OVERHEAD = "stem", "head", "overhead"
 IMAGES = 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgecmp.benchmarks.devices import Device, DeviceRunError
@@ -12,24 +13,31 @@ from edgecmp.benchmarks.latency.journal import Journal
 from edgecmp.errors import UserError
 from edgecmp.progress import progress
 
-__all__ = ["VISIT_MS", "measure"]
+__all__ = ["NETWORK_MS", "PART_MS", "Timed", "measure"]
 
-VISIT_MS = 15.0
-"""Length of one visit after its warm-up."""
+PART_MS, NETWORK_MS = 15.0, 60.0
+"""Length of one visit to a part and to a whole network, after the warm-up."""
 
 FIRST_BATCH, BATCH_S = 32, 4.0
 """Visits of the first process on the device, and seconds that a process should at least take."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timed:
+    """A file and the length of one visit to it."""
+
+    path: Path
+    visit_ms: float
+
+
 def measure(
     device: Device,
-    files: Mapping[str, Path],
+    files: Mapping[str, Timed],
     journal: Journal,
     *,
     runtime: str,
     threads: int,
     rounds: int,
-    visit_ms: float = VISIT_MS,
     seed: int,
     title: str,
 ) -> None:
@@ -42,7 +50,6 @@ def measure(
         runtime: of the device.
         threads: of the runtime.
         rounds: visits to each file.
-        visit_ms: length of each.
         seed: of the orders.
         title: of the progress bar.
 
@@ -60,10 +67,10 @@ def measure(
                 some, names = names[:batch], names[batch:]
                 start = time.perf_counter()
                 visits = device.time_models(
-                    [files[name] for name in some],
+                    [files[name].path for name in some],
                     runtime=runtime,
                     threads=threads,
-                    visit_ms=visit_ms,
+                    visit_ms=[files[name].visit_ms for name in some],
                     seed=seed,
                 )
                 try:
