@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,6 @@ def build(
     runtime: str | None = None,
     threads: int = 1,
     seed: int = 0,
-    after_round: Callable[[LatencyTable, int], None] | None = None,
 ) -> LatencyTable:
     """Measures a table on a device and writes it; stopped and run again, it goes on.
 
@@ -64,7 +63,6 @@ def build(
         runtime: "litert" or "tflite-runtime"; the first of them that the device has if None.
         threads: of the runtime.
         seed: of weights and of the order of visits.
-        after_round: is given the table as it is after each round, for studies.
 
     Raises:
         UserError: the device cannot be reached, was lost, lacks the runtime or refuses a file, or
@@ -107,19 +105,16 @@ def build(
             say(f"{len(journal)} visits are in {journal.path} already; going on with the rest.")
         files = _write_parts(Path(folder), tier, input_size, embedding_dim, precision)
         files |= write_networks(Path(folder), networks, precision)
-        for rounds in range(1, ROUNDS + 1):
-            measure(
-                machine,
-                files,
-                journal,
-                runtime=runtime,
-                threads=threads,
-                rounds=rounds,
-                seed=seed,
-                title=f"Round {rounds} of {ROUNDS}",
-            )
-            if after_round is not None:
-                after_round(_table(journal.visits, settings, networks, machine), rounds)
+        measure(
+            machine,
+            files,
+            journal,
+            runtime=runtime,
+            threads=threads,
+            rounds=ROUNDS,
+            seed=seed,
+            title="Measuring",
+        )
         table = _table(journal.visits, settings, networks, machine)
     table.save(out)
     journal.path.unlink()

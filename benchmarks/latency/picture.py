@@ -64,9 +64,14 @@ def draw_check(report: LatencyCheck, path: Path) -> Path:
     axes.scatter(measured, predicted, s=16, color="#4c78a8", label="a random network")
     fitted = [(net["measured_ms"], net["predicted_ms"]) for net in table.calibration]
     inside = [pair for pair in fitted if ends[0] <= pair[0] <= ends[1]]
-    if inside:
-        axes.scatter(*zip(*inside, strict=True), s=30, facecolors="none", edgecolors="#e45756")
-        axes.scatter([], [], s=30, facecolors="none", edgecolors="#e45756", label="calibration")
+    axes.scatter(
+        [took for took, _ in inside],
+        [said for _, said in inside],
+        s=30,
+        facecolors="none",
+        edgecolors="#e45756",
+        label="a network of the calibration",
+    )
     axes.set(xlim=ends, ylim=ends, xlabel="measured, ms", ylabel="by the table, ms")
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)

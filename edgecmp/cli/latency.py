@@ -14,7 +14,7 @@ from edgecmp.errors import UserError
 __all__ = ["HELP", "app"]
 
 HELP = help_text(
-    "Measure what every choice of the search costs on your device, and how far that can be trusted.",
+    "Measure what every choice of the search costs on your device, and how far to trust that.",
     (
         "edgecmp latency build --device local --out local.json",
         "edgecmp latency check local.json --nets 50",
@@ -43,8 +43,8 @@ CHECK = help_text(
         "edgecmp latency check local.json --nets 50 --json check.json",
         "edgecmp latency check local.json --architecture runs/search",
     ),
-    "Random networks of the table's tier that it was not fitted to. mape is the mean error, tau how "
-    "alike the two orders are; the picture lies beside the table.",
+    "Random networks of the table's tier that it was not fitted to. mape is the mean error, tau "
+    "how alike the two orders are; the picture lies beside the table.",
 )
 
 COLUMNS = ("nets", "mape", "max_error", "within_5", "within_10", "tau")
