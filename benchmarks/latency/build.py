@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ __all__ = ["PRECISIONS", "ROUNDS", "build", "choose_runtime", "write_networks"]
 
 PRECISIONS = ("fp32", "int8")
 RUNTIMES = ("litert", "tflite-runtime")
-ROUNDS = 6
+ROUNDS = 8
 VISIT_OVERHEAD_MS = 5.0
 """What a visit takes besides its timed runs on a desktop; only for the estimate beforehand."""
 
@@ -143,12 +143,12 @@ def choose_runtime(device: Device, wanted: str | None) -> tuple[str, str]:
 
 
 def write_networks(
-    folder: Path, architectures: list[Architecture], precision: str
+    folder: Path, architectures: Sequence[Architecture], precision: str, *, name: str = "network"
 ) -> dict[str, Timed]:
     """Whole networks as files: "network0", "network1", ..."""
     files = {}
     for index, architecture in enumerate(architectures):
-        path = folder / f"network{index}.tflite"
+        path = folder / f"{name}{index}.tflite"
         path.write_bytes(network_file(architecture, precision=precision, seed=index))
         files[path.stem] = Timed(path=path, visit_ms=NETWORK_MS)
     return files

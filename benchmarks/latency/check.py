@@ -27,8 +27,10 @@ from edgecmp.progress import duration, say
 
 __all__ = ["LatencyCheck", "check", "errors", "measure_networks", "random_networks"]
 
-ROUNDS = 10
+ROUNDS = 8
 VISIT_OVERHEAD_MS = 15.0
+DRIFT = 0.03
+"""Change of the device's own speed since the table was built that is worth a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +91,18 @@ def check(
         known, nets, seed=nets if seed is None else seed
     )
     predicted = [known.predict(architecture) for architecture in chosen]
-    measured = measure_networks(known, chosen, journal=path.with_name(f"{path.name}.check.runs"))
-    figures = errors(predicted, measured)
+    fitted = [Architecture.from_dict(entry["architecture"]) for entry in known.calibration]
+    journal = path.with_name(f"{path.name}.check.runs")
+    times = measure_networks(known, [*fitted, *chosen], journal=journal)
+    again, measured = times[: len(fitted)], times[len(fitted) :]
+    before = [entry["measured_ms"] for entry in known.calibration]
+    slowdown = float(np.median(np.divide(again, before)))
+    if abs(slowdown - 1) > DRIFT:
+        say(
+            f"{known.device} takes {slowdown:.2f} times as long as when the table was built, for "
+            "the very networks that it was fitted to: something else runs, or it is hot."
+        )
+    figures = {**errors(predicted, measured), "slowdown": slowdown}
     rows = [
         {
             "architecture": architecture.to_dict(),

@@ -15,7 +15,7 @@ from edgecmp.progress import progress
 
 __all__ = ["NETWORK_MS", "PART_MS", "Timed", "measure"]
 
-PART_MS, NETWORK_MS = 15.0, 60.0
+PART_MS, NETWORK_MS = 15.0, 100.0
 """Length of one visit to a part and to a whole network, after the warm-up."""
 
 FIRST_BATCH, BATCH_S = 32, 4.0
