@@ -183,6 +183,7 @@ def _table(
             **fields,
             facts=device.facts,
             target="tflite",
+            delegate="XNNPACK",
             statistic=STATISTIC,
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             entries_ms=np.array([times[entry_name(*entry)] for entry in ENTRIES]),
