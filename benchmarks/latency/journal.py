@@ -10,6 +10,7 @@ from typing import Any
 
 from edgecmp.benchmarks.devices import Visit
 from edgecmp.errors import UserError
+from edgecmp.files import write_atomic
 
 __all__ = ["Journal"]
 
@@ -45,10 +46,9 @@ class Journal:
             for line in lines[:-1]:  # behind the last line break is nothing, or half a line
                 visit = json.loads(line)
                 self.visits[visit.pop("name")][visit.pop("round")] = visit
-            path.write_text("\n".join([first, *lines[:-1], ""]))
+            write_atomic(path, "\n".join([first, *lines[:-1], ""]).encode())
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(header + "\n")
+            write_atomic(path, f"{header}\n".encode())
 
     def __contains__(self, key: tuple[str, int]) -> bool:
         """Whether the model of that name was visited in that round."""

@@ -29,6 +29,8 @@ COMMANDS = (
     "export",
     "parity",
     "bench",
+    "latency build",
+    "latency check",
     "inspect",
     "doctor",
 )
