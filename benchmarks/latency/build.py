@@ -14,8 +14,8 @@ from edgecmp.architecture import Architecture
 from edgecmp.benchmarks.devices import Device, open_device
 from edgecmp.benchmarks.latency.fit import calibration_networks, fit
 from edgecmp.benchmarks.latency.journal import Journal
-from edgecmp.benchmarks.latency.measure import NETWORK_MS, PART_MS, Timed, measure
-from edgecmp.benchmarks.latency.time_of import STATISTIC, time_of
+from edgecmp.benchmarks.latency.measure import NETWORK_MS, PART_MS, ROUNDS, Timed, measure
+from edgecmp.benchmarks.latency.time_of import STATISTIC
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export.parts import (
     HEAD,
@@ -30,11 +30,10 @@ from edgecmp.files import provenance
 from edgecmp.latency import ENTRIES, LatencyTable
 from edgecmp.progress import duration, progress, say
 
-__all__ = ["PRECISIONS", "ROUNDS", "build", "choose_runtime", "write_networks"]
+__all__ = ["PRECISIONS", "build", "choose_runtime", "write_networks"]
 
 PRECISIONS = ("fp32", "int8")
 RUNTIMES = ("litert", "tflite-runtime")
-ROUNDS = 8
 VISIT_OVERHEAD_MS = 5.0
 """What a visit takes besides its timed runs on a desktop; only for the estimate beforehand."""
 
@@ -97,7 +96,7 @@ def build(
         )
         say(
             f"{count} parts of the {tier} tier at {input_size} pixels and {len(networks)} whole "
-            f"networks, {ROUNDS} rounds on {machine.name} ({runtime} {version}, {precision}, "
+            f"networks, up to {ROUNDS} rounds on {machine.name} ({runtime} {version}, {precision}, "
             f"{threads} thread{'s' * (threads > 1)}): about {duration(seconds / 1000)} of "
             "measuring on a fast device."
         )
@@ -105,17 +104,8 @@ def build(
             say(f"{len(journal)} visits are in {journal.path} already; going on with the rest.")
         files = _write_parts(Path(folder), tier, input_size, embedding_dim, precision)
         files |= write_networks(Path(folder), networks, precision)
-        measure(
-            machine,
-            files,
-            journal,
-            runtime=runtime,
-            threads=threads,
-            rounds=ROUNDS,
-            seed=seed,
-            title="Measuring",
-        )
-        table = _table(journal.visits, settings, networks, machine)
+        times = measure(machine, files, journal, runtime=runtime, threads=threads, seed=seed)
+        table = _table(times, settings, networks, machine)
     table.save(out)
     journal.path.unlink()
     return table
@@ -169,13 +159,12 @@ def _write_parts(
 
 
 def _table(
-    visits: Mapping[str, Mapping[int, Any]],
+    times: Mapping[str, float],
     settings: Mapping[str, Any],
     networks: list[Architecture],
     device: Device,
 ) -> LatencyTable:
-    """The table of what was measured so far."""
-    times = {name: time_of(rounds, threads=settings["threads"]) for name, rounds in visits.items()}
+    """The table of these times, fitted to the networks."""
     fields = {key: value for key, value in settings.items() if key != "seed"}
 
     def fitted(scale: float, bias_ms: float, calibration: list[dict[str, Any]]) -> LatencyTable:

@@ -16,8 +16,7 @@ from edgecmp.architecture import Architecture
 from edgecmp.benchmarks.devices import Device, open_device
 from edgecmp.benchmarks.latency.build import choose_runtime, write_networks
 from edgecmp.benchmarks.latency.journal import Journal
-from edgecmp.benchmarks.latency.measure import NETWORK_MS, measure
-from edgecmp.benchmarks.latency.time_of import time_of
+from edgecmp.benchmarks.latency.measure import NETWORK_MS, ROUNDS, measure
 from edgecmp.errors import UserError
 from edgecmp.export.parts import lowering_fingerprint
 from edgecmp.files import provenance, sha256_json
@@ -27,7 +26,6 @@ from edgecmp.progress import duration, say
 
 __all__ = ["LatencyCheck", "check", "errors", "measure_networks", "random_networks"]
 
-ROUNDS = 8
 VISIT_OVERHEAD_MS = 15.0
 DRIFT = 0.03
 """Change of the device's own speed since the table was built that is worth a sentence."""
@@ -141,27 +139,14 @@ def measure_networks(
         kept = Journal(journal or Path(folder) / "runs", settings)
         seconds = ROUNDS * len(architectures) * (NETWORK_MS + VISIT_OVERHEAD_MS) / 1000
         say(
-            f"{len(architectures)} whole networks, {ROUNDS} rounds on {device.name} "
+            f"{len(architectures)} whole networks, up to {ROUNDS} rounds on {device.name} "
             f"({table.runtime} {table.version}, {table.precision}): about {duration(seconds)} of "
             "measuring on a fast device."
         )
         files = write_networks(Path(folder), list(architectures), table.precision)
-        measure(
-            device,
-            files,
-            kept,
-            runtime=table.runtime,
-            threads=table.threads,
-            rounds=ROUNDS,
-            seed=0,
-            title="Measuring",
-        )
-        times = [
-            time_of(kept.visits[f"network{index}"], threads=table.threads)
-            for index in range(len(architectures))
-        ]
+        times = measure(device, files, kept, runtime=table.runtime, threads=table.threads, seed=0)
         kept.path.unlink()
-    return times
+    return [times[f"network{index}"] for index in range(len(architectures))]
 
 
 def random_networks(table: LatencyTable, count: int, *, seed: int) -> list[Architecture]:

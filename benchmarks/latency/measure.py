@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from edgecmp.benchmarks.devices import Device, DeviceRunError
 from edgecmp.benchmarks.latency.journal import Journal
+from edgecmp.benchmarks.latency.time_of import time_of
 from edgecmp.errors import UserError
 from edgecmp.progress import progress
 
-__all__ = ["NETWORK_MS", "PART_MS", "Timed", "measure"]
+__all__ = ["NETWORK_MS", "PART_MS", "ROUNDS", "Timed", "measure"]
 
 PART_MS, NETWORK_MS = 15.0, 100.0
 """Length of one visit to a part and to a whole network, after the warm-up."""
+
+ROUNDS, LEAST_ROUNDS = 8, 2
+SETTLED = 0.001
+"""Mean relative change of the times by the last round, below which no further one is needed."""
 
 FIRST_BATCH, BATCH_S = 32, 4.0
 """Visits of the first process on the device, and seconds that a process should at least take."""
@@ -37,34 +44,33 @@ def measure(
     *,
     runtime: str,
     threads: int,
-    rounds: int,
     seed: int,
-    title: str,
-) -> None:
-    """Visits every file once in each round, in another order each time; fills the journal.
+) -> dict[str, float]:
+    """Visits every file once a round, in another order each time, until the times have settled.
 
     Args:
         device: where.
         files: what is timed, by name.
-        journal: what it holds already is not measured again.
+        journal: what it holds already is not measured again; it gets the rest.
         runtime: of the device.
         threads: of the runtime.
-        rounds: visits to each file.
         seed: of the orders.
-        title: of the progress bar.
+
+    Returns:
+        Milliseconds of each file, by name.
 
     Raises:
         UserError: the device was lost, or its runtime refuses a file; the journal keeps what came.
     """
     batch = FIRST_BATCH
-    with progress(title, total=rounds * len(files), unit="visit") as bar:
-        bar.advance(sum((name, number) in journal for name in files for number in range(rounds)))
-        for number in range(rounds):
+    with progress("Measuring", total=ROUNDS * len(files), unit="visit") as bar:
+        for number in range(ROUNDS):
             names = sorted(files)
             random.Random(f"{seed} {number}").shuffle(names)
-            names = [name for name in names if (name, number) not in journal]
-            while names:
-                some, names = names[:batch], names[batch:]
+            missing = [name for name in names if (name, number) not in journal]
+            bar.advance(len(names) - len(missing))
+            while missing:
+                some, missing = missing[:batch], missing[batch:]
                 start = time.perf_counter()
                 visits = device.time_models(
                     [files[name].path for name in some],
@@ -85,3 +91,23 @@ def measure(
                     ) from error
                 if time.perf_counter() - start < BATCH_S:
                     batch *= 2
+            if _settled(journal, files, number, threads=threads):
+                bar.advance((ROUNDS - 1 - number) * len(files))
+                break
+    return {name: time_of(journal.visits[name], threads=threads) for name in files}
+
+
+def _settled(journal: Journal, names: Collection[str], last: int, *, threads: int) -> bool:
+    """Whether the round numbered `last` has changed hardly anything."""
+    if last + 1 < LEAST_ROUNDS:
+        return False
+    times = np.array(
+        [
+            [
+                time_of({key: rounds[key] for key in range(count)}, threads=threads)
+                for count in (last, last + 1)
+            ]
+            for rounds in (journal.visits[name] for name in names)
+        ]
+    )
+    return bool(np.abs(times[:, 1] / times[:, 0] - 1).mean() < SETTLED)

@@ -50,7 +50,14 @@ CHECK = help_text(
 
 COLUMNS = ("nets", "mape", "max_error", "within_5", "within_10", "tau", "slowdown")
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=False)
+
+
+@app.callback(invoke_without_command=True)
+def latency(context: typer.Context) -> None:
+    """Prints the help when no command follows."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 @app.command("build", help=BUILD)
