@@ -13,7 +13,7 @@ __all__ = ["open_device"]
 
 KINDS: dict[str, tuple[Callable[[DeviceSpec], Device], tuple[str, ...]]] = {
     "local": (lambda spec: LocalDevice(), ()),
-    "ssh": (SshDevice, ("python",)),
+    "ssh": (SshDevice, ("python", "folder", "config")),
 }
 """For each kind of device what opens it, and the options it knows."""
 
