@@ -20,6 +20,9 @@ EXIT_MARK = "edgecmp-exit-code:"
 """Stands before the exit code at the end of every output. A device that is lost in the middle of a
 command ends the client with code 0 as well, and old Android knows no exit codes."""
 
+KILLED = 128 + 9
+"""Exit code of what was ended by SIGKILL."""
+
 NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
 
@@ -129,6 +132,8 @@ class ShellDevice(Device):
             if answer.code is None:
                 raise DeviceRunError(f"it took longer than {timeout_s:.0f} s", answer.stdout)
             raise self._lost(f"while it ran {Path(command[0]).name}", answer)
+        if int(code) == KILLED:
+            raise DeviceRunError("the system killed it, as it does when memory is short", output)
         if int(code) != 0:
             lines = (answer.stderr.strip() or output.strip()).splitlines()
             reason = lines[-1] if lines else "no message"
