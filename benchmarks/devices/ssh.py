@@ -35,9 +35,10 @@ FAULTS = {
 
 
 class SshDevice(ShellDevice):
-    """A machine with sshd and Python; `?python=PATH` names another interpreter than python3.
+    """A machine with sshd and Python, one connection that all commands share.
 
-    One connection is made and shared by all commands.
+    Options of its name: `python`, an interpreter other than python3, and `config`, a file like
+    ~/.ssh/config to use in its place.
 
     Raises:
         UserError: it cannot be reached, or there is no ssh client.
@@ -51,6 +52,7 @@ class SshDevice(ShellDevice):
             )
         host, colon, port = spec.address.rpartition(":")
         self._host, self._port = (host, port) if colon and port.isdigit() else (spec.address, "")
+        self._config = spec.options.get("config", "")
         self._sockets = tempfile.TemporaryDirectory(prefix="edgecmp-ssh-")
         try:
             super().__init__(spec.text, spec.options.get("python", "python3"))
@@ -69,7 +71,8 @@ class SshDevice(ShellDevice):
             "ControlPersist": "60",
         }
         flags = [flag for key, value in options.items() for flag in ("-o", f"{key}={value}")]
-        return [*flags, *(["-p", self._port] if self._port else [])]
+        config = ["-F", self._config] if self._config else []
+        return [*config, *flags, *(["-p", self._port] if self._port else [])]
 
     def _make_folder(self) -> str:
         answer = self._shell('mktemp -d "${TMPDIR:-/tmp}/edgecmp.XXXXXX"', timeout_s=2 * CONNECT_S)
