@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from edgecmp.benchmarks.devices import Device, DeviceRunError, open_device
+from edgecmp.benchmarks.devices.summary import summary_row
 from edgecmp.benchmarks.runner import RUNTIMES
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import provenance
@@ -41,11 +42,12 @@ class BenchReport:
 
     Attributes:
         rows: one dictionary each: file, target, precision, runtime, version, threads; p50_ms,
-            p90_ms, min_ms (wall time of one run, see the module's text), first_ms and init_ms (cold
-            first run and loading, medians over the visits), peak_memory_mb (of the whole process,
-            Python and numpy included), memory_before_mb (before the model was loaded), runs,
-            preempted (runs with a context switch), statistic ("not preempted" or "all runs"),
-            verdict ("measured", "failed" or "not run") and reason. What was not measured is None.
+            p90_ms, min_ms, mean_ms (wall time of one run, see the module's text), first_ms and
+            init_ms (cold first run and loading, medians over the visits), peak_memory_mb (of the
+            whole process, Python and numpy included), memory_before_mb (before the model was
+            loaded), runs, preempted (runs with a context switch), statistic ("not preempted", "all
+            runs", or which of benchmark_model's), verdict ("measured", "failed" or "not run") and
+            reason. What was not measured is None.
         device: the device's facts.
         settings: runs, rounds and seed.
     """
@@ -116,6 +118,7 @@ def bench(
             for case in _cases(path, count, facts["runtimes"])
         ]
         active = [case for case in cases if case.verdict == "measured"]
+        _refuse_without_runtime(cases, machine.name)
         say(
             f"Timing {len(active)} combinations of file, runtime and threads on {machine.name}: "
             f"{rounds} rounds of {runs // rounds} runs."
@@ -149,10 +152,11 @@ def _cases(path: Path, threads: int, runtimes: Mapping[str, Mapping[str, str]]) 
     if target == "coreml":
         names = {"coreml": "needs macOS"}
     else:
+        suffixes = {name: suffix for name, (suffix, _, _) in RUNTIMES.items()}
         names = {
-            name: runtimes[name].get("reason", "")
-            for name, (suffix, _, _) in RUNTIMES.items()
-            if suffix == path.suffix
+            name: found.get("reason", "")
+            for name, found in runtimes.items()
+            if suffixes.get(name, ".tflite") == path.suffix  # others are benchmark_model
         }
     return [
         _Case(
@@ -195,6 +199,19 @@ def _visit(case: _Case, machine: Device, *, runs: int, seed: int) -> None:
         case.verdict, case.reason = "failed", str(error)
 
 
+def _refuse_without_runtime(cases: Sequence[_Case], device: str) -> None:
+    """Before the first visit: a device on which nothing runs any of the files."""
+    missing = dict.fromkeys(
+        f"{case.runtime}: {case.reason}" for case in cases if case.target != "coreml"
+    )
+    if missing and all(case.verdict == "not run" for case in cases):
+        raise UserError(
+            f"{device} has no runtime for these files ({'; '.join(missing)}).",
+            "Install one there, such as tflite-runtime, or name a Python that has it: "
+            "?python=PATH; an Android phone without Python is timed by ?benchmark_model=PATH.",
+        )
+
+
 def _refuse_what_nothing_runs(cases: Sequence[_Case]) -> None:
     """After the first visits: a file that failed wherever it was run is truncated or damaged."""
     for path in dict.fromkeys(case.file for case in cases):
@@ -226,6 +243,7 @@ STATISTICS = (
     "p50_ms",
     "p90_ms",
     "min_ms",
+    "mean_ms",
     "first_ms",
     "init_ms",
     "peak_memory_mb",
@@ -238,6 +256,8 @@ STATISTICS = (
 
 def _statistics(visits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The figures of one row; see the module's text for the runs that count."""
+    if "summary" in visits[0]:
+        return {**dict.fromkeys(STATISTICS), **summary_row(visits)}
     wall_ms = np.concatenate([visit["wall_us"] for visit in visits]) / 1000
     switches = np.concatenate([visit["switches"] for visit in visits])
     clean = wall_ms[switches == 0]
@@ -251,6 +271,7 @@ def _statistics(visits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         float(np.percentile(counted, 50)),
         float(np.percentile(counted, 90)),
         float(counted.min()),
+        float(counted.mean()),
         median("first_us") / 1000,
         median("init_us") / 1000,
         max(visit["peak_memory_kb"] for visit in visits) / 1024,

@@ -51,6 +51,9 @@ PEAKS = (
 )
 """Three phrasings. The first is the process's peak; the others are what it grew by."""
 
+MERGED = ("sh", "-c", 'exec "$0" "$@" 2>&1')
+"""Runs a command with its errors in its output: it logs to either, by version."""
+
 REFUSED_BY_DELEGATE = "will not be executed by the delegate"
 ERRORS = re.compile(r"(?:ERROR|FATAL)[:!]? *(.*)")
 
@@ -274,9 +277,8 @@ class BenchmarkModel:
     def _run(self, remote: str, threads: int, *flags: str, timeout_s: float) -> Timings:
         command = [self._program, f"--graph={remote}", f"--num_threads={threads}", *flags]
         try:
-            # It logs to stderr or to stdout, by version.
-            script = 'exec "$0" "$@" 2>&1'
-            return parse(self._device.run(["sh", "-c", script, *command], timeout_s=timeout_s))
+            output = self._device.run([*MERGED, *command], timeout_s=timeout_s)
+            return parse(output)
         except DeviceRunError as error:
             told = [text.strip() for text in ERRORS.findall(error.output)]
             first = next((text for text in told if text and text != "Benchmarking failed."), "")

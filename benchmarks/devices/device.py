@@ -34,7 +34,7 @@ class DeviceRunError(Exception):
 
 
 class DeviceLostError(UserError):
-    """The connection to the device broke in the middle of a command.
+    """The connection to the device broke in the middle of a command, or its system killed it.
 
     Attributes:
         output: what had come before.

@@ -133,7 +133,13 @@ class ShellDevice(Device):
                 raise DeviceRunError(f"it took longer than {timeout_s:.0f} s", answer.stdout)
             raise self._lost(f"while it ran {Path(command[0]).name}", answer)
         if int(code) == KILLED:
-            raise DeviceRunError("the system killed it, as it does when memory is short", output)
+            raise DeviceLostError(
+                f"{self.name} killed {Path(command[0]).name}, as a system does when memory is "
+                "short.",
+                "Close other programs there and run the same command: it goes on with what is "
+                "missing.",
+                output,
+            )
         if int(code) != 0:
             lines = (answer.stderr.strip() or output.strip()).splitlines()
             reason = lines[-1] if lines else "no message"

@@ -29,6 +29,7 @@ COMMANDS = (
     "export",
     "parity",
     "bench",
+    "devices",
     "inspect",
     "doctor",
 )
