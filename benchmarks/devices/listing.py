@@ -55,7 +55,7 @@ def list_devices(names: Sequence[str] = ()) -> DeviceList:
     covered = {name.partition("?")[0] for name in names}
     for device in attached:
         name = f"adb:{device.serial}"
-        if name in covered or (covered >= {"adb"} and len(attached) == 1):
+        if name in covered or ("adb" in covered and len(attached) == 1):
             continue
         try:
             require_ready(device)
