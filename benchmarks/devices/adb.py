@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import secrets
-import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from edgecmp.benchmarks.devices.adb_client import call_adb, choose_device
 from edgecmp.benchmarks.devices.android import CONDITIONS, FACTS, parse_conditions, parse_facts
 from edgecmp.benchmarks.devices.benchmark_model import (
     NAME,
@@ -18,143 +18,20 @@ from edgecmp.benchmarks.devices.benchmark_model import (
     find_binary,
     require_abi,
 )
-from edgecmp.benchmarks.devices.device import DeviceRunError, Visit
-from edgecmp.benchmarks.devices.shell import Answer, ShellDevice, call
+from edgecmp.benchmarks.devices.device import DeviceLostError, DeviceRunError, Visit
+from edgecmp.benchmarks.devices.shell import Answer, ShellDevice
 from edgecmp.benchmarks.devices.spec import DeviceSpec
 from edgecmp.benchmarks.runner import RUNTIMES
-from edgecmp.errors import UserError, unknown_choice
+from edgecmp.errors import UserError
 
-__all__ = ["AdbDevice", "Attached", "attached_devices", "require_ready"]
+__all__ = ["AdbDevice"]
 
-CONNECT_S = 30.0
-"""Seconds for adb to connect and for a first answer; adb itself gives up after 10."""
+ANSWER_S = 30.0
+"""Seconds for the shell to answer at all."""
 
 FOLDER_MARK = "edgecmp-folder:"
-
-FAULTS = {
-    "unauthorized": (
-        "does not trust this machine yet",
-        "Unlock its screen, accept the question 'Allow USB debugging?' and run the same command "
-        "again.",
-    ),
-    "offline": (
-        "is offline",
-        "Plug it in again (over Wi-Fi: wake it up), until `adb devices` calls it 'device', then "
-        "run the same command again.",
-    ),
-    "no permissions": (
-        "may not be used by this user",
-        "Install the udev rules (on Debian: sudo apt install android-sdk-platform-tools-common) "
-        "and plug it in again.",
-    ),
-    "": (
-        "does not run Android now (adb calls it {state!r})",
-        "Start Android on it, until `adb devices` calls it 'device'.",
-    ),
-}
-"""By the state that adb tells: what is wrong, and the way out."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attached:
-    """A device that adb knows of.
-
-    Attributes:
-        serial: its name in adb: a serial number, or host:port over a network.
-        state: "device" if all is well.
-        model: as it calls itself, or empty.
-    """
-
-    serial: str
-    state: str
-    model: str = ""
-
-
-def _adb(*arguments: str, timeout_s: float = CONNECT_S) -> Answer:
-    return call(["adb", *arguments], timeout_s=timeout_s)
-
-
-def attached_devices() -> list[Attached]:
-    """The devices that `adb devices` lists.
-
-    Raises:
-        UserError: there is no adb here, or it does not work.
-    """
-    if shutil.which("adb") is None:
-        raise UserError(
-            "There is no adb on this machine.",
-            "Install Android's platform tools; on Debian: sudo apt install adb.",
-        )
-    answer = _adb("devices", "-l")
-    if answer.code != 0:
-        lines = answer.stderr.strip().splitlines()
-        detail = f" ({lines[-1]})" if lines else ""
-        raise UserError(
-            f"adb does not answer on this machine{detail}.",
-            "Try `adb kill-server` and `adb devices`, then run the same command again.",
-        )
-    found = []
-    for line in answer.stdout.splitlines():
-        serial, _, rest = line.partition(" ") if "\t" not in line else line.partition("\t")
-        rest = rest.strip()
-        if not rest or line.startswith(("*", "List of devices")):
-            continue
-        model = re.search(r"\bmodel:(\S+)", rest)
-        state = "no permissions" if rest.startswith("no permissions") else rest.split()[0]
-        found.append(
-            Attached(serial=serial, state=state, model=model[1].replace("_", " ") if model else "")
-        )
-    return found
-
-
-def require_ready(device: Attached) -> None:
-    """Refuses a device that cannot be used as it is.
-
-    Raises:
-        UserError: with the reason.
-    """
-    if device.state != "device":
-        state = "unauthorized" if device.state == "authorizing" else device.state
-        fault, way_out = FAULTS.get(state, FAULTS[""])
-        raise UserError(f"adb:{device.serial} {fault.format(state=state)}.", way_out)
-
-
-def _choose(serial: str) -> str:
-    """The serial of the device that is meant; one with a port is connected to if need be.
-
-    Raises:
-        UserError: there is none, it is in no state to be used, or the name is not clear.
-    """
-    found = {device.serial: device for device in attached_devices()}
-    if not serial and len(found) > 1:
-        names = ", ".join(f"adb:{name}" for name in found)
-        raise UserError(
-            f"{len(found)} Android devices are attached.", f"Name one of them: {names}."
-        )
-    if ":" in serial and (serial not in found or found[serial].state != "device"):
-        if serial in found:  # or adb says "already connected", and it stays offline
-            _adb("disconnect", serial)
-        answer = _adb("connect", serial)  # which ends with code 0 whatever happened
-        found = {device.serial: device for device in attached_devices()}
-        if serial not in found:
-            lines = answer.stdout.strip().splitlines()
-            reason = lines[-1].rpartition(": ")[2] if lines else "no answer"
-            raise UserError(
-                f"adb:{serial} cannot be reached ({reason}).",
-                "Switch on wireless debugging there, or plug it in and run `adb tcpip 5555`, until "
-                f"`adb connect {serial}` connects.",
-            )
-    if not found:
-        raise UserError(
-            "No Android device is attached.",
-            "Plug one in with USB debugging switched on (Settings, Developer options), until "
-            "`adb devices` lists it.",
-        )
-    name = serial or next(iter(found))
-    if name not in found:
-        raise unknown_choice("Android device", name, found)
-    require_ready(found[name])
-    return name
+NOT_FOUND = "(exit code 127)"
+"""What a shell says of a command that is not there."""
 
 
 def _mask(cpus: str) -> str:
@@ -187,7 +64,7 @@ class AdbDevice(ShellDevice):
         self._pin = f"taskset -p {_mask(cpus)} $$ >/dev/null || exit 1; " if cpus else ""
         self._cpus = cpus
         binary = find_binary(spec.options[NAME]) if NAME in spec.options else None
-        self.serial = _choose(spec.address)
+        self.serial = choose_device(spec.address)
         super().__init__(f"adb:{self.serial}", spec.options.get("python", "python3"))
         try:
             self._android = parse_facts(self.run(["sh", "-c", FACTS]))
@@ -211,7 +88,11 @@ class AdbDevice(ShellDevice):
         try:
             facts = self.run_runner()
         except DeviceRunError as error:
-            missing = {"reason": f"no Python there ({error})"}
+            missing = {
+                "reason": "no Python there"
+                if NOT_FOUND in str(error)
+                else f"its Python fails ({error})"
+            }
             facts = {**self._android, "runtimes": dict.fromkeys(RUNTIMES, missing)}
         for key in ("model", "soc", "abi", "abis", "system"):
             facts[key] = self._android[key]
@@ -269,7 +150,7 @@ class AdbDevice(ShellDevice):
         # Newer devices set TMPDIR themselves; mktemp is missing on old ones.
         name = f"edgecmp.{secrets.token_hex(4)}"
         script = f'd="${{TMPDIR:-/data/local/tmp}}/{name}"; mkdir "$d" && echo "{FOLDER_MARK}$d"'
-        answer = self._shell(script, timeout_s=CONNECT_S)
+        answer = self._shell(script, timeout_s=ANSWER_S)
         _, mark, folder = answer.stdout.partition(FOLDER_MARK)
         if mark:
             return folder.splitlines()[0].strip()
@@ -287,10 +168,21 @@ class AdbDevice(ShellDevice):
         )
 
     def _shell(self, script: str, *, timeout_s: float) -> Answer:
-        return _adb("-s", self.serial, "shell", self._pin + script, timeout_s=timeout_s)
+        return call_adb("-s", self.serial, "shell", self._pin + script, timeout_s=timeout_s)
 
     def _send(self, path: Path, remote: str) -> Answer:
-        return _adb("-s", self.serial, "push", str(path), remote, timeout_s=600.0)
+        return call_adb("-s", self.serial, "push", str(path), remote, timeout_s=600.0)
 
     def _fetch(self, remote: str, path: Path) -> Answer:
-        return _adb("-s", self.serial, "pull", remote, str(path), timeout_s=600.0)
+        return call_adb("-s", self.serial, "pull", remote, str(path), timeout_s=600.0)
+
+    def _lost(self, when: str, answer: Answer) -> DeviceLostError:
+        if answer.code == 0 and call_adb("-s", self.serial, "get-state").code == 0:
+            return DeviceLostError(
+                f"What {self.name} answered was cut off {when}.",
+                "Run the same command again: it goes on with what is missing.",
+                answer.stdout,
+            )
+        lines = answer.stderr.splitlines()  # the client's own, and those of the command
+        own = [line for line in lines if line.startswith(("adb:", "error:"))]
+        return super()._lost(when, replace(answer, stderr="\n".join(own)))

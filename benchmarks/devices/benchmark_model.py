@@ -8,9 +8,9 @@ summary of them; see `Summary` for what is known.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import re
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -81,12 +81,14 @@ def parse(output: str) -> Timings:
     """Reads what benchmark_model printed, in its forms of 2018 to today.
 
     Raises:
-        DeviceRunError: a delegate silently left the model to the processor, or the output is of no
-            known form or not whole.
+        UserError: a delegate silently left the model to the processor.
+        DeviceRunError: the output is of no known form or not whole.
     """
     if REFUSED_BY_DELEGATE in output:
-        raise DeviceRunError(
-            "the delegate did not execute the model, the processor did in its place", output
+        raise UserError(
+            f"The delegate of this {NAME} does not execute the model, so the processor would be "
+            "timed in its place.",
+            f"Name a {NAME} that applies no delegate by itself.",
         )
     counts = COUNTS.findall(output)
     found = next((match for form in TIMINGS if (match := form.search(output))), None)
@@ -140,9 +142,11 @@ def find_binary(text: str) -> Path:
         try:
             with urllib.request.urlopen(text, timeout=60) as answer:
                 data = answer.read()
-        except (OSError, ValueError, urllib.error.URLError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            cut = isinstance(error, http.client.IncompleteRead)
+            reason = "it came only in part" if cut else getattr(error, "reason", None) or error
             raise UserError(
-                f"{text} cannot be downloaded ({getattr(error, 'reason', None) or error}).",
+                f"{text} cannot be downloaded ({reason}).",
                 f"Download it yourself and write ?{NAME}=PATH.",
             ) from error
         _machine(data[:20], text)
@@ -282,6 +286,8 @@ class BenchmarkModel:
         except DeviceRunError as error:
             told = [text.strip() for text in ERRORS.findall(error.output)]
             first = next((text for text in told if text and text != "Benchmarking failed."), "")
-            if first and first not in str(error):
-                raise DeviceRunError(f"{first.rstrip('.')}: {error}", error.output) from error
+            code = re.search(r"\(exit code \d+\)$", str(error))
+            if first and code:
+                reason = f"{first.rstrip('.').replace(remote, Path(remote).name)} {code[0]}"
+                raise DeviceRunError(reason, error.output) from error
             raise

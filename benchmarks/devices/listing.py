@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgecmp.benchmarks.devices.adb import attached_devices, require_ready
+from edgecmp.benchmarks.devices.adb_client import attached_devices, require_ready
 from edgecmp.benchmarks.devices.device import DeviceRunError
 from edgecmp.benchmarks.devices.open import open_device
 from edgecmp.errors import UserError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from abc import abstractmethod
@@ -131,11 +132,10 @@ class ShellDevice(Device):
         if not mark or not code.strip().isdigit():
             if answer.code is None:
                 raise DeviceRunError(f"it took longer than {timeout_s:.0f} s", answer.stdout)
-            raise self._lost(f"while it ran {Path(command[0]).name}", answer)
+            raise self._lost(f"while it ran {_program(command)}", answer)
         if int(code) == KILLED:
             raise DeviceLostError(
-                f"{self.name} killed {Path(command[0]).name}, as a system does when memory is "
-                "short.",
+                f"{self.name} killed {_program(command)}, as a system does when memory is short.",
                 "Close other programs there and run the same command: it goes on with what is "
                 "missing.",
                 output,
@@ -166,3 +166,9 @@ class ShellDevice(Device):
             "Connect it again and run the same command: it goes on with what is missing.",
             answer.stdout,
         )
+
+
+def _program(command: Sequence[str]) -> str:
+    """The name of what runs, also behind `sh -c SCRIPT`, as it was before it was pushed."""
+    name = command[3] if list(command[:2]) == ["sh", "-c"] and len(command) > 3 else command[0]
+    return re.sub(r"^[0-9a-f]{12}-", "", Path(name).name)
