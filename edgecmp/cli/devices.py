@@ -43,7 +43,8 @@ def devices(
     print_table(report.rows, columns=COLUMNS)
     for row in report.rows:
         if row["reason"]:
-            print(f"{row['device']}: {row['reason']}")
+            known = row["reason"].startswith(row["device"])
+            print(row["reason"] if known else f"{row['device']}: {row['reason']}")
     for note in report.notes:
         print(note)
     write_report(report, json_file)

@@ -5,7 +5,7 @@ shell_v2: stderr apart and an exit code; without: one stream through a terminal 
 `exec` and `sync` (STAT, SEND, RECV, LIST). Commands run in this machine's sh, or in that of the
 board it runs on. It needs nothing but Python's standard library, so it can be copied to a board:
 
-    python3 adbd.py --port 5555 --folder /tmp/phone
+    python3 adbd.py --port 5555 --folder /tmp/phone ro.product.model=Board
 """
 
 from __future__ import annotations
@@ -412,8 +412,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5555)
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/phone"))
+    parser.add_argument("properties", nargs="*", metavar="KEY=TEXT", help="answers of getprop")
     options = parser.parse_args()
-    daemon = AdbDaemon(folder=options.folder, port=options.port, host=options.host)
+    properties = dict(pair.split("=", 1) for pair in options.properties)
+    daemon = AdbDaemon(
+        folder=options.folder, port=options.port, host=options.host, properties=properties
+    )
     print(f"listening on {daemon.port}", flush=True)
     signal.pause()
 

@@ -14,9 +14,9 @@ import signal
 import struct
 import sys
 import time
-from pathlib import Path
+from pathlib import Path, PurePath
 
-__all__ = ["CODE", "elf", "program"]
+__all__ = ["CODE", "elf", "launcher", "program"]
 
 CODE = {
     # (argc at the stack pointer) argv -> execve(path behind the code, argv, environment), else 127
@@ -60,8 +60,13 @@ def program(path: Path, *, form: str = "new", fault: str = "none") -> Path:
     words = f"{sys.executable} {Path(__file__).resolve()} --form={form} --fault={fault}"
     script.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     script.chmod(0o755)
-    machine, code = CODE[platform.machine()]
-    path.write_bytes(elf(machine, code + bytes(script) + b"\0"))
+    return launcher(path, script, platform.machine())
+
+
+def launcher(path: Path, script: PurePath, machine: str) -> Path:
+    """Writes an executable of that machine that hands over to a script there."""
+    number, code = CODE[machine]
+    path.write_bytes(elf(number, code + bytes(script) + b"\0"))
     path.chmod(0o755)
     return path
 

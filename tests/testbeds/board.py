@@ -124,8 +124,8 @@ class Board:
         config = str(self.folder / "ssh_config")
         words = " ".join(arguments)
         script = (
-            f"cat > /tmp/{path.name} && "
-            f"setsid python3 -u /tmp/{path.name} {words} > /tmp/{path.name}.log 2>&1 < /dev/null &"
+            f"cat > /tmp/{path.name} || exit; "
+            f"nohup python3 -u /tmp/{path.name} {words} > /tmp/{path.name}.log 2>&1 < /dev/null &"
         )
         with path.open("rb") as file:
             command = ["ssh", "-F", config, "board", script]
