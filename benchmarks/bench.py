@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from edgecmp.benchmarks.devices import Device, DeviceRunError, open_device
-from edgecmp.benchmarks.devices.summary import summary_row
 from edgecmp.benchmarks.runner import RUNTIMES
+from edgecmp.benchmarks.statistic import summary_statistic
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import provenance
 from edgecmp.progress import progress, say
@@ -42,11 +42,11 @@ class BenchReport:
 
     Attributes:
         rows: one dictionary each: file, target, precision, runtime, version, threads; p50_ms,
-            p90_ms, min_ms, mean_ms (wall time of one run, see the module's text), first_ms and
+            p90_ms, min_ms (wall time of one run, see the module's text), first_ms and
             init_ms (cold first run and loading, medians over the visits), peak_memory_mb (of the
             whole process, Python and numpy included), memory_before_mb (before the model was
             loaded), runs, preempted (runs with a context switch), statistic ("not preempted", "all
-            runs", or which of benchmark_model's), verdict ("measured", "failed" or "not run") and
+            runs" or "the device's summary"), verdict ("measured", "failed" or "not run") and
             reason. What was not measured is None.
         device: the device's facts.
         settings: runs, rounds and seed.
@@ -243,7 +243,6 @@ STATISTICS = (
     "p50_ms",
     "p90_ms",
     "min_ms",
-    "mean_ms",
     "first_ms",
     "init_ms",
     "peak_memory_mb",
@@ -257,7 +256,7 @@ STATISTICS = (
 def _statistics(visits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The figures of one row; see the module's text for the runs that count."""
     if "summary" in visits[0]:
-        return {**dict.fromkeys(STATISTICS), **summary_row(visits)}
+        return _summarised(visits)
     wall_ms = np.concatenate([visit["wall_us"] for visit in visits]) / 1000
     switches = np.concatenate([visit["switches"] for visit in visits])
     clean = wall_ms[switches == 0]
@@ -271,7 +270,6 @@ def _statistics(visits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         float(np.percentile(counted, 50)),
         float(np.percentile(counted, 90)),
         float(counted.min()),
-        float(counted.mean()),
         median("first_us") / 1000,
         median("init_us") / 1000,
         max(visit["peak_memory_kb"] for visit in visits) / 1024,
@@ -281,3 +279,23 @@ def _statistics(visits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "not preempted" if enough else "all runs",
     )
     return dict(zip(STATISTICS, values, strict=True))
+
+
+def _summarised(visits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of one row where the device tells no single runs; None is not known."""
+    found = summary_statistic([visit["summary"] for visit in visits])
+
+    def middle(key: str, divisor: float) -> float | None:
+        values = [visit[key] for visit in visits]
+        return None if None in values else float(np.median(values)) / divisor
+
+    return dict.fromkeys(STATISTICS) | {
+        "p50_ms": found.p50_us / 1000,
+        "p90_ms": None if found.p90_us is None else found.p90_us / 1000,
+        "min_ms": found.min_us / 1000,
+        "first_ms": middle("first_us", 1000),
+        "init_ms": middle("init_us", 1000),
+        "peak_memory_mb": middle("peak_memory_kb", 1024),
+        "runs": found.runs,
+        "statistic": found.name,
+    }

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import resource
 import sys
 import time
@@ -24,6 +25,34 @@ RUNTIMES = {
     "onnxruntime": (".onnx", "onnxruntime", "onnxruntime"),
 }
 """Name: the suffix it loads, its module, its package."""
+
+ARM_CORES = {
+    (0x41, 0xD03): "Cortex-A53",
+    (0x41, 0xD04): "Cortex-A35",
+    (0x41, 0xD05): "Cortex-A55",
+    (0x41, 0xD07): "Cortex-A57",
+    (0x41, 0xD08): "Cortex-A72",
+    (0x41, 0xD09): "Cortex-A73",
+    (0x41, 0xD0A): "Cortex-A75",
+    (0x41, 0xD0B): "Cortex-A76",
+    (0x41, 0xD0C): "Neoverse-N1",
+    (0x41, 0xD0D): "Cortex-A77",
+    (0x41, 0xD40): "Neoverse-V1",
+    (0x41, 0xD41): "Cortex-A78",
+    (0x41, 0xD44): "Cortex-X1",
+    (0x41, 0xD46): "Cortex-A510",
+    (0x41, 0xD47): "Cortex-A710",
+    (0x41, 0xD48): "Cortex-X2",
+    (0x41, 0xD49): "Neoverse-N2",
+    (0x41, 0xD4D): "Cortex-A715",
+    (0x41, 0xD4E): "Cortex-X3",
+    (0x41, 0xD4F): "Neoverse-V2",
+    (0x41, 0xD80): "Cortex-A520",
+    (0x41, 0xD81): "Cortex-A720",
+    (0x41, 0xD82): "Cortex-X4",
+    (0x4E, 0x004): "Carmel",
+}
+"""What arm64 processors say of themselves, implementer and part, and what they are called."""
 
 LEAST_RUNS = 3
 MOST_RUNS = 100
@@ -94,13 +123,47 @@ def temperatures() -> dict[str, float]:
     return zones
 
 
+def arm_cores(cpuinfo: str) -> str:
+    """The kinds of cores in an arm64 /proc/cpuinfo, such as "4 Cortex-A55 + 4 Cortex-A76"."""
+    counts: dict[str, int] = {}
+    implementer = 0
+    for line in cpuinfo.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "CPU implementer":
+            implementer = int(value, 16)
+        elif key.strip() == "CPU part":
+            part = int(value, 16)
+            name = ARM_CORES.get(
+                (implementer, part), f"implementer {implementer:#x} part {part:#x}"
+            )
+            counts[name] = counts.get(name, 0) + 1
+    if len(counts) == 1:
+        return next(iter(counts))
+    return " + ".join(f"{count} {name}" for name, count in counts.items())
+
+
 def cpu_name() -> str:
     """The processor's name, as the system tells it."""
-    for line in (read_text("/proc/cpuinfo") or "").splitlines():
+    text = read_text("/proc/cpuinfo") or ""
+    for line in text.splitlines():
         key, _, value = line.partition(":")
-        if key.strip() in ("model name", "Hardware", "Model"):
+        if key.strip() == "model name":
             return value.strip()
-    return platform.processor() or platform.machine()
+    return arm_cores(text) or platform.processor() or platform.machine()
+
+
+def board() -> dict[str, str | None]:
+    """What the board is called and the SoC on it, where its device tree tells."""
+    tree = Path("/proc/device-tree")
+    model, compatible = (read_text(tree / name) for name in ("model", "compatible"))
+    names = (compatible or "").strip("\0").split("\0")
+    return {"model": model.strip("\0") if model else None, "soc": names[-1] or None}
+
+
+def memory_mb() -> int | None:
+    """Main memory in MB of 2^20 bytes."""
+    match = re.search(r"MemTotal:\s*(\d+) kB", read_text("/proc/meminfo") or "")
+    return int(match[1]) // 1024 if match else None
 
 
 def usable_cores() -> int | None:
@@ -131,6 +194,8 @@ def facts() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "cpu": cpu_name(),
         "cores": usable_cores(),
+        **board(),
+        "memory_mb": memory_mb(),
         "python": platform.python_version(),
         "runtimes": runtimes,
         **conditions(),
@@ -215,7 +280,7 @@ def visit(plan: dict[str, Any], number: int) -> dict[str, Any]:
     run()
     first_us = (time.perf_counter_ns() - start) / 1000
     run()
-    timed = time_runs(run, MOST_RUNS, plan["visit_ms"] / 1000)
+    timed = time_runs(run, MOST_RUNS, plan["visit_ms"][number] / 1000)
     return {"model": number, "init_us": init_us, "first_us": first_us, **timed}
 
 

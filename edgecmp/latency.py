@@ -1,7 +1,7 @@
 """LatencyTable: what each choice of each layer costs on one device, and the sum for any network.
 
 A table is measured by `edgecmp latency build` and obeyed by `edgecmp search`. Its JSON document is
-described by `LatencyTable.to_dict` and docs/latency-table.schema.json.
+described by docs/latency-table.schema.json.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from edgecmp.architecture import BLOCKS, DEPTH, WIDTHS, Architecture, tier
 from edgecmp.errors import UserError
 from edgecmp.files import read_json, sha256_json, write_json
+from edgecmp.latency_document import FIELDS, FORMAT, parse_table
 
 __all__ = ["ENTRIES", "LatencyTable"]
-
-FORMAT = "edgecmp-latency-table/1"
 
 ENTRIES = tuple(
     (stage, stride, block, width)
@@ -31,12 +30,6 @@ ENTRIES = tuple(
 )
 """The 320 distinct (stage 0-3, stride 2 or 1, block 0-3, width 0-9): layers of a stage that have
 the same stride have the same channels, hence the same costs."""
-
-REQUIRED = (
-    *("tier", "input_size", "embedding_dim", "precision", "device", "facts", "target", "runtime"),
-    *("version", "threads", "lowering", "statistic", "date", "entries_ms", "stem_ms", "head_ms"),
-    *("overhead_ms", "scale", "bias_ms", "calibration", "check", "provenance"),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +50,7 @@ class LatencyTable:
         target: format of the files, "tflite".
         runtime: "litert" or "tflite-runtime".
         version: of the runtime.
+        delegate: what runs the operators, "XNNPACK".
         threads: of the runtime.
         lowering: hash of the code that wrote the measured files; whole networks that are written
             otherwise do not take what the table says.
@@ -81,6 +75,7 @@ class LatencyTable:
     target: str
     runtime: str
     version: str
+    delegate: str
     threads: int
     lowering: str
     statistic: str
@@ -152,7 +147,7 @@ class LatencyTable:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document: the fields, with the entries as a list of objects."""
-        document = {name: getattr(self, name) for name in REQUIRED}
+        document = {name: getattr(self, name) for name in FIELDS}
         document["facts"], document["provenance"] = dict(self.facts), dict(self.provenance)
         document["check"] = None if self.check is None else dict(self.check)
         document["entries_ms"] = [
@@ -178,28 +173,18 @@ class LatencyTable:
         Raises:
             UserError: the file is missing, damaged, of another format, or an entry is missing.
         """
-        document = read_json(Path(path), what="a latency table")
-        missing = [name for name in REQUIRED if name not in document]
-        if document.get("format") != FORMAT or missing:
-            detail = f"it lacks {', '.join(missing)}" if missing else f"it is not {FORMAT!r}"
-            raise UserError(
-                f"{path} is not a latency table: {detail}.",
-                "Build one: edgecmp latency build --device local --out table.json.",
-            )
+        document = parse_table(read_json(Path(path), what="a latency table"), source=str(path))
+        fields = {name: document[name] for name in FIELDS}
         found = {
             (entry["stage"], entry["stride"], entry["block"], entry["width"]): entry["ms"]
             for entry in document["entries_ms"]
         }
-        values = [
-            found.get((stage, stride, BLOCKS[block], width))
-            for stage, stride, block, width in ENTRIES
-        ]
-        absent = sum(value is None for value in values)
-        if absent or not all(value > 0 for value in values if value is not None):
+        wanted = [(stage, stride, BLOCKS[block], width) for stage, stride, block, width in ENTRIES]
+        missing = [key for key in wanted if key not in found]
+        if missing:
             raise UserError(
-                f"{path} is damaged: {absent} of its {len(ENTRIES)} entries are missing, or one is "
-                "not above zero.",
+                f"{path} is damaged: {len(missing)} of its {len(ENTRIES)} entries are missing.",
                 "Build it again: edgecmp latency build --device local --out table.json.",
             )
-        fields = {name: document[name] for name in REQUIRED}
-        return cls(**fields | {"entries_ms": np.array(values, np.float64)})
+        fields["entries_ms"] = np.array([found[key] for key in wanted], np.float64)
+        return cls(**fields)

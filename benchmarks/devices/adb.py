@@ -125,7 +125,7 @@ class AdbDevice(ShellDevice):
         *,
         runtime: str,
         threads: int = 1,
-        visit_ms: float = 15.0,
+        visit_ms: Sequence[float],
         seed: int = 0,
     ) -> Iterator[Visit]:
         """See `Device.time_models`; by benchmark_model each in a process of its own."""
@@ -134,8 +134,8 @@ class AdbDevice(ShellDevice):
                 models, runtime=runtime, threads=threads, visit_ms=visit_ms, seed=seed
             )
             return
-        for number, model in enumerate(models):
-            timed = self._tool.visit(model, threads=threads, visit_ms=visit_ms)
+        for number, (model, length) in enumerate(zip(models, visit_ms, strict=True)):
+            timed = self._tool.visit(model, threads=threads, visit_ms=length)
             yield Visit(
                 model=number,
                 wall_us=(),

@@ -169,7 +169,7 @@ class Device(ABC):
         *,
         runtime: str,
         threads: int = 1,
-        visit_ms: float = 15.0,
+        visit_ms: Sequence[float],
         seed: int = 0,
     ) -> Iterator[Visit]:
         """Visits many models once each, in their order, in one process.
@@ -180,7 +180,7 @@ class Device(ABC):
             models: the files, here.
             runtime: one of the runner's `RUNTIMES` that the device has.
             threads: of the runtime.
-            visit_ms: length of a visit after the warm-up.
+            visit_ms: length of each visit after the warm-up.
             seed: of the random inputs.
 
         Raises:
@@ -191,7 +191,7 @@ class Device(ABC):
             "models": [self.push(model) for model in models],
             "runtime": runtime,
             "threads": threads,
-            "visit_ms": visit_ms,
+            "visit_ms": list(visit_ms),
             "seed": seed,
         }
         with tempfile.TemporaryDirectory() as folder:
@@ -202,7 +202,7 @@ class Device(ABC):
                 documents = self._documents(
                     [f"--plan={self.push(path)}"],
                     {"OMP_NUM_THREADS": str(threads)},
-                    120.0 + len(models) * (2.0 + visit_ms / 100),
+                    120.0 + 2.0 * len(models) + sum(visit_ms) / 100,
                 )
             except (DeviceRunError, DeviceLostError) as error:
                 failure, documents = error, _whole_lines(error.output)

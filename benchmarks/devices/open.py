@@ -15,7 +15,7 @@ __all__ = ["open_device"]
 KINDS: dict[str, tuple[Callable[[DeviceSpec], Device], tuple[str, ...]]] = {
     "local": (lambda spec: LocalDevice(), ()),
     "adb": (AdbDevice, ("python", "benchmark_model", "cpus")),
-    "ssh": (SshDevice, ("python", "config")),
+    "ssh": (SshDevice, ("python", "folder", "config")),
 }
 """For each kind of device what opens it, and the options it knows."""
 

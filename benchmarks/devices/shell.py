@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import subprocess
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,12 @@ command ends the client with code 0 as well, and old Android knows no exit codes
 
 KILLED = 128 + 9
 """Exit code of what was ended by SIGKILL."""
+
+PID = "pid"
+"""File in the device's folder with the number of the process that runs there."""
+
+END_S = 10.0
+"""Seconds that ending and cleaning up may take."""
 
 NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
@@ -103,15 +110,9 @@ class ShellDevice(Device):
         if key not in self._sent:
             remote = f"{self.folder}/{sha256_file(path)[:12]}-{path.name}"
             answer = self._send(path, remote)
-            if any(text in answer.stderr + answer.stdout for text in NO_SPACE):
-                raise UserError(
-                    f"{self.name} has no room for {path.name} ({stat.st_size / 1e6:.1f} MB).",
-                    f"Free some space in {Path(self.folder).parent} there, then run the same "
-                    "command again.",
-                )
-            size = self.run(["wc", "-c", remote]).split()[0] if answer.code == 0 else ""
-            if size != str(stat.st_size):
-                raise self._lost(f"while {path.name} was sent", answer)
+            size = self._size(remote) if answer.code == 0 else None
+            if size != stat.st_size:
+                raise self._not_sent(path, remote, answer)
             self._sent[key] = remote
         return self._sent[key]
 
@@ -126,11 +127,16 @@ class ShellDevice(Device):
         exports = "".join(
             f"export {name}={shlex.quote(value)}; " for name, value in (environment or {}).items()
         )
-        script = f"{exports}{shlex.join(command)}; echo {EXIT_MARK}$?"
+        pid = shlex.quote(f"{self.folder}/{PID}")
+        script = (
+            f"{exports}{shlex.join(command)} & p=$!; echo $p > {pid}; wait $p; c=$?; "
+            f"rm -f {pid}; echo {EXIT_MARK}$c"
+        )
         answer = self._shell(script, timeout_s=timeout_s)
         output, mark, code = answer.stdout.rpartition(EXIT_MARK)
         if not mark or not code.strip().isdigit():
             if answer.code is None:
+                self._shell(self._end(), timeout_s=END_S)
                 raise DeviceRunError(f"it took longer than {timeout_s:.0f} s", answer.stdout)
             raise self._lost(f"while it ran {_program(command)}", answer)
         if int(code) == KILLED:
@@ -142,21 +148,48 @@ class ShellDevice(Device):
             )
         if int(code) != 0:
             lines = (answer.stderr.strip() or output.strip()).splitlines()
-            reason = lines[-1] if lines else "no message"
+            reason = lines[-1] if lines else _why(int(code))
             raise DeviceRunError(f"{reason} (exit code {int(code)})", output)
         return output
 
     def pull(self, remote: str, path: Path) -> None:
         """See `Device.pull`."""
-        size = self.run(["wc", "-c", remote]).split()[0]
+        size = self._size(remote)
         answer = self._fetch(remote, path)
-        if answer.code != 0 or str(path.stat().st_size) != size:
+        if answer.code != 0 or path.stat().st_size != size:
             path.unlink(missing_ok=True)
             raise self._lost(f"while {Path(remote).name} was fetched", answer)
 
     def close(self) -> None:
         """See `Device.close`; a device that is gone keeps its folder."""
-        self._shell(f"rm -rf {shlex.quote(self.folder)}", timeout_s=30.0)
+        self._shell(f"{self._end()}; rm -rf {shlex.quote(self.folder)}", timeout_s=END_S)
+
+    def _end(self) -> str:
+        """A script that ends what still runs there, after an interrupt or a timeout."""
+        pid = shlex.quote(f"{self.folder}/{PID}")
+        return f"test -f {pid} && kill $(cat {pid}); rm -f {pid}"
+
+    def _size(self, remote: str) -> int:
+        """Bytes of a file there."""
+        return int(self.run(["wc", "-c", remote]).strip().splitlines()[-1].split()[0])
+
+    def _not_sent(self, path: Path, remote: str, answer: Answer) -> UserError:
+        """Why a file did not arrive whole; what did arrive is removed."""
+        try:
+            self.run(["rm", "-f", remote], timeout_s=END_S)
+        except (DeviceLostError, DeviceRunError):
+            return self._lost(f"while {path.name} was sent", answer)
+        lines = (answer.stderr.strip() or answer.stdout.strip()).splitlines()
+        if any(text in line for line in lines for text in NO_SPACE):
+            return UserError(
+                f"{self.name} has no room for {path.name} ({path.stat().st_size / 1e6:.1f} MB).",
+                f"Free some space in {Path(self.folder).parent} there, then run the same "
+                "command again.",
+            )
+        return UserError(
+            f"{self.name} does not take {path.name} ({lines[-1] if lines else 'no message'}).",
+            f"Look at {Path(self.folder).parent} there, then run the same command again.",
+        )
 
     def _lost(self, when: str, answer: Answer) -> DeviceLostError:
         lines = answer.stderr.strip().splitlines()
@@ -172,3 +205,11 @@ def _program(command: Sequence[str]) -> str:
     """The name of what runs, also behind `sh -c SCRIPT`, as it was before it was pushed."""
     name = command[3] if list(command[:2]) == ["sh", "-c"] and len(command) > 3 else command[0]
     return re.sub(r"^[0-9a-f]{12}-", "", Path(name).name)
+
+
+def _why(code: int) -> str:
+    """What an exit code says where there is no message."""
+    try:
+        return f"it was ended by {signal.Signals(code - 128).name}"
+    except ValueError:
+        return "no message"

@@ -20,6 +20,7 @@ from edgecmp.cli import (
     flops,
     gallery,
     inspect,
+    latency,
     parity,
     search,
     train,
@@ -48,6 +49,7 @@ HELP = help_text(
         "edgecmp parity runs/query.tflite --model runs/query",
         "edgecmp bench --device local runs/query.tflite",
         "edgecmp devices",
+        "edgecmp latency build --device local --out runs/latency.json",
         "edgecmp inspect runs/query.tflite",
         "edgecmp doctor",
     ),
@@ -90,6 +92,7 @@ app.command("export", help=export.HELP)(export.export)
 app.command("parity", help=parity.HELP)(parity.parity)
 app.command("bench", help=bench.HELP)(bench.bench)
 app.command("devices", help=devices.HELP)(devices.devices)
+app.add_typer(latency.app, name="latency", help=latency.HELP)
 app.command("inspect", help=inspect.HELP)(inspect.inspect)
 app.command("doctor", help=doctor.HELP)(doctor.doctor)
 

@@ -63,7 +63,8 @@ def test_visits_on_an_arm64_system_repeat(serial: str, tmp_path: Path) -> None:
     models = write_models(tmp_path, 3)
     with open_device(f"adb:{serial}") as device:
         rounds = [
-            list(device.time_models(models, runtime="tflite-runtime", visit_ms=5)) for _ in range(2)
+            list(device.time_models(models, runtime="tflite-runtime", visit_ms=[5] * len(models)))
+            for _ in range(2)
         ]
     least = [[min(visit.wall_us) for visit in visits] for visits in rounds]
     assert least[0] == sorted(least[0])

@@ -37,7 +37,7 @@ def until_failure(device: Device, models: list[Path]) -> tuple[list[Visit], Exce
     """The visits that came before a failure, and the failure."""
     visits = []
     try:
-        for visit in device.time_models(models, runtime=RUNTIME, visit_ms=5):
+        for visit in device.time_models(models, runtime=RUNTIME, visit_ms=[5] * len(models)):
             visits.append(visit)
     except (DeviceLostError, DeviceRunError) as error:
         return visits, error
@@ -48,7 +48,7 @@ def goes_on(name: str, models: list[Path], visits: list[Visit]) -> None:
     """The same command again visits what is missing, and nothing else."""
     missing = models[len(visits) :]
     with open_device(name) as device:
-        again = list(device.time_models(missing, runtime=RUNTIME, visit_ms=5))
+        again = list(device.time_models(missing, runtime=RUNTIME, visit_ms=[5] * len(missing)))
     assert len(visits) + len(again) == len(models)
     assert all(min(visit.wall_us) > 0 for visit in visits + again)
 
@@ -127,7 +127,7 @@ def test_garbage_in_the_middle(phone: AdbDaemon, tmp_path: Path) -> None:
     with open_device(name) as device:
         phone.faults.garbage = True
         with pytest.raises(DeviceLostError, match=r"was lost while 0\.tflite was sent"):
-            next(iter(device.time_models(models, runtime=RUNTIME)))
+            next(iter(device.time_models(models, runtime=RUNTIME, visit_ms=[5, 5])))
     phone.restore()
     goes_on(name, models, [])
 
@@ -221,7 +221,7 @@ def test_a_model_that_the_runtime_refuses(
     name = device_name(phone, **{by: value})
     runtime = RUNTIME if by == "python" else by
     with open_device(name) as device:
-        visits = device.time_models(models, runtime=runtime, visit_ms=5)
+        visits = device.time_models(models, runtime=runtime, visit_ms=[5] * len(models))
         assert next(visits).model == 0
         with pytest.raises(DeviceRunError, match=r"exit code 1"):
             next(visits)

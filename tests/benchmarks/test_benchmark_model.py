@@ -13,7 +13,7 @@ import pytest
 from edgecmp.benchmarks.devices.android import parse_facts
 from edgecmp.benchmarks.devices.benchmark_model import find_binary, parse, require_abi
 from edgecmp.benchmarks.devices.device import DeviceRunError
-from edgecmp.benchmarks.devices.summary import Summary, summary_row
+from edgecmp.benchmarks.devices.summary import Summary
 from edgecmp.errors import UserError
 from tests.testbeds.benchmark_model import elf
 
@@ -104,29 +104,6 @@ def test_a_delegate_that_leaves_the_model_to_the_processor() -> None:
     )
     with pytest.raises(UserError, match="The delegate of this benchmark_model does not execute"):
         parse(silent + NEWEST)
-
-
-def visit(runs: int, mean: float, least: float, median: float | None) -> dict[str, Any]:
-    return {
-        "summary": {"runs": runs, "mean_us": mean, "min_us": least, "p50_us": median}
-        | {"p90_us": None},
-        "first_us": 9000.0,
-        "init_us": 5000.0,
-        "peak_memory_kb": 2048.0,
-    }
-
-
-def test_a_row_of_summaries() -> None:
-    row = summary_row(
-        [visit(10, 2000, 1500, 1900), visit(30, 4000, 1600, 3000), visit(10, 2000, 1400, 2000)]
-    )
-    assert (row["p50_ms"], row["min_ms"], row["mean_ms"]) == (2.0, 1.4, 3.2)
-    assert (row["runs"], row["first_ms"], row["peak_memory_mb"]) == (50, 9.0, 2.0)
-    assert row["p90_ms"] is row["preempted"] is None
-    assert row["statistic"] == "benchmark_model's medians; all runs"
-    row = summary_row([visit(10, 2000, 1500, None), visit(10, 3000, 1400, 2000)])
-    assert (row["p50_ms"], row["mean_ms"]) == (None, 2.5)
-    assert row["statistic"] == "benchmark_model's mean, no median known; all runs"
 
 
 @pytest.mark.parametrize(

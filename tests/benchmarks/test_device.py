@@ -109,7 +109,7 @@ def test_many_models_are_visited_in_one_process(tmp_path: Path) -> None:
     models = [tmp_path / name for name in ("small.tflite", "large.tflite")]
     for model, channels in zip(models, (8, 64), strict=True):
         model.write_bytes(tflite_bytes(one_convolution(channels)))
-    visits = list(LocalDevice().time_models(models, runtime="litert", visit_ms=5))
+    visits = list(LocalDevice().time_models(models, runtime="litert", visit_ms=[5, 5]))
     assert [visit.model for visit in visits] == [0, 1]
     for visit in visits:
         assert 3 <= len(visit.wall_us) == len(visit.cpu_us) == len(visit.switches) <= 100
@@ -121,7 +121,7 @@ def test_what_was_measured_before_a_failure_is_given(tmp_path: Path) -> None:
     good, bad = tmp_path / "good.tflite", tmp_path / "bad.tflite"
     good.write_bytes(tflite_bytes(one_convolution(8)))
     bad.write_bytes(good.read_bytes()[:100])
-    visits = LocalDevice().time_models([good, bad, good], runtime="litert", visit_ms=5)
+    visits = LocalDevice().time_models([good, bad, good], runtime="litert", visit_ms=[5] * 3)
     assert next(visits).model == 0
     with pytest.raises(DeviceRunError, match="exit code"):
         next(visits)

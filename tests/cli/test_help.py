@@ -18,6 +18,8 @@ from edgecmp.version import __version__
 MAX_FLAGS = 8
 """Flags a command, `--json` and `--help` apart: what goes beyond belongs into a recipe."""
 
+GROUPS = ("", "train", "gallery", "latency")
+
 COMMANDS = (
     "search",
     "train gallery",
@@ -30,6 +32,8 @@ COMMANDS = (
     "parity",
     "bench",
     "devices",
+    "latency build",
+    "latency check",
     "inspect",
     "doctor",
 )
@@ -58,7 +62,7 @@ def test_the_list_of_commands_is_whole() -> None:
     assert sorted(leaves(click_command(""))) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["", "train", "gallery", *COMMANDS])
+@pytest.mark.parametrize("command", [*GROUPS, *COMMANDS])
 def test_help_opens_with_examples(command: str, edgecmp: Callable[..., Any]) -> None:
     result = edgecmp(*command.split(), "--help")
     assert result.code == 0
@@ -84,7 +88,7 @@ def test_few_flags_and_json_on_each(command: str) -> None:
     assert len(own - {"--json"}) <= MAX_FLAGS
 
 
-@pytest.mark.parametrize("command", ["", "train", "gallery"])
+@pytest.mark.parametrize("command", GROUPS)
 def test_a_group_alone_prints_its_help(command: str, edgecmp: Callable[..., Any]) -> None:
     result = edgecmp(*command.split())
     assert result.code == 0
