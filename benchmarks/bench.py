@@ -21,6 +21,7 @@ import numpy as np
 
 from edgecmp.benchmarks.devices import Device, DeviceRunError, open_device
 from edgecmp.benchmarks.runner import RUNTIMES
+from edgecmp.benchmarks.statistic import summary_statistic
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import provenance
 from edgecmp.progress import progress, say
@@ -41,11 +42,12 @@ class BenchReport:
 
     Attributes:
         rows: one dictionary each: file, target, precision, runtime, version, threads; p50_ms,
-            p90_ms, min_ms (wall time of one run, see the module's text), first_ms and init_ms (cold
-            first run and loading, medians over the visits), peak_memory_mb (of the whole process,
-            Python and numpy included), memory_before_mb (before the model was loaded), runs,
-            preempted (runs with a context switch), statistic ("not preempted" or "all runs"),
-            verdict ("measured", "failed" or "not run") and reason. What was not measured is None.
+            p90_ms, min_ms (wall time of one run, see the module's text), first_ms and
+            init_ms (cold first run and loading, medians over the visits), peak_memory_mb (of the
+            whole process, Python and numpy included), memory_before_mb (before the model was
+            loaded), runs, preempted (runs with a context switch), statistic ("not preempted", "all
+            runs" or "the device's summary"), verdict ("measured", "failed" or "not run") and
+            reason. What was not measured is None.
         device: the device's facts.
         settings: runs, rounds and seed.
     """
@@ -116,6 +118,7 @@ def bench(
             for case in _cases(path, count, facts["runtimes"])
         ]
         active = [case for case in cases if case.verdict == "measured"]
+        _refuse_without_runtime(cases, machine.name)
         say(
             f"Timing {len(active)} combinations of file, runtime and threads on {machine.name}: "
             f"{rounds} rounds of {runs // rounds} runs."
@@ -149,10 +152,11 @@ def _cases(path: Path, threads: int, runtimes: Mapping[str, Mapping[str, str]]) 
     if target == "coreml":
         names = {"coreml": "needs macOS"}
     else:
+        suffixes = {name: suffix for name, (suffix, _, _) in RUNTIMES.items()}
         names = {
-            name: runtimes[name].get("reason", "")
-            for name, (suffix, _, _) in RUNTIMES.items()
-            if suffix == path.suffix
+            name: found.get("reason", "")
+            for name, found in runtimes.items()
+            if suffixes.get(name, ".tflite") == path.suffix  # others are benchmark_model
         }
     return [
         _Case(
@@ -193,6 +197,19 @@ def _visit(case: _Case, machine: Device, *, runs: int, seed: int) -> None:
         )
     except DeviceRunError as error:
         case.verdict, case.reason = "failed", str(error)
+
+
+def _refuse_without_runtime(cases: Sequence[_Case], device: str) -> None:
+    """Before the first visit: a device on which nothing runs any of the files."""
+    missing = dict.fromkeys(
+        f"{case.runtime}: {case.reason}" for case in cases if case.target != "coreml"
+    )
+    if missing and all(case.verdict == "not run" for case in cases):
+        raise UserError(
+            f"{device} has no runtime for these files ({'; '.join(missing)}).",
+            "Install one there, such as tflite-runtime, or name a Python that has it: "
+            "?python=PATH; an Android phone without Python is timed by ?benchmark_model=PATH.",
+        )
 
 
 def _refuse_what_nothing_runs(cases: Sequence[_Case]) -> None:
@@ -238,6 +255,8 @@ STATISTICS = (
 
 def _statistics(visits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The figures of one row; see the module's text for the runs that count."""
+    if "summary" in visits[0]:
+        return _summarised(visits)
     wall_ms = np.concatenate([visit["wall_us"] for visit in visits]) / 1000
     switches = np.concatenate([visit["switches"] for visit in visits])
     clean = wall_ms[switches == 0]
@@ -260,3 +279,23 @@ def _statistics(visits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "not preempted" if enough else "all runs",
     )
     return dict(zip(STATISTICS, values, strict=True))
+
+
+def _summarised(visits: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of one row where the device tells no single runs; None is not known."""
+    found = summary_statistic([visit["summary"] for visit in visits])
+
+    def middle(key: str, divisor: float) -> float | None:
+        values = [visit[key] for visit in visits]
+        return None if None in values else float(np.median(values)) / divisor
+
+    return dict.fromkeys(STATISTICS) | {
+        "p50_ms": found.p50_us / 1000,
+        "p90_ms": None if found.p90_us is None else found.p90_us / 1000,
+        "min_ms": found.min_us / 1000,
+        "first_ms": middle("first_us", 1000),
+        "init_ms": middle("init_us", 1000),
+        "peak_memory_mb": middle("peak_memory_kb", 1024),
+        "runs": found.runs,
+        "statistic": found.name,
+    }

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from edgecmp.benchmarks.devices.summary import Summary
 from edgecmp.errors import UserError
 
 __all__ = ["END_MARK", "Device", "DeviceLostError", "DeviceRunError", "Visit"]
@@ -33,7 +34,7 @@ class DeviceRunError(Exception):
 
 
 class DeviceLostError(UserError):
-    """The connection to the device broke in the middle of a command.
+    """The connection to the device broke in the middle of a command, or its system killed it.
 
     Attributes:
         output: what had come before.
@@ -54,7 +55,9 @@ class Visit:
         cpu_us: processor time of the calling thread in each run.
         switches: involuntary context switches of the process during each run.
         init_us: loading the model.
-        first_us: its first run.
+        first_us: its first run; None is not known.
+        summary: what is known of the runs where no single ones are (the three tuples are empty
+            then); else None.
     """
 
     model: int
@@ -62,7 +65,8 @@ class Visit:
     cpu_us: tuple[float, ...]
     switches: tuple[int, ...]
     init_us: float
-    first_us: float
+    first_us: float | None
+    summary: Summary | None = None
 
 
 class Device(ABC):

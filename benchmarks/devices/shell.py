@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import subprocess
@@ -20,6 +21,9 @@ __all__ = ["Answer", "ShellDevice", "call"]
 EXIT_MARK = "edgecmp-exit-code:"
 """Stands before the exit code at the end of every output. A device that is lost in the middle of a
 command ends the client with code 0 as well, and old Android knows no exit codes."""
+
+KILLED = 128 + 9
+"""Exit code of what was ended by SIGKILL."""
 
 PID = "pid"
 """File in the device's folder with the number of the process that runs there."""
@@ -134,7 +138,14 @@ class ShellDevice(Device):
             if answer.code is None:
                 self._shell(self._end(), timeout_s=END_S)
                 raise DeviceRunError(f"it took longer than {timeout_s:.0f} s", answer.stdout)
-            raise self._lost(f"while it ran {Path(command[0]).name}", answer)
+            raise self._lost(f"while it ran {_program(command)}", answer)
+        if int(code) == KILLED:
+            raise DeviceLostError(
+                f"{self.name} killed {_program(command)}, as a system does when memory is short.",
+                "Close other programs there and run the same command: it goes on with what is "
+                "missing.",
+                output,
+            )
         if int(code) != 0:
             lines = (answer.stderr.strip() or output.strip()).splitlines()
             reason = lines[-1] if lines else _why(int(code))
@@ -188,6 +199,12 @@ class ShellDevice(Device):
             "Connect it again and run the same command: it goes on with what is missing.",
             answer.stdout,
         )
+
+
+def _program(command: Sequence[str]) -> str:
+    """The name of what runs, also behind `sh -c SCRIPT`, as it was before it was pushed."""
+    name = command[3] if list(command[:2]) == ["sh", "-c"] and len(command) > 3 else command[0]
+    return re.sub(r"^[0-9a-f]{12}-", "", Path(name).name)
 
 
 def _why(code: int) -> str:

@@ -11,6 +11,8 @@ from edgecmp.errors import UserError, unknown_choice
 __all__ = ["DeviceSpec"]
 
 EXAMPLES = ("local", "adb:SERIAL", "ssh://user@host", "coreml:NAME")
+WITHOUT_ADDRESS = ("local", "adb")
+"""Kinds that may stand alone: this machine, and the only device that adb has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +22,8 @@ class DeviceSpec:
     Attributes:
         text: as the user gave it.
         kind: "local", "adb", "ssh" or "coreml".
-        address: what follows the kind: a serial, user@host:port, a name; empty for local.
+        address: what follows the kind: a serial, user@host:port, a name; empty for local, and for
+            adb alone, which is the only attached device.
         options: what follows a question mark, as in `ssh://pi@board?python=/opt/py/bin/python3`.
     """
 
@@ -42,13 +45,14 @@ class DeviceSpec:
         """
         name, _, query = text.partition("?")
         kind, colon, address = name.partition(":")
-        if kind not in options or bool(colon) != (kind != "local"):
+        alone = kind in WITHOUT_ADDRESS and not colon
+        if kind not in options or not (colon or alone) or (colon and kind == "local"):
             raise unknown_choice("device", text, EXAMPLES)
         if kind == "ssh":
             if not address.startswith("//"):
                 raise unknown_choice("device", text, EXAMPLES)
             address = address[2:].rstrip("/")
-        if kind != "local" and not address:
+        if not address and not alone:
             raise UserError(f"{text!r} names no device.", f"Write it like {EXAMPLES[1:]}.")
         chosen = dict(parse_qsl(query, keep_blank_values=True))
         for option in chosen:

@@ -12,10 +12,11 @@ import numpy as np
 
 from edgecmp.architecture import Architecture
 from edgecmp.benchmarks.devices import Device, open_device
+from edgecmp.benchmarks.devices.benchmark_model import NAME
 from edgecmp.benchmarks.latency.fit import calibration_networks, fit
 from edgecmp.benchmarks.latency.journal import Journal
 from edgecmp.benchmarks.latency.measure import NETWORK_MS, PART_MS, ROUNDS, Timed, measure
-from edgecmp.benchmarks.latency.time_of import STATISTIC
+from edgecmp.benchmarks.latency.time_of import STATISTIC, SUMMARY_STATISTIC
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export.parts import (
     HEAD,
@@ -33,7 +34,7 @@ from edgecmp.progress import duration, progress, say
 __all__ = ["PRECISIONS", "build", "choose_runtime", "write_networks"]
 
 PRECISIONS = ("fp32", "int8")
-RUNTIMES = ("litert", "tflite-runtime")
+RUNTIMES = ("litert", "tflite-runtime", NAME)
 VISIT_OVERHEAD_MS = 5.0
 """What a visit takes besides its timed runs on a desktop; only for the estimate beforehand."""
 
@@ -59,7 +60,8 @@ def build(
         input_size: side of the image, in pixels.
         embedding_dim: D of the embedding.
         precision: "fp32" or "int8".
-        runtime: "litert" or "tflite-runtime"; the first of them that the device has if None.
+        runtime: "litert", "tflite-runtime" or "benchmark_model"; the first of them that the device
+            has if None.
         threads: of the runtime.
         seed: of weights and of the order of visits.
 
@@ -78,7 +80,7 @@ def build(
             tier, embedding_dim=embedding_dim, input_size=input_size, seed=seed
         )
         settings = {
-            "device": device,
+            "device": device,  # with its options, so that `check` opens the same
             "tier": tier,
             "input_size": input_size,
             "embedding_dim": embedding_dim,
@@ -173,7 +175,7 @@ def _table(
             facts=device.facts,
             target="tflite",
             delegate="XNNPACK",
-            statistic=STATISTIC,
+            statistic=SUMMARY_STATISTIC if settings["runtime"] == NAME else STATISTIC,
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             entries_ms=np.array([times[entry_name(*entry)] for entry in ENTRIES]),
             stem_ms=times[STEM],

@@ -14,7 +14,7 @@ from edgecmp.files import write_atomic
 
 __all__ = ["Journal"]
 
-Runs = dict[str, list[Any]]
+Runs = dict[str, Any]
 
 
 class Journal:
@@ -57,11 +57,15 @@ class Journal:
 
     def add(self, name: str, number: int, visit: Visit) -> None:
         """Keeps one visit."""
-        runs = {"wall_us": visit.wall_us, "cpu_us": visit.cpu_us, "switches": visit.switches}
-        rounded = {key: [round(value, 3) for value in values] for key, values in runs.items()}
-        self.visits[name][number] = rounded
+        kept: dict[str, Any]
+        if visit.summary is not None:
+            kept = {"min_us": visit.summary.min_us}
+        else:
+            runs = {"wall_us": visit.wall_us, "cpu_us": visit.cpu_us, "switches": visit.switches}
+            kept = {key: [round(value, 3) for value in values] for key, values in runs.items()}
+        self.visits[name][number] = kept
         with self.path.open("a") as file:
-            file.write(json.dumps({"name": name, "round": number, **rounded}) + "\n")
+            file.write(json.dumps({"name": name, "round": number, **kept}) + "\n")
 
     def __len__(self) -> int:
         return sum(len(rounds) for rounds in self.visits.values())

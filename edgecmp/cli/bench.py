@@ -18,6 +18,7 @@ HELP = help_text(
     (
         "edgecmp bench --device local query.tflite query.onnx",
         "edgecmp bench --device local --threads 1,2 query.tflite --json bench.json",
+        "edgecmp bench --device 'adb?cpus=4-7' query.tflite",
     ),
     "One image at a time, after a warm-up; p50 is the median. Let nothing else run meanwhile.",
 )
@@ -41,7 +42,12 @@ def _thread_counts(text: str) -> tuple[int, ...]:
 def bench(
     files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Exported files.")],
     device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="local: this machine.")
+        str,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help="local, adb:SERIAL or ssh://user@host; see `edgecmp devices`.",
+        ),
     ] = "local",
     threads: Annotated[
         str, typer.Option("--threads", metavar="N[,N]", help="Thread counts to measure.")

@@ -31,6 +31,7 @@ COMMANDS = (
     "export",
     "parity",
     "bench",
+    "devices",
     "latency build",
     "latency check",
     "inspect",
