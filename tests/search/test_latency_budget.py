@@ -61,7 +61,8 @@ def test_samples_are_uniform_over_what_holds_both() -> None:
     def holds(blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
         choices = choices_of((blocks, widths))
         sums = [cost[LAYERS, choices].sum(1) for cost in costs]
-        return np.logical_and(sums[0] <= bounds[0], sums[1] <= bounds[1])
+        held: NDArray[np.bool_] = (sums[0] <= bounds[0]) & (sums[1] <= bounds[1])
+        return held
 
     sampler = BudgetSampler(costs, bounds, holds)
     assert not sampler.exact
@@ -220,13 +221,15 @@ def test_nothing_is_faster_than_the_fastest(seed: int) -> None:
     assert LatencyBudget(flops, table, best * (1 + 1e-9) + table.fixed_ms).count >= 1
     with pytest.raises(UserError):
         LatencyBudget(flops, table, best * (1 - 1e-9) + table.fixed_ms)
-    lower = [int(1e9 * cost) for cost in (best * (1 - 1e-6),)]
+    lower = int(1e9 * best * (1 - 1e-6))
     costs = [TABLE.layer_flops, np.floor(table.layer_ms * 1e9).astype(np.int64)]
 
     def holds(blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
-        return flops.holds(blocks, widths) & (table.predicts(blocks, widths) < best)
+        fast: NDArray[np.bool_] = table.predicts(blocks, widths) < best + table.fixed_ms
+        held: NDArray[np.bool_] = flops.holds(blocks, widths) & fast
+        return held
 
-    assert BudgetSampler(costs, [flops.budget - TABLE.fixed_flops, *lower], holds).count == 0
+    assert BudgetSampler(costs, [flops.budget - TABLE.fixed_flops, lower], holds).count == 0
 
 
 def test_bounds_that_nothing_holds_say_where_the_space_begins() -> None:

@@ -155,8 +155,8 @@ def test_the_picture_and_the_front(tmp_path: Path) -> None:
         )
         assert row["latency_ms"] == pytest.approx(table.predict(one), abs=1e-6)
     best = [(-row["r3"], row["latency_ms"], row["flops_224"]) for row in result.front]
-    for one, other in ((a, b) for a in best for b in best if a != b):
-        assert any(x < y for x, y in zip(one, other, strict=True))
+    for mine, others in ((a, b) for a in best for b in best if a != b):
+        assert any(x < y for x, y in zip(mine, others, strict=True))
 
 
 @given(
