@@ -29,7 +29,7 @@ class LatencyBudget:
     """A FLOPs budget, and at most `latency_ms` by a table: a candidate holds both.
 
     Raises:
-        UserError: no architecture holds both.
+        UserError: no architecture holds both, or next to none where the bounds exclude each other.
     """
 
     flops: FlopsBudget
@@ -56,6 +56,12 @@ class LatencyBudget:
             self.holds,
         )
         object.__setattr__(self, "sampler", sampler)
+        if not sampler.count:
+            raise UserError(
+                f"Too few architectures with at most {flops.budget:,} FLOPs take {latency_ms:g} ms "
+                f"or less on {latency.device} to be found by drawing.",
+                f"Use --latency {_rounded_up(1.002 * latency_ms)}ms, or a higher --budget.",
+            )
 
     @property
     def table(self) -> FlopsTable:

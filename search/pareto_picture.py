@@ -79,7 +79,7 @@ def draw_pareto(
             label="measured again",
         )
     best = candidates[winner]
-    measured = f", measured {measured_ms[winner]:.3g} ms" if winner < len(measured_ms) else ""
+    measured = f", measured {measured_ms[winner]:.4g} ms" if winner < len(measured_ms) else ""
     axes.scatter(
         latency_ms[winner],
         values[winner],
@@ -88,7 +88,7 @@ def draw_pareto(
         color=ACCENT,
         edgecolors="white",
         zorder=3,
-        label=f"winner: {latency_ms[winner]:.3g} ms by the table{measured}, {flops[winner]:.1f}M",
+        label=f"winner: {latency_ms[winner]:.4g} ms by the table{measured}, {flops[winner]:.1f}M",
     )
     axes.set_ylim(top=values.max() + 0.35 * (np.ptp(values) or 1))  # room for the legend
     axes.set_xlabel("latency by the table, ms")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -247,6 +248,18 @@ def test_bounds_that_nothing_holds_say_where_the_space_begins() -> None:
     with pytest.raises(UserError) as refusal:
         LatencyBudget(flops, table, free / 2)
     assert "--budget" not in refusal.value.way_out
+
+
+def test_bounds_that_all_but_exclude_each_other_are_refused() -> None:
+    """Latency falls as FLOPs rise, so that one architecture of 10^27 is left at the fastest."""
+    table = against_flops()
+    noise = np.random.default_rng(0).uniform(0, 1e-6, table.entries_ms.shape)
+    table = replace(table, entries_ms=table.entries_ms + noise)
+    fastest = fastest_ms(BUDGETS[60], table)
+    with pytest.raises(UserError, match="Too few architectures") as refusal:
+        LatencyBudget(BUDGETS[60], table, fastest)
+    advised = refusal.value.way_out.split("--latency ")[1].split(",")[0]
+    assert LatencyBudget(BUDGETS[60], table, parse_latency(advised)).count > 1e20
 
 
 def test_it_says_beforehand_what_is_feasible() -> None:
