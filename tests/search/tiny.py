@@ -62,7 +62,5 @@ def tiny_run(models: Path, out: Path) -> SearchResult:
         supernet=models / "supernet",
         gallery=models / "gallery",
         data="tiny-emoji",
-        population=5,
-        generations=4,
-        seed=3,
+        recipe="population=5,generations=4,seed=3",
     )
