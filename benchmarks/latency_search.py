@@ -26,8 +26,8 @@ from edgecmp.search.constraint import FlopsBudget, parse_budget
 from edgecmp.search.flops import FlopsTable
 from edgecmp.search.latency_budget import LatencyBudget, parse_latency
 from edgecmp.search.loop import SearchSettings, search
-from edgecmp.search.recipes import search_recipe
 from edgecmp.search.run import open_evaluator, search_and_write
+from edgecmp.search.settings import search_settings
 from edgecmp.search.verify import Remeasure
 
 __all__ = ["main", "study"]
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--latency", help=f"{TIGHTER} of the blind winner's if not given")
     parser.add_argument("--budget", default="100M")
-    parser.add_argument("--recipe", default="paper", help="quick: a few minutes in all")
+    parser.add_argument("--quick", action="store_true", help="a few minutes in all")
     parser.add_argument("--tolerance", type=float, default=0.02, help="of the reward")
     parser.add_argument("--supernet", type=Path, default=kit.path("supernet"))
     parser.add_argument("--gallery", type=Path, default=kit.path("gallery"))
@@ -168,7 +168,7 @@ def main() -> None:
         evaluator,
         FlopsBudget(flops, parse_budget(given.budget)),
         table,
-        search_recipe(given.recipe),
+        search_settings(quick=given.quick),
         latency_ms=parse_latency(given.latency) if given.latency else None,
         tolerance=given.tolerance,
         remeasure=lambda architectures: measure_networks(table, architectures),

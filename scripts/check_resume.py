@@ -2,7 +2,7 @@
 
     python scripts/check_resume.py --kills 20
 
-Both are `edgecmp search --budget 100M --recipe quick` with the starter kit; histories (but for
+Both are `edgecmp search --budget 100M --quick` with the starter kit; histories (but for
 the line that states the command) and winners must be equal, byte for byte.
 """
 
@@ -25,7 +25,7 @@ CALM_SECONDS = 4.0
 
 def start(out: Path) -> subprocess.Popen[bytes]:
     """The search as a process of its own."""
-    words = ["search", "--budget", "100M", "--recipe", "quick", "--out", str(out)]
+    words = ["search", "--budget", "100M", "--quick", "--out", str(out)]
     return subprocess.Popen(
         [sys.executable, "-m", "edgecmp", *words],
         stdout=subprocess.DEVNULL,

@@ -39,9 +39,7 @@ def check(folder: Path) -> None:
     pinned = ("-c", ROOT / "constraints.txt")
     edgecmp = home / "bin" / "edgecmp"
     run(*pip, *pinned, wheel, cwd=elsewhere)
-    run(
-        edgecmp, "search", "--budget", "100M", "--recipe", "quick", "--out", "search", cwd=elsewhere
-    )
+    run(edgecmp, "search", "--budget", "100M", "--quick", "--out", "search", cwd=elsewhere)
     run(edgecmp, "flops", "search/architecture.json", cwd=elsewhere)
     run(edgecmp, "eval", cwd=elsewhere)
     run(*pip, *pinned, f"edgecmp[export] @ {wheel.as_uri()}", cwd=elsewhere)

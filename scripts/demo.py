@@ -90,7 +90,7 @@ def run(out: Path) -> int:
     start = time.monotonic()
     demo = Demo(out)
     search = demo.edgecmp(
-        *("search", "--budget", "100M", "--recipe", "quick", "--out", out / "search"),
+        *("search", "--budget", "100M", "--quick", "--out", out / "search"),
         report="search",
     )
     evaluation = demo.edgecmp("eval", report="eval")

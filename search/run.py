@@ -24,8 +24,8 @@ from edgecmp.search.latency_budget import LatencyBudget, parse_latency
 from edgecmp.search.loop import SearchOutcome, SearchSettings, search
 from edgecmp.search.pareto_picture import draw_pareto
 from edgecmp.search.picture import draw_search
-from edgecmp.search.recipes import search_recipe
 from edgecmp.search.result import SearchResult
+from edgecmp.search.settings import search_settings
 from edgecmp.search.summary import latencies, summarised
 from edgecmp.search.verify import Remeasure, Verification, verify
 
@@ -43,7 +43,12 @@ def run(
     supernet: str | Path | None = None,
     gallery: str | Path | None = None,
     data: str = "emoji",
-    recipe: str = "paper",
+    reward: str = "r3",
+    metric: str | None = None,
+    quick: bool = False,
+    seed: int = 0,
+    generations: int | None = None,
+    population: int | None = None,
 ) -> SearchResult:
     """Searches the architecture with the highest reward under its bounds (supplement A.3).
 
@@ -61,13 +66,21 @@ def run(
         supernet: folder of a trained supernet; the starter kit's by default.
         gallery: folder of the gallery model it was trained with; the starter kit's by default.
         data: registry name, folder or manifest; its hold-out identities make the rewards.
-        recipe: "paper", "quick", or with other settings: "quick,seed=1" (see `search_recipe`).
+        reward, metric, quick, seed, generations, population: see `search_settings`.
 
     Raises:
         UserError: an argument is unknown, nothing holds the bounds, the table is of another
             network than the supernet's, or `out` holds another search.
     """
-    flops, settings = parse_budget(budget), search_recipe(recipe)
+    flops = parse_budget(budget)
+    settings = search_settings(
+        reward=reward,
+        metric=metric,
+        quick=quick,
+        seed=seed,
+        generations=generations,
+        population=population,
+    )
     if (latency is None) != (table is None):
         raise UserError(
             "A latency bound needs a latency and the table of a device.",

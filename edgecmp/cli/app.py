@@ -42,7 +42,7 @@ HELP = help_text(
     "Find, train, export, prove and time query networks for phones that are compatible with the "
     "gallery you already indexed.",
     (
-        "edgecmp search --budget 100M --recipe quick --out runs/search",
+        "edgecmp search --budget 100M --quick --out runs/search",
         "edgecmp train query --architecture runs/search/architecture.json --out runs/query",
         "edgecmp eval --model runs/query",
         "edgecmp export --target tflite --model runs/query --out runs/query.tflite",

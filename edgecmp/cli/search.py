@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, Gallery, JsonFile, help_text
+from edgecmp.cli.options import Data, Gallery, JsonFile, Seed, help_text
 from edgecmp.cli.output import finish, on_interrupt
 from edgecmp.errors import UserError
 
@@ -20,11 +20,10 @@ __all__ = ["HELP", "search"]
 HELP = help_text(
     "Search the best architecture under a budget of FLOPs, and of latency on a device.",
     (
-        "edgecmp search --budget 100M --recipe quick --out runs/quick",
+        "edgecmp search --budget 100M --quick --out runs/quick",
         "edgecmp search --budget 100M --out runs/search",
         "edgecmp search --budget 100M --latency 850us --table phone.json --out runs/phone",
         "edgecmp search --budget 95M --supernet runs/supernet --data photos/ --out runs/photos",
-        "edgecmp search --budget 100M --recipe quick,seed=1,reward=r1 --out runs/seed1",
     ),
     "Best is what finds most in the gallery, by the supernet. "
     "Writes architecture.json, history.jsonl, search.png and result.json to --out. A search "
@@ -33,8 +32,6 @@ HELP = help_text(
     "With --latency and --table (from `edgecmp latency build`) candidates hold both bounds, "
     "pareto.png shows reward against latency, and the best are measured again on the table's "
     "device: the winner is the best that holds the bound there. Exit code 1 if none of 25 does.",
-    "Recipes: paper (about 730 architectures) and quick (about 100), then any of reward (r1, r2, "
-    "r3, r3sum), metric, seed, population and generations, as in quick,seed=1.",
 )
 
 
@@ -56,14 +53,9 @@ def search(
         Path | None,
         typer.Option("--table", metavar="FILE", help="The latency table of the device."),
     ] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            "--recipe",
-            metavar="NAME[,KEY=VALUE]",
-            help="How much is evaluated, the seed and the reward; quick takes two minutes.",
-        ),
-    ] = "paper",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small search: two minutes on two cores.")
+    ] = False,
     supernet: Annotated[
         Path | None,
         typer.Option(
@@ -72,6 +64,10 @@ def search(
     ] = None,
     gallery: Gallery = None,
     data: Data = "emoji",
+    reward: Annotated[
+        str, typer.Option("--reward", metavar="NAME", help="What a candidate is worth.")
+    ] = "r3",
+    seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
     """Runs `edgecmp.search.run`."""
@@ -93,7 +89,9 @@ def search(
             supernet=supernet,
             gallery=gallery,
             data=data,
-            recipe=recipe,
+            reward=reward,
+            quick=quick,
+            seed=seed,
         )
     finish(
         report,
@@ -106,9 +104,9 @@ def search(
 
 def _lowering() -> str:
     """The hash of the code that lowers networks today."""
-    from edgecmp.export.lowering import fingerprint
+    from edgecmp.export.parts import lowering_fingerprint
 
-    return str(fingerprint())
+    return lowering_fingerprint()
 
 
 def _measured(table: Path, architectures: Sequence[Architecture]) -> list[float]:

@@ -27,7 +27,7 @@ from edgecmp.errors import UserError
         ("eval --modle x", "Did you mean --model?"),
         ("search", "--budget"),
         ("search --budget 100M", "--out"),
-        ("search --budget 100M --out x --recipe seed=one", "seed=one is no whole number"),
+        ("search --budget 100M --out x --seed one", "--seed"),
         ("export --target tflite", "--out"),
         ("parity", "FILES"),
         ("bench --threads 0 x.tflite", "--threads 1,2"),

@@ -129,7 +129,7 @@ def test_search_finds_one_under_the_budget_and_goes_on(
     world: World, edgecmp: Edgecmp, tmp_path: Path
 ) -> None:
     search = (
-        *("search", "--budget", "90M", "--recipe", "quick", "--supernet", world.supernet),
+        *("search", "--budget", "90M", "--quick", "--supernet", world.supernet),
         *("--gallery", world.gallery, "--data", world.data, "--out", tmp_path),
         *("--json", tmp_path / "report.json"),
     )
@@ -210,7 +210,7 @@ def test_bench_measures_each_thread_count(
     [
         ("search --budget 100Q --out {out}", "100M"),
         ("search --budget 1M --supernet {supernet} --out {out}", "smallest"),
-        ("search --budget 100M --recipe reward=r4 --supernet {supernet} --out {out}", "r3"),
+        ("search --budget 100M --reward r4 --supernet {supernet} --out {out}", "r3"),
         ("search --budget 100M --supernet {gallery} --out {out}", "supernet"),
         ("export --target tflit --model {query} --out {out}", "Did you mean tflite?"),
         ("export --target onnx --precision fp61 --model {query} --out {out}", "fp16"),

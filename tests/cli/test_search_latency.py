@@ -31,8 +31,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Callable[[Measure], None]:
     """Puts a function in the place of the one that measures on the table's device."""
-    lowering = "edgecmp.export.lowering.fingerprint"
-    monkeypatch.setattr(lowering, lambda: LOWERING, raising=False)
+    monkeypatch.setattr("edgecmp.export.parts.lowering_fingerprint", lambda: LOWERING)
+    monkeypatch.setattr("edgecmp.search.settings.FULL", (5, 2))
 
     def put(measure: Measure) -> None:
         module = ModuleType("edgecmp.benchmarks.latency")
@@ -47,7 +47,6 @@ def words(models: Path, folder: Path, **changes: str) -> list[str]:
         "--budget": "100M",
         "--latency": "300us",
         "--table": str(folder / "t.json"),
-        "--recipe": "population=5,generations=2",
         "--supernet": str(models / "supernet"),
         "--gallery": str(models / "gallery"),
         "--data": "tiny-emoji",

@@ -62,5 +62,7 @@ def tiny_run(models: Path, out: Path) -> SearchResult:
         supernet=models / "supernet",
         gallery=models / "gallery",
         data="tiny-emoji",
-        recipe="population=5,generations=4,seed=3",
+        population=5,
+        generations=4,
+        seed=3,
     )
