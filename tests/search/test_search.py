@@ -131,16 +131,6 @@ def test_the_history_of_another_search_is_refused(
     assert path.read_bytes() == before
 
 
-def test_a_bound_of_another_latency_or_table_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "history.jsonl"
-    toy_search(path, table=flops_like(), generations=2)
-    with pytest.raises(UserError, match=r'"latency_ms": 0.8.*now.*"latency_ms": 0.7'):
-        toy_search(path, table=flops_like(), latency_ms=0.7, generations=2)
-    with pytest.raises(UserError, match="budget was"):
-        toy_search(path, table=flops_like(2.9), generations=2)
-    assert toy_search(path, table=flops_like(), generations=2).new == 0
-
-
 def swap_two(rows: list[bytes]) -> None:
     rows[3], rows[4] = rows[4], rows[3]
 

@@ -26,7 +26,7 @@ from edgecmp.search.result import SearchResult
 from edgecmp.search.run import search_and_write
 from edgecmp.search.verify import Remeasure
 from tests.search.tables import flops_like
-from tests.search.toy import ToyEvaluator
+from tests.search.toy import ToyEvaluator, toy_search
 
 BOUND_MS = 0.8
 
@@ -157,6 +157,16 @@ def test_the_picture_and_the_front(tmp_path: Path) -> None:
     best = [(-row["r3"], row["latency_ms"], row["flops_224"]) for row in result.front]
     for mine, others in ((a, b) for a in best for b in best if a != b):
         assert any(x < y for x, y in zip(mine, others, strict=True))
+
+
+def test_a_bound_of_another_latency_or_table_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    toy_search(path, table=flops_like(), generations=2)
+    with pytest.raises(UserError, match=r'"latency_ms": 0.8.*now.*"latency_ms": 0.7'):
+        toy_search(path, table=flops_like(), latency_ms=0.7, generations=2)
+    with pytest.raises(UserError, match="budget was"):
+        toy_search(path, table=flops_like(2.9), generations=2)
+    assert toy_search(path, table=flops_like(), generations=2).new == 0
 
 
 @given(
