@@ -10,37 +10,14 @@ from numpy.typing import NDArray
 from edgecmp.architecture import tier
 from edgecmp.latency import ENTRIES, LatencyTable
 from edgecmp.search.flops import FlopsTable
+from tests.latency_tables import make_table
 
 LOWERING = "0" * 64
 
 
 def table_of(entries_ms: NDArray[np.float64], **changes: Any) -> LatencyTable:
     """A table with these 320 entries; stem, head and overhead are small."""
-    fields: dict[str, Any] = {
-        "tier": "100M",
-        "input_size": 64,
-        "embedding_dim": 128,
-        "precision": "fp32",
-        "device": "local",
-        "facts": {"machine": "synthetic"},
-        "target": "tflite",
-        "runtime": "litert",
-        "version": "0",
-        "threads": 1,
-        "lowering": LOWERING,
-        "statistic": "none",
-        "date": "2026-01-01T00:00:00Z",
-        "entries_ms": entries_ms,
-        "stem_ms": 0.02,
-        "head_ms": 0.03,
-        "overhead_ms": 0.001,
-        "scale": 1.05,
-        "bias_ms": 0.01,
-        "calibration": [],
-        "check": None,
-        "provenance": {},
-    }
-    return LatencyTable(**fields | changes)
+    return make_table(entries_ms=entries_ms, **{"lowering": LOWERING} | changes)
 
 
 def flops_like(slow7: float = 3.0, **changes: Any) -> LatencyTable:

@@ -262,7 +262,7 @@ def test_bounds_that_all_but_exclude_each_other_are_refused() -> None:
 def test_it_says_beforehand_what_is_feasible() -> None:
     first, second = LatencyBudget(BUDGETS[100], flops_like(), 0.8).describe()
     assert "35.1% of the 100M tier" in first
-    assert "0.8 ms on local (litert 0, 1 thread, fp32)" in second
+    assert "0.8 ms on local (litert 2.3.0, 1 thread, fp32)" in second
     assert "about 1.2% hold both, 3.3% of what meets the budget" in second
 
 
