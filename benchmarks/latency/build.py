@@ -78,7 +78,7 @@ def build(
             tier, embedding_dim=embedding_dim, input_size=input_size, seed=seed
         )
         settings = {
-            "device": device,  # with its options, so that `check` opens the same
+            "device": device,
             "tier": tier,
             "input_size": input_size,
             "embedding_dim": embedding_dim,
