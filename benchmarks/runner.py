@@ -54,6 +54,9 @@ ARM_CORES = {
 }
 """What arm64 processors say of themselves, implementer and part, and what they are called."""
 
+SYSTEM = Path("/sys")
+"""Where the kernel tells the governor, the clocks and the temperatures."""
+
 LEAST_RUNS = 3
 MOST_RUNS = 100
 """Fewest timed runs whatever they take, and most of one visit."""
@@ -114,9 +117,9 @@ def read_text(path: str | Path) -> str | None:
 
 
 def temperatures() -> dict[str, float]:
-    """Degrees Celsius of the thermal zones, by the zone's type."""
+    """Degrees Celsius of the thermal zones, by the zone's number and type."""
     zones = {}
-    for zone in sorted(Path("/sys/class/thermal").glob("thermal_zone*")):
+    for zone in sorted((SYSTEM / "class/thermal").glob("thermal_zone*")):
         value = read_text(zone / "temp")
         if value and value.lstrip("-").isdigit():
             zones[f"{zone.name} {read_text(zone / 'type')}"] = int(value) / 1000
@@ -140,6 +143,16 @@ def arm_cores(cpuinfo: str) -> str:
     if len(counts) == 1:
         return next(iter(counts))
     return " + ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def frequencies() -> dict[str, int]:
+    """The clock of each core that tells it, in MHz."""
+    clocks = {}
+    for core in sorted((SYSTEM / "devices/system/cpu").glob("cpu[0-9]*")):
+        value = read_text(core / "cpufreq/scaling_cur_freq")
+        if value and value.isdigit():
+            clocks[core.name] = int(value) // 1000
+    return clocks
 
 
 def cpu_name() -> str:
@@ -175,8 +188,9 @@ def usable_cores() -> int | None:
 def conditions() -> dict[str, Any]:
     """What can change between runs and change the figures."""
     return {
-        "governor": read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "governor": read_text(SYSTEM / "devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "temperatures_c": temperatures(),
+        "frequencies_mhz": frequencies(),
         "load": os.getloadavg()[0],
     }
 
@@ -229,13 +243,19 @@ def open_model(runtime: str, path: str, threads: int, seed: int) -> tuple[Any, l
     return run, [int(size) for size in shape], init_us
 
 
-def time_runs(run: Any, runs: int, seconds: float) -> dict[str, Any]:
-    """Times up to `runs` runs; once `seconds` are over no further one begins."""
+def time_runs(run: Any, runs: int, seconds: float, least_seconds: float = 0.0) -> dict[str, Any]:
+    """Times `runs` runs, and more until `least_seconds` are over; after `seconds` no more begins.
+
+    All clocks are monotonic: one that somebody sets back does not matter.
+    """
     wall_us: list[float] = []
     cpu_us: list[float] = []
     switches: list[int] = []
-    deadline = time.perf_counter() + seconds
-    while len(wall_us) < runs and (len(wall_us) < LEAST_RUNS or time.perf_counter() < deadline):
+    start = time.perf_counter()
+    while len(wall_us) < LEAST_RUNS or (
+        time.perf_counter() < start + seconds
+        and (len(wall_us) < runs or time.perf_counter() < start + least_seconds)
+    ):
         switched = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
         cpu, wall = time.thread_time_ns(), time.perf_counter_ns()
         run()
@@ -244,19 +264,29 @@ def time_runs(run: Any, runs: int, seconds: float) -> dict[str, Any]:
         wall_us.append(wall / 1000)
         cpu_us.append(cpu / 1000)
         switches.append(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switched)
-    return {"wall_us": wall_us, "cpu_us": cpu_us, "switches": switches}
+    return {
+        "seconds": time.perf_counter() - start,
+        "wall_us": wall_us,
+        "cpu_us": cpu_us,
+        "switches": switches,
+    }
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Times a model: one cold run, warm-up runs, then `--runs` timed ones."""
+    """Times a model: one cold run, warm-up runs, then `--runs` timed ones.
+
+    Memory is read after the warm-up: a long list of times is not the model's.
+    """
     _, version = load_runtime(options.runtime)
-    before_kb = peak_memory_kb()
+    before, memory_before_kb = conditions(), peak_memory_kb()
     run, shape, init_us = open_model(options.runtime, options.model, options.threads, options.seed)
     start = time.perf_counter_ns()
     run()
     first_us = (time.perf_counter_ns() - start) / 1000
     for _ in range(options.warmup):
         run()
+    memory_kb = peak_memory_kb()
+    timed = time_runs(run, options.runs, options.seconds, options.least_seconds)
     return {
         "runtime": options.runtime,
         "version": version,
@@ -264,10 +294,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "input_shape": shape,
         "init_us": init_us,
         "first_us": first_us,
-        **time_runs(run, options.runs, options.seconds),
-        "memory_before_kb": before_kb,
-        "peak_memory_kb": peak_memory_kb(),
-        **conditions(),
+        **timed,
+        "memory_before_kb": memory_before_kb,
+        "peak_memory_kb": memory_kb,
+        "before": before,
+        "after": conditions(),
     }
 
 
@@ -294,6 +325,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60.0, help="stop earlier after this time")
+    parser.add_argument("--least-seconds", type=float, default=0.0, help="go on for this time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.model is not None and options.runtime is None:

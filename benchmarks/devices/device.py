@@ -55,7 +55,7 @@ class Visit:
         cpu_us: processor time of the calling thread in each run.
         switches: involuntary context switches of the process during each run.
         init_us: loading the model.
-        first_us: its first run; None is not known.
+        first_us: its first run.
         summary: what is known of the runs where no single ones are (the three tuples are empty
             then); else None.
     """
@@ -65,7 +65,7 @@ class Visit:
     cpu_us: tuple[float, ...]
     switches: tuple[int, ...]
     init_us: float
-    first_us: float | None
+    first_us: float
     summary: Summary | None = None
 
 
@@ -121,13 +121,20 @@ class Device(ABC):
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         timeout_s: float = 600.0,
+        program: Path = RUNNER,
     ) -> dict[str, Any]:
-        """Runs the device-side runner (see `edgecmp.benchmarks.runner`) and reads its document.
+        """Runs a device-side program (see `edgecmp.benchmarks.runner`) and reads its document.
+
+        Args:
+            arguments: of the program.
+            environment: variables to set there.
+            timeout_s: seconds it may take.
+            program: a Python file that prints a JSON document and the end mark.
 
         Raises:
             DeviceRunError: as `run`, or the output is not whole.
         """
-        return self._documents(arguments, environment, timeout_s)[-1]
+        return self._documents(arguments, environment, timeout_s, program)[-1]
 
     def time_model(
         self,
@@ -138,6 +145,7 @@ class Device(ABC):
         runs: int = 50,
         seed: int = 0,
         seconds: float = 60.0,
+        least_seconds: float = 0.0,
     ) -> dict[str, Any]:
         """Times one model in a process of its own: the runner's document.
 
@@ -148,6 +156,7 @@ class Device(ABC):
             runs: timed runs, after a warm-up.
             seed: of the random input.
             seconds: time after which no further run begins.
+            least_seconds: time for which runs go on, however many they are.
 
         Raises:
             DeviceRunError: the runtime refuses the model.
@@ -159,6 +168,7 @@ class Device(ABC):
             f"--runs={runs}",
             f"--seed={seed}",
             f"--seconds={seconds}",
+            f"--least-seconds={least_seconds}",
             environment={"OMP_NUM_THREADS": str(threads)},
             timeout_s=600.0 + seconds,
         )
@@ -225,9 +235,10 @@ class Device(ABC):
         arguments: Sequence[str],
         environment: Mapping[str, str] | None,
         timeout_s: float,
+        program: Path = RUNNER,
     ) -> list[dict[str, Any]]:
-        """What the runner prints, a JSON document a line."""
-        command = [self.python, self.push(RUNNER), *arguments]
+        """What the program prints, a JSON document a line."""
+        command = [self.python, self.push(program), *arguments]
         output = self.run(command, environment=environment, timeout_s=timeout_s)
         body, mark, _ = output.partition(END_MARK)
         documents = _whole_lines(body)
