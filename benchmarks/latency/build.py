@@ -12,10 +12,11 @@ import numpy as np
 
 from edgecmp.architecture import Architecture
 from edgecmp.benchmarks.devices import Device, open_device
+from edgecmp.benchmarks.devices.benchmark_model import NAME
 from edgecmp.benchmarks.latency.fit import calibration_networks, fit
 from edgecmp.benchmarks.latency.journal import Journal
 from edgecmp.benchmarks.latency.measure import NETWORK_MS, PART_MS, ROUNDS, Timed, measure
-from edgecmp.benchmarks.latency.time_of import STATISTIC
+from edgecmp.benchmarks.latency.time_of import statistic_of
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export.parts import (
     HEAD,
@@ -33,7 +34,7 @@ from edgecmp.progress import duration, progress, say
 __all__ = ["PRECISIONS", "build", "choose_runtime", "write_networks"]
 
 PRECISIONS = ("fp32", "int8")
-RUNTIMES = ("litert", "tflite-runtime")
+RUNTIMES = ("litert", "tflite-runtime", NAME)
 VISIT_OVERHEAD_MS = 5.0
 """What a visit takes besides its timed runs on a desktop; only for the estimate beforehand."""
 
@@ -59,7 +60,8 @@ def build(
         input_size: side of the image, in pixels.
         embedding_dim: D of the embedding.
         precision: "fp32" or "int8".
-        runtime: "litert" or "tflite-runtime"; the first of them that the device has if None.
+        runtime: "litert", "tflite-runtime" or "benchmark_model"; the first of them that the
+            device has if None.
         threads: of the runtime.
         seed: of weights and of the order of visits.
 
@@ -124,11 +126,15 @@ def choose_runtime(device: Device, wanted: str | None) -> tuple[str, str]:
     for name in names:
         if "version" in found.get(name, {}):
             return name, found[name]["version"]
-    reasons = "; ".join(f"{name}: {found.get(name, {}).get('reason', 'no such')}" for name in names)
+    reasons = "; ".join(
+        f"{name}: {found.get(name, {}).get('reason', 'no such')}"
+        for name in names
+        if name in (*found, wanted)
+    )
     raise UserError(
         f"{device.name} has no TFLite runtime ({reasons}).",
         "Install one for its Python: pip install ai-edge-litert, or pip install tflite-runtime "
-        "'numpy<2'.",
+        "'numpy<2'; a phone without Python is timed by ?benchmark_model=PATH (docs/android.md).",
     )
 
 
@@ -173,7 +179,7 @@ def _table(
             facts=device.facts,
             target="tflite",
             delegate="XNNPACK",
-            statistic=STATISTIC,
+            statistic=statistic_of(settings["runtime"]),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             entries_ms=np.array([times[entry_name(*entry)] for entry in ENTRIES]),
             stem_ms=times[STEM],

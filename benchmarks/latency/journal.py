@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from edgecmp.files import write_atomic
 
 __all__ = ["Journal"]
 
-Runs = dict[str, list[Any]]
+Runs = dict[str, Any]
+"""wall_us, cpu_us and switches of each run of a visit, or a "summary" of them."""
 
 
 class Journal:
@@ -58,7 +60,9 @@ class Journal:
     def add(self, name: str, number: int, visit: Visit) -> None:
         """Keeps one visit."""
         runs = {"wall_us": visit.wall_us, "cpu_us": visit.cpu_us, "switches": visit.switches}
-        rounded = {key: [round(value, 3) for value in values] for key, values in runs.items()}
+        rounded: Runs = {key: [round(value, 3) for value in values] for key, values in runs.items()}
+        if visit.summary is not None:
+            rounded = {"summary": asdict(visit.summary)}
         self.visits[name][number] = rounded
         with self.path.open("a") as file:
             file.write(json.dumps({"name": name, "round": number, **rounded}) + "\n")
