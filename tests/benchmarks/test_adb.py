@@ -13,7 +13,7 @@ import pytest
 
 from edgecmp.benchmarks.devices import LocalDevice, open_device
 from edgecmp.benchmarks.devices.adb import AdbDevice
-from edgecmp.benchmarks.devices.adb_client import attached_devices
+from edgecmp.benchmarks.devices.adb_client import Attached, attached_devices
 from edgecmp.errors import UserError
 from tests.benchmarks.small_models import write_model, write_models
 from tests.testbeds.adbd import AdbDaemon
@@ -169,3 +169,46 @@ def test_adb_alone_is_the_only_device(phone: AdbDaemon, tmp_path: Path) -> None:
     assert caught.value.what == "2 Android devices are attached."
     assert f"adb:{phone.serial}" in caught.value.way_out
     assert f"adb:{second.serial}" in caught.value.way_out
+
+
+LISTED = """\
+* daemon not running; starting now at tcp:5037
+* daemon started successfully
+List of devices attached
+R58N12ABCDE            device usb:1-1 product:a model:Pixel_8 device:b transport_id:1
+0A1B2C3D               no permissions (user in plugdev group; are your udev rules wrong?); see \
+[http://developer.android.com/tools/device.html] usb:1-2 transport_id:2
+HT7A1                  authorizing usb:1-3 transport_id:3
+emulator-5554          recovery product:a model:b device:c transport_id:4
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("adb:0A1B2C3D", "adb:0A1B2C3D may not be used by this user. Install the udev rules"),
+        ("adb:HT7A1", "adb:HT7A1 does not trust this machine yet. Unlock its screen"),
+        ("adb:emulator-5554", r"does not run Android now \(adb calls it 'recovery'\)\. Start"),
+        ("adb", "4 Android devices are attached. Name one of them: adb:R58N12ABCDE, adb:0A1B2C3D"),
+    ],
+)
+def test_states_that_need_real_usb_are_read_from_what_adb_prints(
+    name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "adb"
+    fake.write_text(f"#!/bin/sh\ncat <<'END'\n{LISTED}END\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert attached_devices()[0] == Attached(serial="R58N12ABCDE", state="device", model="Pixel 8")
+    with pytest.raises(UserError, match=says):
+        open_device(name)
+
+
+def test_an_adb_that_does_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "adb"
+    fake.write_text("#!/bin/sh\necho 'adb: cannot connect to daemon' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(UserError, match=r"adb does not answer on this machine \(adb: cannot conn"):
+        open_device("adb")
