@@ -48,7 +48,7 @@ class LatencyTable:
         device: the name it was measured by, such as "local" or "ssh://pi@board".
         facts: what the device said of itself: machine, processor, cores, governor, ...
         target: format of the files, "tflite".
-        runtime: "litert" or "tflite-runtime".
+        runtime: "litert", "tflite-runtime" or "benchmark_model".
         version: of the runtime.
         delegate: what runs the operators, "XNNPACK".
         threads: of the runtime.

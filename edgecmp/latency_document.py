@@ -59,7 +59,7 @@ class _Table(_Strict):
     device: str = Field(description="as given to --device")
     facts: dict[str, Any] = Field(description="what the device says of itself")
     target: Literal["tflite"]
-    runtime: Literal["litert", "tflite-runtime"]
+    runtime: Literal["litert", "tflite-runtime", "benchmark_model"]
     version: str = Field(description="of the runtime")
     delegate: str = Field(description="what runs the operators")
     threads: PositiveInt

@@ -16,7 +16,7 @@ from edgecmp.benchmarks.devices.benchmark_model import NAME
 from edgecmp.benchmarks.latency.fit import calibration_networks, fit
 from edgecmp.benchmarks.latency.journal import Journal
 from edgecmp.benchmarks.latency.measure import NETWORK_MS, PART_MS, ROUNDS, Timed, measure
-from edgecmp.benchmarks.latency.time_of import statistic_of
+from edgecmp.benchmarks.latency.time_of import STATISTIC, SUMMARY_STATISTIC
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export.parts import (
     HEAD,
@@ -60,8 +60,8 @@ def build(
         input_size: side of the image, in pixels.
         embedding_dim: D of the embedding.
         precision: "fp32" or "int8".
-        runtime: "litert", "tflite-runtime" or "benchmark_model"; the first of them that the
-            device has if None.
+        runtime: "litert", "tflite-runtime" or "benchmark_model"; the first of them that the device
+            has if None.
         threads: of the runtime.
         seed: of weights and of the order of visits.
 
@@ -80,7 +80,7 @@ def build(
             tier, embedding_dim=embedding_dim, input_size=input_size, seed=seed
         )
         settings = {
-            "device": device,
+            "device": device,  # with its options, so that `check` opens the same
             "tier": tier,
             "input_size": input_size,
             "embedding_dim": embedding_dim,
@@ -179,7 +179,7 @@ def _table(
             facts=device.facts,
             target="tflite",
             delegate="XNNPACK",
-            statistic=statistic_of(settings["runtime"]),
+            statistic=SUMMARY_STATISTIC if settings["runtime"] == NAME else STATISTIC,
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             entries_ms=np.array([times[entry_name(*entry)] for entry in ENTRIES]),
             stem_ms=times[STEM],

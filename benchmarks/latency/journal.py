@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from edgecmp.files import write_atomic
 __all__ = ["Journal"]
 
 Runs = dict[str, Any]
-"""wall_us, cpu_us and switches of each run of a visit, or a "summary" of them."""
 
 
 class Journal:
@@ -59,13 +57,15 @@ class Journal:
 
     def add(self, name: str, number: int, visit: Visit) -> None:
         """Keeps one visit."""
-        runs = {"wall_us": visit.wall_us, "cpu_us": visit.cpu_us, "switches": visit.switches}
-        rounded: Runs = {key: [round(value, 3) for value in values] for key, values in runs.items()}
+        kept: dict[str, Any]
         if visit.summary is not None:
-            rounded = {"summary": asdict(visit.summary)}
-        self.visits[name][number] = rounded
+            kept = {"min_us": visit.summary.min_us}
+        else:
+            runs = {"wall_us": visit.wall_us, "cpu_us": visit.cpu_us, "switches": visit.switches}
+            kept = {key: [round(value, 3) for value in values] for key, values in runs.items()}
+        self.visits[name][number] = kept
         with self.path.open("a") as file:
-            file.write(json.dumps({"name": name, "round": number, **rounded}) + "\n")
+            file.write(json.dumps({"name": name, "round": number, **kept}) + "\n")
 
     def __len__(self) -> int:
         return sum(len(rounds) for rounds in self.visits.values())

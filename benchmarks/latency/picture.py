@@ -90,7 +90,8 @@ def draw_check(report: LatencyCheck, path: Path) -> Path:
 
 def _where(table: LatencyTable) -> str:
     threads = f"{table.threads} thread{'s' * (table.threads > 1)}"
-    return f"{table.runtime} {table.version}, {table.precision}, {threads}, {table.device}"
+    device = table.device.partition("?")[0]  # without how it is reached
+    return f"{table.runtime} {table.version}, {table.precision}, {threads}, {device}"
 
 
 def _save(figure: Figure, path: Path) -> Path:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
-from edgecmp.benchmarks.devices.benchmark_model import NAME
 from edgecmp.benchmarks.statistic import statistic
 
-__all__ = ["statistic_of", "time_of"]
+__all__ = ["STATISTIC", "SUMMARY_STATISTIC", "time_of"]
 
 PERCENTILE = 10
 
@@ -19,24 +19,19 @@ STATISTIC = (
 """In words, for the table. On a busy machine the median follows what else runs; a low percentile
 is what the device itself needs."""
 
-LEAST = "least wall time of one run over all rounds, as benchmark_model tells no single runs"
-
-
-def statistic_of(runtime: str) -> str:
-    """What `time_of` is for a runtime, in words, for the table."""
-    return LEAST if runtime == NAME else STATISTIC
+SUMMARY_STATISTIC = "median over the rounds of the fastest run of each"
+"""Where a device tells no single runs."""
 
 
 def time_of(rounds: Mapping[int, Mapping[str, Any]], *, threads: int) -> float:
     """Milliseconds of one run.
 
     Args:
-        rounds: the runs of each round: wall_us, cpu_us, switches; or their summary alone.
+        rounds: the runs of each round: wall_us, cpu_us, switches; or min_us of them.
         threads: of the runtime.
     """
-    summaries = [visit["summary"] for visit in rounds.values() if "summary" in visit]
-    if summaries:
-        return float(min(summary["min_us"] for summary in summaries)) / 1000
+    if all("min_us" in visit for visit in rounds.values()):
+        return float(median(visit["min_us"] for visit in rounds.values())) / 1000
     wall, cpu, switches = (
         [visit[key] for visit in rounds.values()] for key in ("wall_us", "cpu_us", "switches")
     )

@@ -15,6 +15,7 @@ import pytest
 from edgecmp.architecture import Architecture
 from edgecmp.benchmarks.devices import DeviceLostError, DeviceRunError, LocalDevice, Visit
 from edgecmp.benchmarks.devices.open import KINDS
+from edgecmp.benchmarks.devices.summary import Summary
 from edgecmp.benchmarks.latency import build, check, measure_networks
 from edgecmp.benchmarks.latency.fit import calibration_networks, fit
 from edgecmp.benchmarks.latency.journal import Journal
@@ -42,10 +43,12 @@ class Steady(LocalDevice):
     visits = 0
     lost_after = -1
     version = "2.3.0"
+    tells_runs = True
 
     @property
     def facts(self) -> dict[str, Any]:
-        return {"runtimes": {"litert": {"version": self.version}}, "cores": 2}
+        runtime = "litert" if self.tells_runs else "benchmark_model"
+        return {"runtimes": {runtime: {"version": self.version}}, "cores": 2}
 
     def time_models(self, models: Sequence[Path], **options: Any) -> Iterator[Visit]:
         for index, model in enumerate(models):
@@ -56,13 +59,16 @@ class Steady(LocalDevice):
             us = model.stat().st_size / 1000
             if model.name.startswith("network"):
                 us = 1.05 * us + 20
+            summary = Summary(runs=20, mean_us=2 * us, min_us=us)
+            runs = 20 * self.tells_runs
             yield Visit(
                 model=index,
-                wall_us=(us,) * 20,
-                cpu_us=(us,) * 20,
-                switches=(0,) * 20,
+                wall_us=(us,) * runs,
+                cpu_us=(us,) * runs,
+                switches=(0,) * runs,
                 init_us=1.0,
                 first_us=1.0,
+                summary=None if self.tells_runs else summary,
             )
 
 
@@ -70,8 +76,8 @@ class Steady(LocalDevice):
 def steady(monkeypatch: pytest.MonkeyPatch) -> type[Steady]:
     monkeypatch.setitem(KINDS, "local", (lambda spec: Steady(), ()))
     monkeypatch.setattr(import_module(BUILD), "parts", parts_once)
-    for name, value in (("visits", 0), ("lost_after", -1), ("version", "2.3.0")):
-        monkeypatch.setattr(Steady, name, value)
+    for name in ("visits", "lost_after", "version", "tells_runs"):
+        monkeypatch.setattr(Steady, name, getattr(Steady, name))  # so that tests may change it
     return Steady
 
 
@@ -91,6 +97,18 @@ def test_a_table_knows_a_device_that_adds_up(steady: type[Steady], tmp_path: Pat
     document = json.loads(json.dumps(report.to_dict()))
     assert {"mape", "max_error", "within_5", "within_10", "tau", "nets"} <= document.keys()
     assert len(document["nets"]) == 6
+
+
+def test_summaries_make_the_same_table(steady: type[Steady], tmp_path: Path) -> None:
+    """As TFLite's benchmark_model gives them."""
+    whole = build(tmp_path / "runs.json", **SHAPE)
+    steady.tells_runs = False
+    table = build(tmp_path / "summaries.json", **SHAPE)
+    assert table.entries_ms == pytest.approx(whole.entries_ms, rel=1e-3)
+    assert table.runtime == "benchmark_model"
+    assert table.scale == pytest.approx(whole.scale, rel=1e-3)
+    assert "fastest run" in table.statistic
+    assert check(tmp_path / "summaries.json", nets=3).rows[0]["mape"] < 0.5
 
 
 def test_a_build_that_lost_its_device_goes_on(steady: type[Steady], tmp_path: Path) -> None:
