@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import subprocess
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -58,8 +57,11 @@ def call(command: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | None = 
             code = process.returncode
         except subprocess.TimeoutExpired:
             process.kill()
-            out, err = process.communicate()
             code = None
+            try:
+                out, err = process.communicate(timeout=1.0)
+            except subprocess.TimeoutExpired as error:  # ssh's master has the pipes open, too
+                out, err = error.stdout or b"", error.stderr or b""
         except BaseException:
             process.kill()
             raise
@@ -137,7 +139,7 @@ class ShellDevice(Device):
             raise self._lost(f"while it ran {Path(command[0]).name}", answer)
         if int(code) != 0:
             lines = (answer.stderr.strip() or output.strip()).splitlines()
-            reason = lines[-1] if lines else _why(int(code))
+            reason = lines[-1] if lines else "no message"
             raise DeviceRunError(f"{reason} (exit code {int(code)})", output)
         return output
 
@@ -188,11 +190,3 @@ class ShellDevice(Device):
             "Connect it again and run the same command: it goes on with what is missing.",
             answer.stdout,
         )
-
-
-def _why(code: int) -> str:
-    """What an exit code says where there is no message."""
-    try:
-        return f"it was ended by {signal.Signals(code - 128).name}"
-    except ValueError:
-        return "no message"
