@@ -117,7 +117,7 @@ def test_lost_in_the_middle_of_a_run(board: Board, tmp_path: Path) -> None:
     body = (
         'case "$*" in *--plan*) ;; *) exec python3 "$@";; esac\n'
         'python3 "$@" | (read -r a; read -r b; printf "%s\\n%s\\n" "$a" "$b"; '
-        "ps | sed -n 's/^ *\\([0-9]*\\) .*sshd: root@.*/\\1/p' | xargs kill -9)"
+        "kill -9 $(ps | sed -n 's/^ *\\([0-9]*\\) .*sshd: root@.*/\\1/p'))"
     )
     python = script(board, "loses", body)
     with open_device(board.named(python=python)) as device:
