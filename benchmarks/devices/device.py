@@ -12,6 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgecmp.benchmarks.devices.summary import Summary
 from edgecmp.errors import UserError
 
@@ -172,6 +175,47 @@ class Device(ABC):
             environment={"OMP_NUM_THREADS": str(threads)},
             timeout_s=600.0 + seconds,
         )
+
+    def compute(
+        self,
+        model: Path,
+        inputs: NDArray[Any],
+        *,
+        runtime: str,
+        threads: int = 1,
+    ) -> NDArray[np.float32]:
+        """What a model gives for a batch: the inputs go there, its first output comes back.
+
+        Args:
+            model: the file, here.
+            inputs: (N, S, S, 3) of the type that the file reads.
+            runtime: one of the runner's `RUNTIMES` that the device has.
+            threads: of the runtime.
+
+        Returns:
+            (N, D).
+
+        Raises:
+            DeviceRunError: the runtime refuses the model, or the model such inputs.
+            DeviceLostError: the connection broke.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            here = Path(folder) / "inputs.npy"
+            np.save(here, inputs)
+            there = self.push(here)
+            results = f"{there}.outputs.npy"
+            self.run_runner(
+                self.push(model),
+                *(f"--runtime={runtime}", f"--threads={threads}"),
+                *(f"--inputs={there}", f"--outputs={results}"),
+                environment={"OMP_NUM_THREADS": str(threads)},
+                timeout_s=600.0 + 2.0 * len(inputs),
+            )
+            outputs = Path(folder) / "outputs.npy"
+            self.pull(results, outputs)
+            self.run(["rm", "-f", there, results])
+            computed: NDArray[np.float32] = np.load(outputs, allow_pickle=False)
+            return computed
 
     def time_models(
         self,

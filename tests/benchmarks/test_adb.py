@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgecmp.benchmarks.devices import LocalDevice, open_device
@@ -85,6 +86,16 @@ def test_many_models_are_visited_over_adb(phone: AdbDaemon, tmp_path: Path) -> N
         )
     assert [visit.model for visit in visits] == [0, 1, 2]
     assert all(min(visit.wall_us) > 0 and visit.summary is None for visit in visits)
+
+
+def test_a_phone_computes_what_this_machine_computes(phone: AdbDaemon, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "small.tflite")
+    images = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype(np.float32)
+    with open_device(device_name(phone)) as device:
+        there = device.compute(model, images, runtime="tflite-runtime")
+    here = LocalDevice().compute(model, images, runtime="tflite-runtime")
+    assert there.shape[0] == 2
+    assert np.array_equal(there, here)
 
 
 @pytest.mark.parametrize("form", ["new", "middle", "old"])
