@@ -40,8 +40,8 @@ def test_parity_runs_files_on_a_device_too(
     assert rows["litert on local"]["latency_ms"] is None
 
 
-def test_onnx_files_get_planes(tmp_path: Path) -> None:
-    file = export(target="onnx", out=tmp_path / "query.onnx").path
+def test_onnx_files_get_planes(exported: Callable[..., Path]) -> None:
+    file = exported("onnx", "fp32")
     metadata = read_metadata(file)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     with open_device("local") as device:
