@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp.benchmarks.devices.summary import Summary
+from edgecmp.benchmarks.runner import RUNTIMES
 from edgecmp.errors import UserError
 
 __all__ = ["END_MARK", "Device", "DeviceLostError", "DeviceRunError", "Visit"]
@@ -118,6 +119,15 @@ class Device(ABC):
     def facts(self) -> dict[str, Any]:
         """Processor, cores, system, runtimes with versions, governor and temperatures."""
         return self.run_runner()
+
+    def runtimes_for(self, suffix: str) -> dict[str, str]:
+        """The runtimes for such files, each with the reason why it is missing there, or ""."""
+        found = self.facts["runtimes"]
+        return {
+            name: found[name].get("reason", "")
+            for name, (loads, _, _) in RUNTIMES.items()
+            if loads == suffix
+        }
 
     def run_runner(
         self,
