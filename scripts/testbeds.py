@@ -90,6 +90,8 @@ def install_tools() -> None:
 
 def apt_sources() -> list[str]:
     """Where this machine's apt has that Debian release from; empty: mmdebstrap's default."""
+    if os.geteuid() == 0 and not run(["apt-get", "indextargets"]).strip():
+        run(["apt-get", "update", "-q"])
     form = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)"
     lines = run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"]).splitlines()
     found = [line.split() for line in sorted(set(lines)) if line.startswith("Debian ")]

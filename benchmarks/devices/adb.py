@@ -109,14 +109,24 @@ class AdbDevice(ShellDevice):
         runs: int = 50,
         seed: int = 0,
         seconds: float = 60.0,
+        least_seconds: float = 0.0,
     ) -> dict[str, Any]:
         """See `Device.time_model`; by benchmark_model the document of `BenchmarkModel.time`."""
         if runtime == NAME and self._tool is not None:
-            conditions = parse_conditions(self.run(["sh", "-c", CONDITIONS]))
-            timed = self._tool.time(model, threads=threads, runs=runs, seconds=seconds)
-            return {**timed, **conditions}
+            before = parse_conditions(self.run(["sh", "-c", CONDITIONS]))
+            timed = self._tool.time(
+                model, threads=threads, runs=runs, seconds=seconds, least_seconds=least_seconds
+            )
+            after = parse_conditions(self.run(["sh", "-c", CONDITIONS]))
+            return {**timed, "before": before, "after": after}
         return super().time_model(
-            model, runtime=runtime, threads=threads, runs=runs, seed=seed, seconds=seconds
+            model,
+            runtime=runtime,
+            threads=threads,
+            runs=runs,
+            seed=seed,
+            seconds=seconds,
+            least_seconds=least_seconds,
         )
 
     def time_models(

@@ -12,6 +12,9 @@ echo "load=$(cat /proc/loadavg 2>/dev/null)"
 for zone in /sys/class/thermal/thermal_zone*; do
   echo "zone=$(cat $zone/temp 2>/dev/null) ${zone##*/} $(cat $zone/type 2>/dev/null)"
 done
+for core in /sys/devices/system/cpu/cpu[0-9]*; do
+  echo "clock=$(cat $core/cpufreq/scaling_cur_freq 2>/dev/null) ${core##*/}"
+done
 """
 """A script that prints what can change between runs and change the figures."""
 
@@ -34,16 +37,19 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def parse_conditions(text: str) -> dict[str, Any]:
-    """Governor, degrees Celsius by thermal zone and load, as the runner names them."""
+    """Governor, degrees Celsius by zone, MHz by core and load, as the runner names them."""
     pairs = _pairs(text)
     values = dict(pairs)
-    zones = [value.split(" ", 1) for key, value in pairs if key == "zone" and " " in value]
+
+    def named(wanted: str) -> dict[str, int]:
+        found = [value.split(" ", 1) for key, value in pairs if key == wanted and " " in value]
+        return {name: int(value) for value, name in found if value.lstrip("-").isdigit()}
+
     load = values.get("load", "").split()
     return {
         "governor": values.get("governor") or None,
-        "temperatures_c": {
-            name: int(value) / 1000 for value, name in zones if value.lstrip("-").isdigit()
-        },
+        "temperatures_c": {name: value / 1000 for name, value in named("zone").items()},
+        "frequencies_mhz": {name: value // 1000 for name, value in named("clock").items()},
         "load": float(load[0]) if load else None,
     }
 

@@ -40,10 +40,7 @@ MACHINES = {
 NUMBER = r"([0-9.]+(?:[eE][+-]?[0-9]+)?)"
 COUNTS = re.compile(rf"count={NUMBER}((?: [a-z0-9]+={NUMBER})*)")
 PAIR = re.compile(rf"([a-z0-9]+)={NUMBER}")
-TIMINGS = (
-    re.compile(rf"Init: (?P<init>{NUMBER}), First inference: (?P<first>{NUMBER})"),
-    re.compile(rf"Average inference timings in us:.* Init: (?P<init>{NUMBER})"),
-)
+TIMINGS = re.compile(rf"nference timings in us:.* Init: {NUMBER}")
 PEAKS = (
     re.compile(rf"Overall peak memory footprint \(MB\) via periodic monitoring: {NUMBER}"),
     re.compile(rf"[Mm]emory footprint delta from the start of the tool \(MB\):.*overall={NUMBER}"),
@@ -65,14 +62,14 @@ class Timings:
     Attributes:
         summary: of the timed runs.
         init_us: loading the model.
-        first_us: the first, cold run; None in the oldest form.
+        first_us: the first, cold run.
         peak_memory_kb: largest resident size; None unless it was monitored.
         memory_growth_kb: by how much the process grew, or None.
     """
 
     summary: Summary
     init_us: float
-    first_us: float | None
+    first_us: float
     peak_memory_kb: float | None
     memory_growth_kb: float | None
 
@@ -91,24 +88,24 @@ def parse(output: str) -> Timings:
             f"Name a {NAME} that applies no delegate by itself.",
         )
     counts = COUNTS.findall(output)
-    found = next((match for form in TIMINGS if (match := form.search(output))), None)
-    if len(counts) < 2 or found is None:
+    timings = TIMINGS.search(output)
+    if len(counts) < 2 or timings is None:
         raise DeviceRunError(f"the output of {NAME} is not whole or of no known form", output)
-    runs, rest = counts[-1][:2]
-    values = {key: float(value) for key, value in PAIR.findall(rest)}
+    warmup, values = (
+        {key: float(value) for key, value in PAIR.findall(rest)} for _, rest, *_ in counts[-2:]
+    )
     only = values.get("curr", 0.0)  # runs that all took the same are told by one figure
-    groups = found.groupdict()
     peak, *growths = (_megabytes(form, output) for form in PEAKS)
     return Timings(
         summary=Summary(
-            runs=int(float(runs)),
+            runs=int(float(counts[-1][0])),
             mean_us=values.get("avg", only),
             min_us=values.get("min", only),
             p50_us=values.get("median"),
             p95_us=values.get("p95"),
         ),
-        init_us=float(groups["init"]),
-        first_us=float(groups["first"]) if "first" in groups else None,
+        init_us=float(timings[1]),
+        first_us=warmup.get("first", warmup.get("curr", 0.0)),
         peak_memory_kb=peak,
         memory_growth_kb=next((value for value in growths if value is not None), None),
     )
@@ -210,8 +207,10 @@ class BenchmarkModel:
         self._memory: dict[tuple[str, int], float | None] = {}
         device.run(["chmod", "755", self._program])
 
-    def time(self, model: Path, *, threads: int, runs: int, seconds: float) -> dict[str, Any]:
-        """Times a model: one cold run, 3 warm-up runs, then `runs` timed ones.
+    def time(
+        self, model: Path, *, threads: int, runs: int, seconds: float, least_seconds: float = 0.0
+    ) -> dict[str, Any]:
+        """Times a model: one cold run, 3 warm-up runs, then timed ones as the runner would.
 
         Returns:
             The runner's document without what is not known: "wall_us", "cpu_us" and "switches" are
@@ -224,7 +223,7 @@ class BenchmarkModel:
             self._device.push(model),
             threads,
             f"--num_runs={runs}",
-            "--min_secs=0",
+            f"--min_secs={least_seconds:g}",
             f"--max_secs={seconds:g}",
             "--warmup_runs=4",
             "--warmup_min_secs=0",
@@ -238,6 +237,7 @@ class BenchmarkModel:
             "input_shape": None,
             "init_us": timings.init_us,
             "first_us": timings.first_us,
+            "seconds": timings.summary.runs * timings.summary.mean_us / 1e6,
             "wall_us": None,
             "cpu_us": None,
             "switches": None,

@@ -12,7 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgecmp.benchmarks.devices.summary import Summary
+from edgecmp.benchmarks.runner import RUNTIMES
 from edgecmp.errors import UserError
 
 __all__ = ["END_MARK", "Device", "DeviceLostError", "DeviceRunError", "Visit"]
@@ -55,7 +59,7 @@ class Visit:
         cpu_us: processor time of the calling thread in each run.
         switches: involuntary context switches of the process during each run.
         init_us: loading the model.
-        first_us: its first run; None is not known.
+        first_us: its first run.
         summary: what is known of the runs where no single ones are (the three tuples are empty
             then); else None.
     """
@@ -65,7 +69,7 @@ class Visit:
     cpu_us: tuple[float, ...]
     switches: tuple[int, ...]
     init_us: float
-    first_us: float | None
+    first_us: float
     summary: Summary | None = None
 
 
@@ -116,18 +120,34 @@ class Device(ABC):
         """Processor, cores, system, runtimes with versions, governor and temperatures."""
         return self.run_runner()
 
+    def runtimes_for(self, suffix: str) -> dict[str, str]:
+        """The runtimes for such files, each with the reason why it is missing there, or ""."""
+        found = self.facts["runtimes"]
+        return {
+            name: found[name].get("reason", "")
+            for name, (loads, _, _) in RUNTIMES.items()
+            if loads == suffix
+        }
+
     def run_runner(
         self,
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         timeout_s: float = 600.0,
+        program: Path = RUNNER,
     ) -> dict[str, Any]:
-        """Runs the device-side runner (see `edgecmp.benchmarks.runner`) and reads its document.
+        """Runs a device-side program (see `edgecmp.benchmarks.runner`) and reads its document.
+
+        Args:
+            arguments: of the program.
+            environment: variables to set there.
+            timeout_s: seconds it may take.
+            program: a Python file that prints a JSON document and the end mark.
 
         Raises:
             DeviceRunError: as `run`, or the output is not whole.
         """
-        return self._documents(arguments, environment, timeout_s)[-1]
+        return self._documents(arguments, environment, timeout_s, program)[-1]
 
     def time_model(
         self,
@@ -138,6 +158,7 @@ class Device(ABC):
         runs: int = 50,
         seed: int = 0,
         seconds: float = 60.0,
+        least_seconds: float = 0.0,
     ) -> dict[str, Any]:
         """Times one model in a process of its own: the runner's document.
 
@@ -148,6 +169,7 @@ class Device(ABC):
             runs: timed runs, after a warm-up.
             seed: of the random input.
             seconds: time after which no further run begins.
+            least_seconds: time for which runs go on, however many they are.
 
         Raises:
             DeviceRunError: the runtime refuses the model.
@@ -159,9 +181,51 @@ class Device(ABC):
             f"--runs={runs}",
             f"--seed={seed}",
             f"--seconds={seconds}",
+            f"--least-seconds={least_seconds}",
             environment={"OMP_NUM_THREADS": str(threads)},
             timeout_s=600.0 + seconds,
         )
+
+    def compute(
+        self,
+        model: Path,
+        inputs: NDArray[Any],
+        *,
+        runtime: str,
+        threads: int = 1,
+    ) -> NDArray[np.float32]:
+        """What a model gives for a batch: the inputs go there, its first output comes back.
+
+        Args:
+            model: the file, here.
+            inputs: (N, S, S, 3) of the type that the file reads.
+            runtime: one of the runner's `RUNTIMES` that the device has.
+            threads: of the runtime.
+
+        Returns:
+            (N, D).
+
+        Raises:
+            DeviceRunError: the runtime refuses the model, or the model such inputs.
+            DeviceLostError: the connection broke.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            here = Path(folder) / "inputs.npy"
+            np.save(here, inputs)
+            there = self.push(here)
+            results = f"{there}.outputs.npy"
+            self.run_runner(
+                self.push(model),
+                *(f"--runtime={runtime}", f"--threads={threads}"),
+                *(f"--inputs={there}", f"--outputs={results}"),
+                environment={"OMP_NUM_THREADS": str(threads)},
+                timeout_s=600.0 + 2.0 * len(inputs),
+            )
+            outputs = Path(folder) / "outputs.npy"
+            self.pull(results, outputs)
+            self.run(["rm", "-f", there, results])
+            computed: NDArray[np.float32] = np.load(outputs, allow_pickle=False)
+            return computed
 
     def time_models(
         self,
@@ -225,9 +289,10 @@ class Device(ABC):
         arguments: Sequence[str],
         environment: Mapping[str, str] | None,
         timeout_s: float,
+        program: Path = RUNNER,
     ) -> list[dict[str, Any]]:
-        """What the runner prints, a JSON document a line."""
-        command = [self.python, self.push(RUNNER), *arguments]
+        """What the program prints, a JSON document a line."""
+        command = [self.python, self.push(program), *arguments]
         output = self.run(command, environment=environment, timeout_s=timeout_s)
         body, mark, _ = output.partition(END_MARK)
         documents = _whole_lines(body)

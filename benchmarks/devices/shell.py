@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import signal
 import subprocess
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -62,8 +61,11 @@ def call(command: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | None = 
             code = process.returncode
         except subprocess.TimeoutExpired:
             process.kill()
-            out, err = process.communicate()
             code = None
+            try:
+                out, err = process.communicate(timeout=1.0)
+            except subprocess.TimeoutExpired as error:  # ssh's master has the pipes open, too
+                out, err = error.stdout or b"", error.stderr or b""
         except BaseException:
             process.kill()
             raise
@@ -148,7 +150,7 @@ class ShellDevice(Device):
             )
         if int(code) != 0:
             lines = (answer.stderr.strip() or output.strip()).splitlines()
-            reason = lines[-1] if lines else _why(int(code))
+            reason = lines[-1] if lines else "no message"
             raise DeviceRunError(f"{reason} (exit code {int(code)})", output)
         return output
 
@@ -205,11 +207,3 @@ def _program(command: Sequence[str]) -> str:
     """The name of what runs, also behind `sh -c SCRIPT`, as it was before it was pushed."""
     name = command[3] if list(command[:2]) == ["sh", "-c"] and len(command) > 3 else command[0]
     return re.sub(r"^[0-9a-f]{12}-", "", Path(name).name)
-
-
-def _why(code: int) -> str:
-    """What an exit code says where there is no message."""
-    try:
-        return f"it was ended by {signal.Signals(code - 128).name}"
-    except ValueError:
-        return "no message"

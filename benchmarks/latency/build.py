@@ -126,11 +126,15 @@ def choose_runtime(device: Device, wanted: str | None) -> tuple[str, str]:
     for name in names:
         if "version" in found.get(name, {}):
             return name, found[name]["version"]
-    reasons = "; ".join(f"{name}: {found.get(name, {}).get('reason', 'no such')}" for name in names)
+    reasons = "; ".join(
+        f"{name}: {found.get(name, {}).get('reason', 'no such')}"
+        for name in names
+        if name in (*found, wanted)
+    )
     raise UserError(
         f"{device.name} has no TFLite runtime ({reasons}).",
         "Install one for its Python: pip install ai-edge-litert, or pip install tflite-runtime "
-        "'numpy<2'.",
+        "'numpy<2'; a phone without Python is timed by ?benchmark_model=PATH (docs/android.md).",
     )
 
 

@@ -92,7 +92,8 @@ def build(
         typer.Option(
             "--runtime",
             metavar="NAME",
-            help="litert or tflite-runtime; the first that the device has if not given.",
+            help="litert, tflite-runtime or benchmark_model; the first that the device has if not "
+            "given.",
         ),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", metavar="N", help="Of the runtime.")] = 1,

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgecmp.benchmarks.devices import LocalDevice, open_device
 from edgecmp.benchmarks.devices.adb import AdbDevice
-from edgecmp.benchmarks.devices.adb_client import attached_devices
+from edgecmp.benchmarks.devices.adb_client import Attached, attached_devices
 from edgecmp.errors import UserError
 from tests.benchmarks.small_models import write_model, write_models
 from tests.testbeds.adbd import AdbDaemon
@@ -87,6 +88,16 @@ def test_many_models_are_visited_over_adb(phone: AdbDaemon, tmp_path: Path) -> N
     assert all(min(visit.wall_us) > 0 and visit.summary is None for visit in visits)
 
 
+def test_a_phone_computes_what_this_machine_computes(phone: AdbDaemon, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "small.tflite")
+    images = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype(np.float32)
+    with open_device(device_name(phone)) as device:
+        there = device.compute(model, images, runtime="tflite-runtime")
+    here = LocalDevice().compute(model, images, runtime="tflite-runtime")
+    assert there.shape[0] == 2
+    assert np.array_equal(there, here)
+
+
 @pytest.mark.parametrize("form", ["new", "middle", "old"])
 def test_bench_by_benchmark_model(
     form: str, adb_client: None, tmp_path: Path, edgecmp: Callable[..., Any]
@@ -105,10 +116,10 @@ def test_bench_by_benchmark_model(
     row = rows["benchmark_model"]
     assert row["verdict"] == "measured"
     assert row["version"].startswith("sha256 ")
-    assert row["runs"] == 100
+    assert row["runs"] == 100  # the default of the bench
     assert 0 < row["min_ms"] <= row["p50_ms"]
     assert row["p90_ms"] is row["preempted"] is row["memory_before_mb"] is None
-    assert (row["first_ms"] is None) == (form == "old")
+    assert row["first_ms"] > 0
     assert (row["peak_memory_mb"] is None) == (form != "new")
     mean = "" if form == "new" else " (mean)"
     assert row["statistic"] == f"the device's summary{mean}"
@@ -169,3 +180,46 @@ def test_adb_alone_is_the_only_device(phone: AdbDaemon, tmp_path: Path) -> None:
     assert caught.value.what == "2 Android devices are attached."
     assert f"adb:{phone.serial}" in caught.value.way_out
     assert f"adb:{second.serial}" in caught.value.way_out
+
+
+LISTED = """\
+* daemon not running; starting now at tcp:5037
+* daemon started successfully
+List of devices attached
+R58N12ABCDE            device usb:1-1 product:a model:Pixel_8 device:b transport_id:1
+0A1B2C3D               no permissions (user in plugdev group; are your udev rules wrong?); see \
+[http://developer.android.com/tools/device.html] usb:1-2 transport_id:2
+HT7A1                  authorizing usb:1-3 transport_id:3
+emulator-5554          recovery product:a model:b device:c transport_id:4
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("adb:0A1B2C3D", "adb:0A1B2C3D may not be used by this user. Install the udev rules"),
+        ("adb:HT7A1", "adb:HT7A1 does not trust this machine yet. Unlock its screen"),
+        ("adb:emulator-5554", r"does not run Android now \(adb calls it 'recovery'\)\. Start"),
+        ("adb", "4 Android devices are attached. Name one of them: adb:R58N12ABCDE, adb:0A1B2C3D"),
+    ],
+)
+def test_states_that_need_real_usb_are_read_from_what_adb_prints(
+    name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "adb"
+    fake.write_text(f"#!/bin/sh\ncat <<'END'\n{LISTED}END\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert attached_devices()[0] == Attached(serial="R58N12ABCDE", state="device", model="Pixel 8")
+    with pytest.raises(UserError, match=says):
+        open_device(name)
+
+
+def test_an_adb_that_does_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "adb"
+    fake.write_text("#!/bin/sh\necho 'adb: cannot connect to daemon' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(UserError, match=r"adb does not answer on this machine \(adb: cannot conn"):
+        open_device("adb")

@@ -43,11 +43,12 @@ class Board:
     Attributes:
         ssh_port: port of 127.0.0.1 that leads to its sshd.
         adb_port: port of 127.0.0.1 that leads to its port 5555.
+        key_folder: holds the keys "key" and "stranger", which it knows and does not know.
         folder: of this boot, with `ssh_config`, which names it "board", and `console`.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.key_folder = folder, BOARD
         self.ssh_port, self.adb_port = _free_port(), _free_port()
         (folder / "known_hosts").write_text(
             f"[127.0.0.1]:{self.ssh_port} {(BOARD / 'host_key.pub').read_text()}"
