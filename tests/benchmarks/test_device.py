@@ -12,6 +12,7 @@ import torch
 
 from edgecmp.benchmarks.devices import Device, DeviceRunError, LocalDevice, open_device
 from edgecmp.benchmarks.devices.device import END_MARK
+from edgecmp.benchmarks.runner import arm_cores
 from edgecmp.errors import UserError
 from edgecmp.export.lowering import Graph, LoweredNet
 from edgecmp.export.lowering.graph import IMAGE, Conv
@@ -84,6 +85,19 @@ def test_cut_output_is_not_taken_for_a_result() -> None:
     device: Device = Cut()
     with pytest.raises(DeviceRunError, match="was cut off"):
         device.run_runner()
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [
+        ("0xd0b", "Cortex-A76"),
+        ("0xd05 0xd05 0xd0b", "2 Cortex-A55 + 1 Cortex-A76"),
+        ("0xfff 0xfff", "implementer 0x41 part 0xfff"),
+    ],
+)
+def test_arm_cores_are_named(parts: str, name: str) -> None:
+    text = "".join(f"CPU implementer\t: 0x41\nCPU part\t: {part}\n\n" for part in parts.split())
+    assert arm_cores(text) == name
 
 
 def test_an_unknown_device_is_refused() -> None:
