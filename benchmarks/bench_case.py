@@ -37,7 +37,7 @@ class Case:
         target: "tflite", "onnx" or "coreml".
         precision: as the file's metadata says; None: not ours.
         runtime: its name.
-        threads: of the runtime.
+        threads: of the runtime; None: it chooses them itself, as Core ML does.
         verdict: "cut short" says that a long measurement is not over.
         reason: why there is no measurement.
         visits: the documents of the device's runner, with "from_s" and "to_s" on this machine.
@@ -48,13 +48,13 @@ class Case:
     target: str
     precision: str | None
     runtime: str
-    threads: int
+    threads: int | None
     verdict: Verdict = "measured"
     reason: str = ""
     visits: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> tuple[str, str, int | None]:
         """What tells it from the other rows of a bench."""
         return str(self.file), self.runtime, self.threads
 
@@ -106,7 +106,7 @@ def all_cases(
             reason=reason,
         )
         for path in paths
-        for count in threads
+        for count in (threads if path.suffix != ".mlpackage" else (None,))
         for name, reason in _runtimes(path.suffix, facts["runtimes"], device).items()
         if runtime in (None, name)
     ]

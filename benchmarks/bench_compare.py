@@ -19,7 +19,7 @@ __all__ = ["Earlier"]
 UNDISTURBED = (NOT_PREEMPTED, CPU_TIME)
 """Statistics that other processes do not touch: these two are alike."""
 
-Key = tuple[str, str, int]
+Key = tuple[str, str, int | None]
 """File name, runtime and threads of a row."""
 
 

@@ -140,7 +140,7 @@ def _visit(
         document = machine.time_model(
             case.file,
             runtime=case.runtime,
-            threads=case.threads,
+            threads=case.threads or 1,
             runs=runs,
             seed=seed,
             seconds=seconds,

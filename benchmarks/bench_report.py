@@ -75,14 +75,14 @@ class BenchReport:
 
 
 def identity(device: dict[str, Any]) -> dict[str, Any]:
-    """What makes a device the same device again: its name without options, its processor."""
-    facts = {key: device.get(key) for key in ("machine", "cpu", "cores")}
+    """What makes a device the same device again: its name without options, processor and units."""
+    facts = {key: device.get(key) for key in ("machine", "cpu", "cores", "compute_units")}
     return {"name": str(device["name"]).partition("?")[0], **facts}
 
 
 def finished_rows(
     path: Path | None, cases: Sequence[Case], device: dict[str, Any], plan: BenchPlan
-) -> dict[tuple[str, str, int], dict[str, Any]]:
+) -> dict[tuple[str, str, int | None], dict[str, Any]]:
     """The rows that an interrupted bench of the same device and plan has finished, by their key.
 
     A row that was cut short is none of them: meanwhile the device has cooled down. A complete

@@ -16,13 +16,13 @@ __all__ = ["row"]
 
 def row(case: Case, plan: BenchPlan) -> dict[str, Any]:
     """One row of the report; `BenchReport` says what it holds."""
-    figures = dict.fromkeys(FIGURES)
-    own: dict[str, Any] = {}
+    figures: dict[str, Any] = dict.fromkeys(FIGURES)
     if case.visits and (case.verdict == "measured" or plan.mode == "sustained"):
         figures = _figures(case, all_count=plan.mode == "single-stream")
-        own = {"sustained": _sustained, "single-stream": _single_stream}.get(
-            plan.mode, lambda *_: {}
-        )(case, plan)
+        if plan.mode == "sustained":
+            figures |= _sustained(case, plan)
+        elif plan.mode == "single-stream":
+            figures |= _single_stream(case)
     return {
         "file": str(case.file),
         "sha256": case.sha256,
@@ -32,7 +32,6 @@ def row(case: Case, plan: BenchPlan) -> dict[str, Any]:
         "version": case.visits[0]["version"] if case.visits else None,
         "threads": case.threads,
         **figures,
-        **own,
         "verdict": case.verdict,
         "reason": case.reason,
     }
@@ -69,7 +68,9 @@ def _figures(case: Case, *, all_count: bool) -> dict[str, Any]:
     return dict(zip(FIGURES, values, strict=True))
 
 
-def _statistic(visits: Sequence[Mapping[str, Any]], threads: int, *, all_count: bool) -> Statistic:
+def _statistic(
+    visits: Sequence[Mapping[str, Any]], threads: int | None, *, all_count: bool
+) -> Statistic:
     """Of all runs of the visits, or of the summaries where a device tells nothing else."""
     if visits[0]["wall_us"] is None:
         return summary_statistic([visit["summary"] for visit in visits])
@@ -78,7 +79,7 @@ def _statistic(visits: Sequence[Mapping[str, Any]], threads: int, *, all_count: 
         [visit["wall_us"] for visit in visits],
         None if visits[0]["cpu_us"] is None else [visit["cpu_us"] for visit in visits],
         None if counts else [visit["switches"] for visit in visits],
-        threads=threads,
+        threads=threads or 0,
     )
 
 
@@ -93,7 +94,7 @@ def _largest_mb(visits: Sequence[Mapping[str, Any]], key: str) -> float | None:
 
 def _temperature(
     conditions: Sequence[Mapping[str, Any]],
-) -> tuple[str | None, float | None, float | None]:
+) -> tuple[str | None, Any, Any]:
     """The zone that is hottest at the end, and its degrees Celsius at the start and the end."""
     start, end = conditions[0]["temperatures_c"], conditions[-1]["temperatures_c"]
     if not end:
@@ -127,7 +128,7 @@ def _sustained(case: Case, plan: BenchPlan) -> dict[str, Any]:
 
 
 def _windows(
-    visit: Mapping[str, Any], threads: int, start_s: float, plan: BenchPlan
+    visit: Mapping[str, Any], threads: int | None, start_s: float, plan: BenchPlan
 ) -> list[dict[str, Any]]:
     """The parts of a visit, `window_s` long each; a visit without single runs is one part."""
     begin_s = visit["to_s"] - visit["seconds"] - start_s
@@ -161,7 +162,7 @@ def _windows(
     return curve
 
 
-def _single_stream(case: Case, plan: BenchPlan) -> dict[str, Any]:
+def _single_stream(case: Case) -> dict[str, Any]:
     """What MLPerf asks for besides p90."""
     (visit,) = case.visits
     runs = visit["summary"]["runs"] if visit["wall_us"] is None else len(visit["wall_us"])

@@ -153,7 +153,7 @@ def _tell_more(report: BenchReport) -> None:
     """What the table has no room for: rows without a ratio, and profiles."""
     for row in report.rows:
         if row.get("not_compared"):
-            place = f"{row['file']} in {row['runtime']}, {row['threads']} threads"
+            place = f"{row['file']} in {row['runtime']}, {row['threads'] or 'own'} threads"
             print(f"not compared: {place}: {row['not_compared']}")
     if report.profiles:
         from edgecmp.benchmarks.bench_profile import profile_text
