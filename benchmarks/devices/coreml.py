@@ -237,8 +237,11 @@ class _Tools:
     """What is used of coremltools, imported once it is needed."""
 
     def __init__(self) -> None:
-        import coremltools
-        from coremltools.models.ml_program.experimental import perf_utils, remote_device
+        from edgecmp.export.quiet import quiet_coremltools
+
+        with quiet_coremltools():
+            import coremltools
+            from coremltools.models.ml_program.experimental import perf_utils, remote_device
 
         self.version = str(coremltools.__version__)
         self.ComputeUnit = coremltools.ComputeUnit

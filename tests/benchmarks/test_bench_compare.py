@@ -27,7 +27,7 @@ class Phone(LocalDevice):
     switches = 0
 
     @property
-    def facts(self) -> dict[str, Any]:  # type: ignore[override]
+    def facts(self) -> dict[str, Any]:
         return {
             **{"machine": "arm64", "cpu": self.cpu, "cores": 4, "governor": self.governor},
             "runtimes": {"litert": {"version": self.version}},
@@ -116,8 +116,9 @@ def test_other_conditions_are_refused_before_anything_is_measured(
     for name, value in change.items():
         monkeypatch.setattr(phone, name, value)
     monkeypatch.setattr(phone, "time_model", lambda *_, **__: pytest.fail("it measured"))
+    wanted: dict[str, Any] = {"plan": PLAN, "compare": earlier} | arguments
     with pytest.raises(UserError, match=f"other conditions: {says}\\."):
-        bench(files, **{"plan": PLAN, "compare": earlier} | arguments)
+        bench(files, **wanted)
 
 
 def test_other_files_are_refused(files: list[Path], earlier: Path, tmp_path: Path) -> None:

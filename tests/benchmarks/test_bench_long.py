@@ -41,7 +41,7 @@ class Heating(LocalDevice):
         return {"governor": "schedutil", "temperatures_c": zones, "frequencies_mhz": {}}
 
     @property
-    def facts(self) -> dict[str, Any]:  # type: ignore[override]
+    def facts(self) -> dict[str, Any]:
         runtimes = {"litert": {"version": "1"}, "tflite-runtime": {"version": "2"}}
         return {"machine": "arm64", "cpu": "A76", "cores": 4, "governor": "schedutil"} | {
             "runtimes": runtimes
@@ -55,7 +55,8 @@ class Heating(LocalDevice):
         if len(self.asked) == self.fails_at:
             raise DeviceRunError("it took longer than 660 s")
         Heating.now_s += LOAD_S
-        start_s, wall_s = Heating.now_s, []
+        start_s = Heating.now_s
+        wall_s: list[float] = []
         while Heating.now_s < start_s + options["seconds"] and (
             len(wall_s) < options["runs"] or Heating.now_s < start_s + options["least_seconds"]
         ):
