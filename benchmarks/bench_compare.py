@@ -74,7 +74,7 @@ class Earlier:
         then, now = identity(self.device), identity(device)
         for settings, found in ((then, self.settings), (now, plan.to_dict())):
             settings |= {name: found[name] for name in ("mode", "minutes")}
-        then["governor"], now["governor"] = self.device["governor"], device["governor"]
+        then["governor"], now["governor"] = self.device.get("governor"), device.get("governor")
         active = [case for case in cases if case.verdict == "measured"]
         versions = {row["runtime"]: row["version"] for row in self.rows}
         for runtime in {case.runtime for case in active} & versions.keys():

@@ -17,6 +17,9 @@ __all__ = ["FORMAT", "BenchReport", "finished_rows", "identity"]
 
 FORMAT = "edgecmp-bench/1"
 
+IDENTITY = ("machine", "model", "cpu", "cores", "cpus", "compute_units")
+"""Facts that must be the same, those of them that a device tells."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BenchReport:
@@ -76,7 +79,7 @@ class BenchReport:
 
 def identity(device: dict[str, Any]) -> dict[str, Any]:
     """What makes a device the same device again: its name without options, processor and units."""
-    facts = {key: device.get(key) for key in ("machine", "cpu", "cores", "compute_units")}
+    facts = {key: device.get(key) for key in IDENTITY}
     return {"name": str(device["name"]).partition("?")[0], **facts}
 
 
@@ -112,5 +115,6 @@ def finished_rows(
         and found["version"] == versions.get(found["runtime"])
     }
     if finished:
-        say(f"{path} holds {len(finished)} finished rows of this bench: measuring the others.")
+        rows = f"{len(finished)} finished row{'s' * (len(finished) != 1)}"
+        say(f"{path} holds {rows} of this bench: measuring the others.")
     return finished
