@@ -68,7 +68,8 @@ def bench(
         missing = [
             case for case in cases if case.verdict == "measured" and case.key not in finished
         ]
-        for _ in measure(missing, machine, plan):
+        sound = [case.file for case in cases if case.key in finished or runtime is not None]
+        for _ in measure(missing, machine, plan, sound=sound):
             if keep is not None and plan.mode != "warm":
                 so_far = [case for case in cases if case.visits or case.key in finished]
                 report = BenchReport(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -28,8 +29,16 @@ MOST_STREAM_S = 3600.0
 """A single stream that has not had its queries after this time has failed."""
 
 
-def measure(cases: Sequence[Case], machine: Device, plan: BenchPlan) -> Iterator[None]:
+def measure(
+    cases: Sequence[Case], machine: Device, plan: BenchPlan, *, sound: Collection[Path] = ()
+) -> Iterator[None]:
     """Fills the cases with visits; yields after each visit of a long measurement.
+
+    Args:
+        cases: what to measure.
+        machine: where.
+        plan: how.
+        sound: files that are known to run somewhere, so that a runtime that refuses them is a row.
 
     Raises:
         UserError: a file failed wherever it was run: it is truncated or damaged.
@@ -38,9 +47,9 @@ def measure(cases: Sequence[Case], machine: Device, plan: BenchPlan) -> Iterator
     if not cases:
         return
     if plan.mode == "warm":
-        _round_and_round(cases, machine, plan)
+        _round_and_round(cases, machine, plan, sound)
         return
-    _try_all(cases, machine, plan)
+    _try_all(cases, machine, plan, sound)
     active = [case for case in cases if case.verdict == "measured"]
     each_s = 60 * plan.minutes if plan.mode == "sustained" else LEAST_SECONDS
     say(
@@ -62,7 +71,9 @@ def _count(cases: Sequence[Case]) -> str:
     return f"{len(cases)} combination{'s' * (len(cases) != 1)}"
 
 
-def _round_and_round(cases: Sequence[Case], machine: Device, plan: BenchPlan) -> None:
+def _round_and_round(
+    cases: Sequence[Case], machine: Device, plan: BenchPlan, sound: Collection[Path]
+) -> None:
     """Visits all cases once a round, each for its share of the runs."""
     runs = plan.runs // plan.rounds
     say(
@@ -75,15 +86,17 @@ def _round_and_round(cases: Sequence[Case], machine: Device, plan: BenchPlan) ->
                 _visit(case, machine, runs=runs, seed=plan.seed + number)
                 bar.advance(1)
             if number == 0:
-                _refuse_what_nothing_runs(cases)
+                _refuse_what_nothing_runs(cases, sound)
 
 
-def _try_all(cases: Sequence[Case], machine: Device, plan: BenchPlan) -> None:
+def _try_all(
+    cases: Sequence[Case], machine: Device, plan: BenchPlan, sound: Collection[Path]
+) -> None:
     """A few runs of each case that do not count, so that no file fails after half an hour."""
     for case in cases:
         _visit(case, machine, runs=TRIAL_RUNS, seed=plan.seed)
         case.visits.clear()
-    _refuse_what_nothing_runs(cases)
+    _refuse_what_nothing_runs(cases, sound)
 
 
 def _sustain(case: Case, machine: Device, plan: BenchPlan, bar: Bar) -> Iterator[None]:
@@ -156,11 +169,11 @@ def _visit(
         )
 
 
-def _refuse_what_nothing_runs(cases: Sequence[Case]) -> None:
+def _refuse_what_nothing_runs(cases: Sequence[Case], sound: Collection[Path]) -> None:
     """A file that failed wherever it was run is truncated or damaged."""
     for path in dict.fromkeys(case.file for case in cases):
         tried = [case for case in cases if case.file == path]
-        if all(case.verdict == "failed" for case in tried):
+        if path not in sound and all(case.verdict == "failed" for case in tried):
             reasons = dict.fromkeys(f"{case.runtime}: {case.reason}" for case in tried)
             raise UserError(
                 f"{path} is truncated or damaged: nothing runs it ({'; '.join(reasons)}).",

@@ -184,6 +184,14 @@ def test_a_runtime_that_refuses_a_file_has_its_own_row(
     assert sum("tflite-runtime" in asked[1] for asked in recorded.asked) == 1
 
 
+def test_the_one_runtime_that_is_asked_for_may_refuse_a_file(
+    recorded: type[Recorded], tflite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "refused", "litert")
+    (row,) = bench([tflite], runtime="litert", plan=BenchPlan(runs=4, rounds=2)).rows
+    assert (row["verdict"], row["reason"]) == ("failed", "it does not know this op")
+
+
 def test_a_truncated_file_is_refused(tflite: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(tflite.read_bytes()[:5000])

@@ -146,6 +146,13 @@ def test_rows_that_are_finished_are_not_measured_again(
     assert [row["verdict"] for row in report.rows] == ["measured", "measured"]
     assert report.rows[1]["minutes"] == pytest.approx(10, abs=0.02)
 
+    heating.asked.clear()  # a runtime that refuses the file now is a row, no fault of the file
+    heating.fails_at = 1
+    kept.write_text(json.dumps(left))
+    rows = bench([file], plan=SUSTAINED, keep=kept).rows
+    assert [row["verdict"] for row in rows] == ["measured", "failed"]
+    heating.fails_at = 0
+
     kept.write_text(json.dumps(report.to_dict()))  # complete: who asks again wants it again
     heating.asked.clear()
     bench([file], plan=SUSTAINED, keep=kept)
