@@ -90,7 +90,8 @@ def all_cases(
         runtime: the only one that is asked for; None: all.
 
     Raises:
-        UserError: there is no such runtime, or it loads none of the files.
+        UserError: there is no such runtime, it loads none of the files, or the device has no
+            runtime for any of them.
     """
     if runtime is not None and runtime not in LOADS:
         raise unknown_choice("runtime", runtime, LOADS)
@@ -114,6 +115,14 @@ def all_cases(
         raise UserError(
             f"{runtime} loads {LOADS[str(runtime)]} files, and there is none among the files.",
             f"Name such a file, or leave out --runtime {runtime}.",
+        )
+    missing = dict.fromkeys(
+        f"{case.runtime}: {case.reason}" for case in cases if case.target != "coreml"
+    )
+    if missing and all(case.verdict == "not run" for case in cases):
+        raise UserError(
+            f"{device.partition('?')[0]} has no runtime for these files ({'; '.join(missing)}).",
+            "Install one there, such as tflite-runtime, or name a Python with it: ?python=PATH.",
         )
     return cases
 

@@ -50,13 +50,14 @@ def _figures(case: Case, *, all_count: bool) -> dict[str, Any]:
     """What every mode tells."""
     visits = case.visits
     found = _statistic(visits, case.threads, all_count=all_count)
-    first_ms = np.array([visit["first_us"] for visit in visits]) / 1000
-    init_ms = np.array([visit["init_us"] for visit in visits]) / 1000
+    cold = {name: [visit[name] for visit in visits] for name in ("init_us", "first_us")}
+    told = all(None not in times for times in cold.values())
+    cold["cold_us"] = np.sum(list(cold.values()), axis=0).tolist() if told else [None]
     conditions = [visit[when] for visit in visits for when in ("before", "after")]
     governors = dict.fromkeys(found["governor"] for found in conditions if found["governor"])
     zone, start_c, end_c = _temperature(conditions)
     values = (
-        *(float(np.median(times)) for times in (init_ms + first_ms, init_ms, first_ms)),
+        *(_median_ms(cold[name]) for name in ("cold_us", "init_us", "first_us")),
         *(_ms(time) for time in (found.p50_us, found.p90_us, found.p99_us, found.min_us)),
         *(_largest_mb(visits, key) for key in ("peak_memory_kb", "memory_before_kb")),
         *(found.runs, found.counted, found.preempted, found.name),
@@ -85,6 +86,13 @@ def _statistic(
 
 def _ms(time_us: float | None) -> float | None:
     return None if time_us is None else time_us / 1000
+
+
+def _median_ms(times_us: Sequence[float | None]) -> float | None:
+    """None where one visit does not tell it."""
+    if None in times_us:
+        return None
+    return float(np.median(np.asarray(times_us, np.float64))) / 1000
 
 
 def _largest_mb(visits: Sequence[Mapping[str, Any]], key: str) -> float | None:

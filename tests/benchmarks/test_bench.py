@@ -213,12 +213,22 @@ def test_a_device_that_tells_only_a_summary(
     recorded: type[Recorded], tflite: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summary = {"p50_us": 5000.0, "p90_us": 6000.0, "min_us": 4000.0, "mean_us": 5100.0, "runs": 9}
-    own = {"wall_us": None, "cpu_us": None, "switches": None, "summary": summary}
+    own = {"wall_us": None, "cpu_us": None, "switches": None, "summary": summary, "init_us": None}
     monkeypatch.setattr(recorded, "time_model", lambda *_, **__: document([1.0]) | own)
     (row, _) = bench([tflite], plan=BenchPlan(runs=4, rounds=2)).rows
     assert (row["p50_ms"], row["p90_ms"], row["p99_ms"], row["min_ms"]) == (5.0, 6.0, None, 4.0)
     assert (row["runs"], row["preempted"], row["percentiles_ms"]) == (18, None, [])
     assert row["statistic"] == "the device's summary"
+    assert (row["init_ms"], row["cold_ms"], row["first_ms"]) == (None, None, 2.0)
+
+
+def test_a_device_on_which_nothing_runs_is_told_at_once(
+    recorded: type[Recorded], tflite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "facts", {"runtimes": {"litert": {"reason": "not there"}}})
+    with pytest.raises(UserError, match=r"local has no runtime for these files \(litert: not th"):
+        bench([tflite])
+    assert recorded.asked == []
 
 
 def test_profiles_come_from_the_device(tflite: Path, foreign: Path) -> None:
