@@ -122,7 +122,8 @@ def all_cases(
     if missing and all(case.verdict == "not run" for case in cases):
         raise UserError(
             f"{device.partition('?')[0]} has no runtime for these files ({'; '.join(missing)}).",
-            "Install one there, such as tflite-runtime, or name a Python with it: ?python=PATH.",
+            "Install one there, such as tflite-runtime, or name a Python with it: ?python=PATH; a "
+            "phone without Python is timed by ?benchmark_model=PATH (docs/android.md).",
         )
     return cases
 

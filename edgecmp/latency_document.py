@@ -35,8 +35,8 @@ class _Network(_Strict):
     predicted_ms: float
 
 
-class _Check(_Strict):
-    """What `edgecmp latency check` found last; errors in percent."""
+class _Errors(_Strict):
+    """What the table says against what whole networks took, in percent."""
 
     nets: PositiveInt
     mape: float
@@ -44,6 +44,12 @@ class _Check(_Strict):
     within_5: float
     within_10: float
     tau: float | None
+
+
+class _Check(_Errors):
+    """What `edgecmp latency check` found last."""
+
+    at_todays_speed: _Errors = Field(description="the same, corrected by slowdown")
     slowdown: float = Field(description="of the device since the table was built")
     date: str
 

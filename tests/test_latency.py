@@ -64,6 +64,14 @@ CHECK = {
     "within_5": 100.0,
     "within_10": 100.0,
     "tau": 0.96,
+    "at_todays_speed": {
+        "nets": 50,
+        "mape": 1.0,
+        "max_error": 3.0,
+        "within_5": 100.0,
+        "within_10": 100.0,
+        "tau": 0.96,
+    },
     "slowdown": 1.0,
     "date": "2026-11-25T00:00:00+00:00",
 }

@@ -15,7 +15,14 @@ from edgecmp.benchmarks.devices import Device, open_device
 from edgecmp.benchmarks.devices.benchmark_model import NAME
 from edgecmp.benchmarks.latency.fit import calibration_networks, fit
 from edgecmp.benchmarks.latency.journal import Journal
-from edgecmp.benchmarks.latency.measure import NETWORK_MS, PART_MS, ROUNDS, Timed, measure
+from edgecmp.benchmarks.latency.measure import (
+    NETWORK_MS,
+    NETWORK_VISITS,
+    PART_MS,
+    ROUNDS,
+    Timed,
+    measure,
+)
 from edgecmp.benchmarks.latency.time_of import STATISTIC, SUMMARY_STATISTIC
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export.parts import (
@@ -94,7 +101,8 @@ def build(
         journal = Journal(out.with_name(f"{out.name}.runs"), settings)
         count = len(ENTRIES) + 3
         seconds = ROUNDS * (
-            count * (PART_MS + VISIT_OVERHEAD_MS) + len(networks) * (NETWORK_MS + VISIT_OVERHEAD_MS)
+            count * (PART_MS + VISIT_OVERHEAD_MS)
+            + len(networks) * NETWORK_VISITS * (NETWORK_MS + VISIT_OVERHEAD_MS)
         )
         say(
             f"{count} parts of the {tier} tier at {input_size} pixels and {len(networks)} whole "
@@ -146,7 +154,7 @@ def write_networks(
     for index, architecture in enumerate(architectures):
         path = folder / f"{name}{index}.tflite"
         path.write_bytes(network_file(architecture, precision=precision, seed=index))
-        files[path.stem] = Timed(path=path, visit_ms=NETWORK_MS)
+        files[path.stem] = Timed(path=path, visit_ms=NETWORK_MS, visits=NETWORK_VISITS)
     return files
 
 

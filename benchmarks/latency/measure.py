@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,14 @@ from edgecmp.benchmarks.latency.time_of import time_of
 from edgecmp.errors import UserError
 from edgecmp.progress import progress
 
-__all__ = ["NETWORK_MS", "PART_MS", "ROUNDS", "Timed", "measure"]
+__all__ = ["NETWORK_MS", "NETWORK_VISITS", "PART_MS", "ROUNDS", "Timed", "measure"]
 
-PART_MS, NETWORK_MS = 15.0, 100.0
+PART_MS, NETWORK_MS = 15.0, 30.0
 """Length of one visit to a part and to a whole network, after the warm-up."""
+
+NETWORK_VISITS = 3
+"""Visits to a whole network in each round. Where a model happens to lie in memory changes its time
+by some percent from load to load, so many short visits tell more than a few long ones."""
 
 ROUNDS, LEAST_ROUNDS = 8, 2
 SETTLED = 0.001
@@ -31,10 +35,11 @@ FIRST_BATCH, BATCH_S = 32, 4.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timed:
-    """A file and the length of one visit to it."""
+    """A file, the length of one visit to it, and its visits in each round."""
 
     path: Path
     visit_ms: float
+    visits: int = 1
 
 
 def measure(
@@ -46,7 +51,7 @@ def measure(
     threads: int,
     seed: int,
 ) -> dict[str, float]:
-    """Visits every file once a round, in another order each time, until the times have settled.
+    """Visits all files in rounds, in another order each time, until the times have settled.
 
     Args:
         device: where.
@@ -63,25 +68,30 @@ def measure(
         UserError: the device was lost, or its runtime refuses a file; the journal keeps what came.
     """
     batch = FIRST_BATCH
-    with progress("Measuring", total=ROUNDS * len(files), unit="visit") as bar:
+    each = sum(file.visits for file in files.values())
+    with progress("Measuring", total=ROUNDS * each, unit="visit") as bar:
         for number in range(ROUNDS):
-            names = sorted(files)
-            random.Random(f"{seed} {number}").shuffle(names)
-            missing = [name for name in names if (name, number) not in journal]
-            bar.advance(len(names) - len(missing))
+            visits_of = [
+                (name, number * files[name].visits + again)
+                for name in sorted(files)
+                for again in range(files[name].visits)
+            ]
+            random.Random(f"{seed} {number}").shuffle(visits_of)
+            missing = [visit for visit in visits_of if visit not in journal]
+            bar.advance(each - len(missing))
             while missing:
                 some, missing = missing[:batch], missing[batch:]
                 start = time.perf_counter()
                 visits = device.time_models(
-                    [files[name].path for name in some],
+                    [files[name].path for name, _ in some],
                     runtime=runtime,
                     threads=threads,
-                    visit_ms=[files[name].visit_ms for name in some],
+                    visit_ms=[files[name].visit_ms for name, _ in some],
                     seed=seed,
                 )
                 try:
                     for visit in visits:
-                        journal.add(some[visit.model], number, visit)
+                        journal.add(*some[visit.model], visit)
                         bar.advance(1)
                 except DeviceRunError as error:
                     raise UserError(
@@ -92,22 +102,25 @@ def measure(
                 if time.perf_counter() - start < BATCH_S:
                     batch *= 2
             if _settled(journal, files, number, threads=threads):
-                bar.advance((ROUNDS - 1 - number) * len(files))
+                bar.advance((ROUNDS - 1 - number) * each)
                 break
     return {name: time_of(journal.visits[name], threads=threads) for name in files}
 
 
-def _settled(journal: Journal, names: Collection[str], last: int, *, threads: int) -> bool:
+def _settled(journal: Journal, files: Mapping[str, Timed], last: int, *, threads: int) -> bool:
     """Whether the round numbered `last` has changed hardly anything."""
     if last + 1 < LEAST_ROUNDS:
         return False
     times = np.array(
         [
             [
-                time_of({key: rounds[key] for key in range(count)}, threads=threads)
+                time_of(
+                    {key: journal.visits[name][key] for key in range(count * file.visits)},
+                    threads=threads,
+                )
                 for count in (last, last + 1)
             ]
-            for rounds in (journal.visits[name] for name in names)
+            for name, file in files.items()
         ]
     )
     return bool(np.abs(times[:, 1] / times[:, 0] - 1).mean() < SETTLED)

@@ -44,11 +44,12 @@ CHECK = help_text(
         "edgecmp latency check local.json --architecture runs/search",
     ),
     "Random networks of the table's tier that it was not fitted to. mape is the mean error in "
-    "percent, tau how alike the two orders are, slowdown how the device's own speed has changed "
-    "since the table was built. The picture lies beside the table.",
+    "percent, tau how alike the two orders are, slowdown how much longer the device takes than "
+    "when the table was built; the second line is corrected for it. The picture lies beside the "
+    "table.",
 )
 
-COLUMNS = ("nets", "mape", "max_error", "within_5", "within_10", "tau", "slowdown")
+COLUMNS = ("latency", "nets", "mape", "max_error", "within_5", "within_10", "tau", "slowdown")
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=False)
 

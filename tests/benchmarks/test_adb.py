@@ -116,7 +116,7 @@ def test_bench_by_benchmark_model(
     row = rows["benchmark_model"]
     assert row["verdict"] == "measured"
     assert row["version"].startswith("sha256 ")
-    assert row["runs"] == 100  # the default of the bench
+    assert row["runs"] == 200  # the default of the bench
     assert 0 < row["min_ms"] <= row["p50_ms"]
     assert row["p90_ms"] is row["preempted"] is row["memory_before_mb"] is None
     assert row["first_ms"] > 0

@@ -55,7 +55,7 @@ def test_bench_over_ssh(board: Board, tmp_path: Path, edgecmp: Callable[..., Any
     rows = {row["runtime"]: row for row in document["rows"]}
     assert rows["litert"]["verdict"] == "not run"
     assert rows[RUNTIME]["verdict"] == "measured"
-    assert rows[RUNTIME]["runs"] == 100
+    assert rows[RUNTIME]["runs"] == 200
     assert 0 < rows[RUNTIME]["p50_ms"] <= rows[RUNTIME]["p90_ms"]
     assert board.ssh("ls -d /tmp/edgecmp.* || true") == ""
 
