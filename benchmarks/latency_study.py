@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from edgecmp.architecture import BLOCKS, Architecture, tier
 from edgecmp.benchmarks.latency.check import errors, measure_networks, random_networks
-from edgecmp.benchmarks.latency.measure import NETWORK_MS, PART_MS
+from edgecmp.benchmarks.latency.measure import NETWORK_MS, NETWORK_VISITS, PART_MS
 from edgecmp.cli.output import print_table
 from edgecmp.export.parts import lowering_fingerprint
 from edgecmp.files import provenance, write_json
@@ -48,7 +48,8 @@ def study(table: LatencyTable, nets: int) -> list[dict[str, Any]]:
         nets: random networks to predict.
     """
     table.require_lowering(lowering_fingerprint())
-    learned = round((len(ENTRIES) + 3) * PART_MS / NETWORK_MS) + len(table.calibration)
+    each_ms = NETWORK_VISITS * NETWORK_MS
+    learned = round((len(ENTRIES) + 3) * PART_MS / each_ms) + len(table.calibration)
     known = random_networks(table, learned, seed=SEED)
     asked = random_networks(table, nets, seed=nets)
     times = np.array(measure_networks(table, [*known, *asked]))

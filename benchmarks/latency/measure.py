@@ -25,7 +25,7 @@ NETWORK_VISITS = 3
 """Visits to a whole network in each round. Where a model happens to lie in memory changes its time
 by some percent from load to load, so many short visits tell more than a few long ones."""
 
-ROUNDS, LEAST_ROUNDS = 8, 2
+ROUNDS, LEAST_ROUNDS = 10, 2
 SETTLED = 0.001
 """Mean relative change of the times by the last round, below which no further one is needed."""
 
