@@ -5,10 +5,11 @@ OUT ?= runs/demo
 KIT ?= runs/kit
 READY := .venv/.edgecmp-installed
 
-.PHONY: help demo test lint wheel kit
+.PHONY: help demo test testbeds lint wheel kit
 help:
 	@echo "make demo   search, export, parity and bench with the starter kit, into $(OUT)"
 	@echo "make test   all tests"
+	@echo "make testbeds  the virtual arm64 board of the device tests, into .testbeds (35 s, 176 MB)"
 	@echo "make lint   ruff and mypy"
 	@echo "make kit    train the starter kit again, into $(KIT) (its seven runs took two hours on 2 cores)"
 	@echo "make wheel  build the wheel, install it in an empty environment and use it there"
@@ -17,7 +18,10 @@ demo: $(READY)
 	@.venv/bin/python scripts/demo.py --out $(OUT)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --dist loadgroup
+
+testbeds: $(READY)
+	.venv/bin/python -m scripts.testbeds
 
 lint: $(READY)
 	.venv/bin/ruff check .

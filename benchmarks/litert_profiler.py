@@ -1,12 +1,18 @@
-"""LiteRT's profiler, which only its C interface offers: the library called with ctypes."""
+"""LiteRT's profiler, which only its C interface offers: the library called with ctypes.
+
+Like the runner this one file can be copied to a device and run there; it needs Python >= 3.8 and
+ai-edge-litert, imports nothing of edgecmp and prints a JSON document.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BUILT_IN", "DELEGATED", "WHOLE", "record"]
+__all__ = ["BUILT_IN", "DELEGATED", "WHOLE", "main", "record"]
 
 WARM_UP = 5
 CPU = 1
@@ -48,7 +54,8 @@ class _LiteRt:
     def __init__(self) -> None:
         import ai_edge_litert
 
-        self._library = ctypes.CDLL(str(Path(ai_edge_litert.__file__).parent / "libLiteRt.so"))
+        name = "libLiteRt.dylib" if sys.platform == "darwin" else "libLiteRt.so"
+        self._library = ctypes.CDLL(str(Path(ai_edge_litert.__file__).parent / name))
         self._c = ctypes.CDLL(None)
         self._c.strdup.restype = ctypes.c_void_p
 
@@ -117,3 +124,13 @@ def record(path: Path, runs: int) -> list[tuple[str, int, int]]:
     for kind, handle in (("CompiledModel", model), ("Model", file), ("Environment", environment)):
         library.destroy(kind, handle)
     return recorded
+
+
+def main() -> None:
+    """Profiles the file and as many runs as the arguments say; prints events and an end mark."""
+    print(json.dumps({"events": record(Path(sys.argv[1]), int(sys.argv[2]))}))
+    print("edgecmp-runner: end")
+
+
+if __name__ == "__main__":
+    main()

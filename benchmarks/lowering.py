@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecmp.architecture import BLOCKS, DEPTH, Architecture
-from edgecmp.benchmarks.bench import bench
+from edgecmp.benchmarks import BenchPlan, bench
 from edgecmp.files import provenance, write_json
 from edgecmp.networks.baselines import BASELINES
 from edgecmp.progress import say
@@ -115,7 +115,7 @@ def measure(
                 file = Path(folder) / f"{index}.tflite"
                 file.write_bytes(model)
                 files[file] = variant
-            report = bench(list(files), runs=runs, rounds=rounds)
+            report = bench(list(files), plan=BenchPlan(runs=runs, rounds=rounds))
         by_runtime: dict[str, dict[str, dict[str, Any]]] = {}
         for row in report.rows:
             if row["verdict"] == "measured":

@@ -20,10 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecmp.benchmarks.litert_profiler import BUILT_IN, DELEGATED, WHOLE, record
+from edgecmp.benchmarks import litert_profiler
+from edgecmp.benchmarks.devices import Device, DeviceRunError, LocalDevice
+from edgecmp.benchmarks.litert_profiler import BUILT_IN, DELEGATED, WHOLE
 from edgecmp.errors import UserError
 
-__all__ = ["Operator", "Profile", "main", "profile"]
+__all__ = ["Operator", "Profile", "main", "profile", "table"]
 
 CUT_OFF = 0.5
 """Microseconds that XNNPACK's profiler drops from an operator, on average."""
@@ -81,23 +83,31 @@ class Profile:
         return dict(sorted(sums.items(), key=lambda item: -item[1].time_us))
 
 
-def profile(path: str | Path, *, runs: int = 50) -> Profile:
+def profile(path: str | Path, *, runs: int = 50, device: Device | None = None) -> Profile:
     """Runs a .tflite file with one input and one output, 1 thread, and times its operators.
 
+    Args:
+        path: the file, here.
+        runs: profiled runs.
+        device: where it runs, with Python and ai-edge-litert; this machine if not given.
+
     Raises:
-        UserError: the file is missing, LiteRT cannot profile it, or there are no runs.
+        UserError: the file is missing, LiteRT cannot profile it there, or there are no runs.
     """
     if runs < 1:
         raise UserError(f"A profile needs at least one run, not {runs}.", "Use --runs 50.")
     if not Path(path).exists():
         raise UserError(f"{path} does not exist.", "Write it with `edgecmp export`.")
+    machine = device or LocalDevice()
     try:
-        events = record(Path(path), runs)
-    except (RuntimeError, OSError, AttributeError) as error:
+        program = Path(litert_profiler.__file__)
+        recorded = machine.run_runner(machine.push(Path(path)), str(runs), program=program)
+    except DeviceRunError as error:
         raise UserError(
-            f"LiteRT cannot profile {path} ({error}).",
+            f"LiteRT cannot profile {path} on {machine.name} ({error}).",
             "Profile an edgecmp export with ai-edge-litert 2.3.",
         ) from error
+    events = [(tag, kind, time_us) for tag, kind, time_us in recorded["events"]]
     whole = np.array([us for tag, kind, us in events if kind == WHOLE and tag == "Invoke"])
     events = [event for event in events if event[1] in (BUILT_IN, DELEGATED)]
     times = np.array([time_us for _, _, time_us in events]).reshape(runs, len(events) // runs)

@@ -1,4 +1,6 @@
-"""The part of the harness that runs on the device: times one model and prints one JSON document.
+"""The part of the harness that runs on the device: times models, or computes with them.
+
+It prints JSON, one object a line.
 
 One file that needs Python >= 3.8, numpy and a runtime (LiteRT or tflite-runtime for .tflite, ONNX
 Runtime for .onnx). It imports nothing of edgecmp, so it can be copied to a board and run there.
@@ -10,13 +12,14 @@ import argparse
 import json
 import os
 import platform
+import re
 import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["RUNTIMES", "facts", "main", "measure"]
+__all__ = ["RUNTIMES", "compute", "facts", "main", "measure", "visit"]
 
 RUNTIMES = {
     "litert": (".tflite", "ai_edge_litert.interpreter", "ai-edge-litert"),
@@ -24,6 +27,21 @@ RUNTIMES = {
     "onnxruntime": (".onnx", "onnxruntime", "onnxruntime"),
 }
 """Name: the suffix it loads, its module, its package."""
+
+ARM_CORES = """
+d03 Cortex-A53  d04 Cortex-A35  d05 Cortex-A55  d07 Cortex-A57  d08 Cortex-A72  d09 Cortex-A73
+d0a Cortex-A75  d0b Cortex-A76  d0c Neoverse-N1 d0d Cortex-A77  d40 Neoverse-V1 d41 Cortex-A78
+d44 Cortex-X1   d46 Cortex-A510 d47 Cortex-A710 d48 Cortex-X2   d49 Neoverse-N2 d4d Cortex-A715
+d4e Cortex-X3   d4f Neoverse-V2 d80 Cortex-A520 d81 Cortex-A720 d82 Cortex-X4
+"""
+"""Part numbers of Arm's own cores in /proc/cpuinfo, each before its name."""
+
+SYSTEM = Path("/sys")
+"""Where the kernel tells the governor, the clocks and the temperatures."""
+
+LEAST_RUNS = 3
+MOST_RUNS = 100
+"""Fewest timed runs whatever they take, and most of one visit."""
 
 
 def load_runtime(name: str) -> tuple[Any, str]:
@@ -38,20 +56,35 @@ def load_runtime(name: str) -> tuple[Any, str]:
     return importlib.import_module(module), importlib.metadata.version(package)
 
 
-def open_tflite(module: Any, path: str, threads: int) -> tuple[Any, Any, list[int], Any]:
-    """A function that runs the model once, and its input's shape and type."""
+class Model(NamedTuple):
+    """A loaded model: `feed` gives it an input, `run` computes, `read` gives the first output."""
+
+    run: Any
+    feed: Any
+    read: Any
+    shape: list[int]
+    dtype: Any
+
+
+def open_tflite(module: Any, path: str, threads: int) -> Model:
+    """Loads a .tflite file."""
     interpreter = module.Interpreter(model_path=path, num_threads=threads)
     interpreter.allocate_tensors()
     details = interpreter.get_input_details()[0]
+    output = interpreter.get_output_details()[0]["index"]
 
     def feed(values: Any) -> None:
         interpreter.set_tensor(details["index"], values)
 
-    return interpreter.invoke, feed, list(details["shape"]), details["dtype"]
+    def read() -> Any:
+        return interpreter.get_tensor(output)
+
+    shape = [int(size) for size in details["shape"]]
+    return Model(interpreter.invoke, feed, read, shape, details["dtype"])
 
 
-def open_onnx(module: Any, path: str, threads: int) -> tuple[Any, Any, list[int], Any]:
-    """The same for an ONNX file; axes without a fixed size are taken as 1."""
+def open_onnx(module: Any, path: str, threads: int) -> Model:
+    """Loads an ONNX file; axes without a fixed size are taken as 1."""
     import numpy
 
     options = module.SessionOptions()
@@ -65,11 +98,24 @@ def open_onnx(module: Any, path: str, threads: int) -> tuple[Any, Any, list[int]
         details.type, numpy.float32
     )
     inputs: dict[str, Any] = {}
+    outputs: list[Any] = []
 
     def feed(values: Any) -> None:
         inputs[details.name] = values
 
-    return lambda: session.run(None, inputs), feed, shape, dtype
+    def run() -> None:
+        outputs[:] = session.run(None, inputs)
+
+    return Model(run, feed, lambda: outputs[0], shape, dtype)
+
+
+def open_file(runtime: str, path: str, threads: int) -> tuple[Model, float]:
+    """Loads a model in one of `RUNTIMES`; with the microseconds that took, imports not counted."""
+    module, _ = load_runtime(runtime)
+    opener = open_onnx if runtime == "onnxruntime" else open_tflite
+    start = time.perf_counter_ns()
+    model = opener(module, path, threads)
+    return model, (time.perf_counter_ns() - start) / 1000
 
 
 def read_text(path: str | Path) -> str | None:
@@ -81,22 +127,66 @@ def read_text(path: str | Path) -> str | None:
 
 
 def temperatures() -> dict[str, float]:
-    """Degrees Celsius of the thermal zones, by the zone's type."""
+    """Degrees Celsius of the thermal zones, by the zone's number and type."""
     zones = {}
-    for zone in sorted(Path("/sys/class/thermal").glob("thermal_zone*")):
+    for zone in sorted((SYSTEM / "class/thermal").glob("thermal_zone*")):
         value = read_text(zone / "temp")
         if value and value.lstrip("-").isdigit():
             zones[f"{zone.name} {read_text(zone / 'type')}"] = int(value) / 1000
     return zones
 
 
+def arm_cores(cpuinfo: str) -> str:
+    """The kinds of cores in an arm64 /proc/cpuinfo, such as "4 Cortex-A55 + 4 Cortex-A76"."""
+    words = ARM_CORES.split()
+    names = dict(zip(words[::2], words[1::2]))  # noqa: B905 - no `strict` in Python 3.8
+    counts: dict[str, int] = {}
+    maker = ""
+    for line in cpuinfo.splitlines():
+        key, _, value = (part.strip() for part in line.partition(":"))
+        if key == "CPU implementer":
+            maker = value
+        elif key == "CPU part":
+            known = names.get(value[2:].lower()) if maker == "0x41" else None
+            name = known or f"implementer {maker} part {value}"
+            counts[name] = counts.get(name, 0) + 1
+    if len(counts) == 1:
+        return next(iter(counts))
+    return " + ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def frequencies() -> dict[str, int]:
+    """The clock of each core that tells it, in MHz."""
+    clocks = {}
+    for core in sorted((SYSTEM / "devices/system/cpu").glob("cpu[0-9]*")):
+        value = read_text(core / "cpufreq/scaling_cur_freq")
+        if value and value.isdigit():
+            clocks[core.name] = int(value) // 1000
+    return clocks
+
+
 def cpu_name() -> str:
     """The processor's name, as the system tells it."""
-    for line in (read_text("/proc/cpuinfo") or "").splitlines():
+    text = read_text("/proc/cpuinfo") or ""
+    for line in text.splitlines():
         key, _, value = line.partition(":")
-        if key.strip() in ("model name", "Hardware", "Model"):
+        if key.strip() == "model name":
             return value.strip()
-    return platform.processor() or platform.machine()
+    return arm_cores(text) or platform.processor() or platform.machine()
+
+
+def board() -> dict[str, str | None]:
+    """What the board is called and the SoC on it, where its device tree tells."""
+    tree = Path("/proc/device-tree")
+    model, compatible = (read_text(tree / name) for name in ("model", "compatible"))
+    names = (compatible or "").strip("\0").split("\0")
+    return {"model": model.strip("\0") if model else None, "soc": names[-1] or None}
+
+
+def memory_mb() -> int | None:
+    """Main memory in MB of 2^20 bytes."""
+    match = re.search(r"MemTotal:\s*(\d+) kB", read_text("/proc/meminfo") or "")
+    return int(match[1]) // 1024 if match else None
 
 
 def usable_cores() -> int | None:
@@ -108,8 +198,9 @@ def usable_cores() -> int | None:
 def conditions() -> dict[str, Any]:
     """What can change between runs and change the figures."""
     return {
-        "governor": read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "governor": read_text(SYSTEM / "devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "temperatures_c": temperatures(),
+        "frequencies_mhz": frequencies(),
         "load": os.getloadavg()[0],
     }
 
@@ -127,6 +218,8 @@ def facts() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "cpu": cpu_name(),
         "cores": usable_cores(),
+        **board(),
+        "memory_mb": memory_mb(),
         "python": platform.python_version(),
         "runtimes": runtimes,
         **conditions(),
@@ -142,70 +235,140 @@ def peak_memory_kb() -> int:
     return largest // 1024 if sys.platform == "darwin" else largest
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Times a model: one cold run, warm-up runs, then `--runs` timed ones."""
+def open_model(runtime: str, path: str, threads: int, seed: int) -> tuple[Any, list[int], float]:
+    """A function that runs the model on random input, its input's shape, microseconds to load."""
     import numpy
 
-    module, version = load_runtime(options.runtime)
-    opener = open_onnx if options.runtime == "onnxruntime" else open_tflite
-    before_kb = peak_memory_kb()
-    start = time.perf_counter()
-    run, feed, shape, dtype = opener(module, options.model, options.threads)
-    init_s = time.perf_counter() - start
-    generator = numpy.random.default_rng(options.seed)
-    if numpy.issubdtype(dtype, numpy.integer):  # an image
-        feed(generator.integers(0, 256, shape, numpy.uint8).astype(dtype))
+    model, init_us = open_file(runtime, path, threads)
+    generator = numpy.random.default_rng(seed)
+    if numpy.issubdtype(model.dtype, numpy.integer):  # an image, or a part of a network of integers
+        limits = numpy.iinfo(model.dtype)
+        model.feed(
+            generator.integers(limits.min, limits.max, model.shape, model.dtype, endpoint=True)
+        )
     else:
-        feed(generator.standard_normal(shape).astype(dtype))
-    start = time.perf_counter()
-    run()
-    first_s = time.perf_counter() - start
-    for _ in range(options.warmup):
-        run()
+        model.feed(generator.standard_normal(model.shape).astype(model.dtype))
+    return model.run, model.shape, init_us
+
+
+def time_runs(run: Any, runs: int, seconds: float, least_seconds: float = 0.0) -> dict[str, Any]:
+    """Times `runs` runs, and more until `least_seconds` are over; after `seconds` no more begins.
+
+    All clocks are monotonic: one that somebody sets back does not matter.
+    """
     wall_us: list[float] = []
     cpu_us: list[float] = []
-    preempted: list[int] = []
-    deadline = time.perf_counter() + options.seconds
-    while len(wall_us) < options.runs and time.perf_counter() < deadline:
-        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    switches: list[int] = []
+    start = time.perf_counter()
+    while len(wall_us) < LEAST_RUNS or (
+        time.perf_counter() < start + seconds
+        and (len(wall_us) < runs or time.perf_counter() < start + least_seconds)
+    ):
+        switched = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
         cpu, wall = time.thread_time_ns(), time.perf_counter_ns()
         run()
         wall = time.perf_counter_ns() - wall
         cpu = time.thread_time_ns() - cpu
         wall_us.append(wall / 1000)
         cpu_us.append(cpu / 1000)
-        preempted.append(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches)
+        switches.append(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switched)
+    return {
+        "seconds": time.perf_counter() - start,
+        "wall_us": wall_us,
+        "cpu_us": cpu_us,
+        "switches": switches,
+    }
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Times a model: one cold run, warm-up runs, then `--runs` timed ones.
+
+    Memory is read after the warm-up: a long list of times is not the model's.
+    """
+    _, version = load_runtime(options.runtime)
+    before, memory_before_kb = conditions(), peak_memory_kb()
+    run, shape, init_us = open_model(options.runtime, options.model, options.threads, options.seed)
+    start = time.perf_counter_ns()
+    run()
+    first_us = (time.perf_counter_ns() - start) / 1000
+    for _ in range(options.warmup):
+        run()
+    memory_kb = peak_memory_kb()
+    timed = time_runs(run, options.runs, options.seconds, options.least_seconds)
     return {
         "runtime": options.runtime,
         "version": version,
         "threads": options.threads,
-        "input_shape": [int(size) for size in shape],
-        "init_ms": init_s * 1000,
-        "first_ms": first_s * 1000,
-        "wall_us": wall_us,
-        "thread_cpu_us": cpu_us,
-        "involuntary_switches": preempted,
-        "memory_before_kb": before_kb,
-        "peak_memory_kb": peak_memory_kb(),
-        **conditions(),
+        "input_shape": shape,
+        "init_us": init_us,
+        "first_us": first_us,
+        **timed,
+        "memory_before_kb": memory_before_kb,
+        "peak_memory_kb": memory_kb,
+        "before": before,
+        "after": conditions(),
     }
+
+
+def visit(plan: dict[str, Any], number: int) -> dict[str, Any]:
+    """Loads one model of a plan, times it for a short while and lets go of it."""
+    run, _, init_us = open_model(
+        plan["runtime"], plan["models"][number], plan["threads"], plan["seed"]
+    )
+    start = time.perf_counter_ns()
+    run()
+    first_us = (time.perf_counter_ns() - start) / 1000
+    run()
+    timed = time_runs(run, MOST_RUNS, plan["visit_ms"][number] / 1000)
+    return {"model": number, "init_us": init_us, "first_us": first_us, **timed}
+
+
+def compute(options: argparse.Namespace) -> dict[str, Any]:
+    """Runs the model on every row of a .npy file and writes its first output into another."""
+    import numpy
+
+    _, version = load_runtime(options.runtime)
+    model, _ = open_file(options.runtime, options.model, options.threads)
+    inputs = numpy.load(options.inputs, mmap_mode="r", allow_pickle=False)
+    if list(inputs.shape[1:]) != model.shape[1:] or inputs.dtype != model.dtype:
+        wanted = f"{numpy.dtype(model.dtype)} {model.shape[1:]}"
+        raise ValueError(f"it reads {wanted}, not {inputs.dtype} {list(inputs.shape[1:])}")
+    rows = []
+    for start in range(0, len(inputs), model.shape[0]):
+        model.feed(numpy.ascontiguousarray(inputs[start : start + model.shape[0]]))
+        model.run()
+        rows.append(numpy.array(model.read()))
+    numpy.save(options.outputs, numpy.concatenate(rows))
+    return {"runtime": options.runtime, "version": version, "rows": len(inputs)}
 
 
 def main() -> None:
     """Prints the JSON document and an end mark, without which the output is not whole."""
-    parser = argparse.ArgumentParser(description="Times one model on this device.")
+    parser = argparse.ArgumentParser(description="Times models on this device.")
     parser.add_argument("model", nargs="?", help="a .tflite or .onnx file; without it: facts")
+    parser.add_argument("--plan", help="a JSON file: many models to visit, one after the other")
+    parser.add_argument("--inputs", help="a .npy file: compute these (n, ...) instead of timing")
+    parser.add_argument("--outputs", help="the .npy file to write with --inputs")
     parser.add_argument("--runtime", choices=list(RUNTIMES))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60.0, help="stop earlier after this time")
+    parser.add_argument("--least-seconds", type=float, default=0.0, help="go on for this time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.model is not None and options.runtime is None:
         parser.error("--runtime is needed to time a model")
-    document = facts() if options.model is None else measure(options)
-    print(json.dumps(document))
+    if (options.inputs is None) != (options.outputs is None):
+        parser.error("--inputs and --outputs go together")
+    if options.plan is not None:
+        plan = json.loads(Path(options.plan).read_text())
+        for number in range(len(plan["models"])):
+            print(json.dumps({"visit": visit(plan, number)}), flush=True)
+    if options.model is None:
+        print(json.dumps(facts()))
+    else:
+        print(json.dumps(measure(options) if options.inputs is None else compute(options)))
     print("edgecmp-runner: end")
 
 

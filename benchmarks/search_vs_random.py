@@ -23,7 +23,8 @@ from edgecmp.search.evolution import EvolutionSettings
 from edgecmp.search.flops import FlopsTable
 from edgecmp.search.loop import SearchSettings, search
 from edgecmp.search.random_baseline import evaluate_random
-from edgecmp.search.run import DEFAULT_METRIC, open_evaluator
+from edgecmp.search.run import open_evaluator
+from edgecmp.search.settings import DEFAULT_METRIC
 
 __all__ = ["compare", "main"]
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from edgecmp.bundle import WEIGHTS, GalleryBundle, Manifest, QueryBundle, Supern
 from edgecmp.errors import UserError
 from edgecmp.files import read_json, read_tensors, sha256_tensors
 from edgecmp.index import GalleryIndex, IndexManifest
+from edgecmp.latency import LatencyTable
 
 __all__ = [
     "Check",
@@ -28,6 +29,7 @@ __all__ = [
     "inspect_architecture",
     "inspect_bundle",
     "inspect_index",
+    "inspect_latency_table",
     "made_by",
     "size_facts",
     "weight_facts",
@@ -252,3 +254,41 @@ def made_by(provenance: Mapping[str, str]) -> dict[str, Any]:
     """Versions and command of an artefact."""
     versions = {name: value for name, value in provenance.items() if name != "command"}
     return {"versions": versions, "command": provenance.get("command")}
+
+
+def inspect_latency_table(path: Path, lowering: str) -> Inspection:
+    """A latency table.
+
+    Args:
+        path: the .json file.
+        lowering: hash of what networks are lowered to today.
+
+    Raises:
+        UserError: it is none, or damaged.
+    """
+    table = LatencyTable.load(path)
+    current = Check(name="today's files are lowered alike", verdict="ok")
+    if table.lowering != lowering:
+        current = replace(current, verdict="failed", detail="build it again")
+    checked = Check(name="compared with whole networks", verdict="ok")
+    if table.check is None:
+        checked = replace(checked, verdict="unknown", detail=f"run edgecmp latency check {path}")
+    named = ("tier", "input_size", "embedding_dim", "precision", "device", "runtime", "version")
+    return Inspection(
+        path=str(path),
+        what="latency table",
+        facts={
+            "size": size_facts(path),
+            **{name: getattr(table, name) for name in (*named, "delegate", "threads")},
+            "machine": {name: table.facts.get(name) for name in ("cpu", "cores", "governor")},
+            "statistic": table.statistic,
+            "date": table.date,
+            "entries": len(table.entries_ms),
+            "scale": table.scale,
+            "bias_ms": table.bias_ms,
+            "check": table.check,
+            "sha256": table.fingerprint,
+            **made_by(table.provenance),
+        },
+        checks=(current, checked),
+    )

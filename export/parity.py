@@ -22,6 +22,7 @@ from edgecmp.data import ImageSet, Retrieval, load_dataset
 from edgecmp.embedding import Embedder
 from edgecmp.errors import UserError
 from edgecmp.export.diagnosis import IMAGES, first_departure, fits_when_fed
+from edgecmp.export.elsewhere import Machine
 from edgecmp.export.finds import Finds, find
 from edgecmp.export.parity_report import ParityReport, file_row, plain, rule_columns
 from edgecmp.export.rule import Rule, check_rule
@@ -46,6 +47,7 @@ def parity(
     index: str | Path | None = None,
     data: str = "emoji",
     limit: int | None = None,
+    machine: Machine | None = None,
     picture: str | Path | None = None,
     seed: int = 0,
 ) -> ParityReport:
@@ -59,6 +61,7 @@ def parity(
         data: registry name, folder or manifest; its test split gives the queries.
         limit: number of queries, drawn evenly from all; all by default. One query in fewer than
             1000 moves the top-10 accuracy by more than the bound of fp16.
+        machine: another machine; files are run in its runtimes too.
         picture: a .png to draw cosines and rank changes into.
         seed: of the bootstrap.
 
@@ -72,7 +75,7 @@ def parity(
         raise UserError(f"{picture} is no .png file.", "Name a picture such as parity.png.")
     query = open_query(model or kit.path("query"))
     gallery = GalleryIndex.load(index or kit.path("index"))
-    trials = [trial for file in files for trial in open_trials(Path(file), query, gallery)]
+    trials = [trial for file in files for trial in open_trials(Path(file), query, gallery, machine)]
     task = _limited(load_dataset(data).retrieval("test"), limit)
     _check_gallery(gallery, task, data)
     bench = _Bench(query, gallery, task, trials, seed=seed)
@@ -262,6 +265,8 @@ class _Bench:
             return [fed]
         if not isinstance(self.query, QueryBundle) or not trial.metadata.architecture:
             return []  # made elsewhere: its layers are not ours
+        if not trial.runner.opens_layers:
+            return []
         departure = first_departure(trial.runner, self.query, pixels)
         if departure is None:
             return []

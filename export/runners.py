@@ -22,7 +22,14 @@ from edgecmp.export.mil import MilProgram
 from edgecmp.export.quiet import quiet_coremltools, quiet_native
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["RUNTIMES", "Batch", "Runner", "RuntimeRefusedError", "RuntimeUnavailableError"]
+__all__ = [
+    "RUNTIMES",
+    "Batch",
+    "Runner",
+    "RuntimeRefusedError",
+    "RuntimeUnavailableError",
+    "planes",
+]
 
 Batch: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]
 """(n, S, S, 3): normalised values, or pixels where the file reads images."""
@@ -45,13 +52,15 @@ class Runner(ABC):
         version: of the runtime's package.
         batch_size: images it can compute in one call.
         times_count: whether its times say something about devices.
+        opens_layers: whether what its layers compute can be looked at from here.
     """
 
-    name: ClassVar[str]
-    target: ClassVar[str]
+    name: str
+    target: str
     package: ClassVar[str]
     batch_size: int = 1
     times_count: ClassVar[bool] = True
+    opens_layers: ClassVar[bool] = True
 
     def __init__(self, path: Path, metadata: Metadata) -> None:
         self.path = path
@@ -180,7 +189,7 @@ class OnnxRunner(Runner):
             self.batch_size = 32
 
     def _run(self, images: Batch) -> NDArray[np.float32]:
-        given = images if self.metadata.input == "image" else _planes(images)
+        given = images if self.metadata.input == "image" else planes(images)
         return np.asarray(self._session.run(["embedding"], {"image": given})[0])
 
 
@@ -199,7 +208,7 @@ class CoremlRunner(Runner):
 
     def _run(self, images: Batch) -> NDArray[np.float32]:
         (image,) = images
-        given = Image.fromarray(image) if self.metadata.input == "image" else _planes(images)
+        given = Image.fromarray(image) if self.metadata.input == "image" else planes(images)
         embedding = self._model.predict({"image": given})["embedding"]
         return np.asarray(embedding, np.float32)
 
@@ -218,8 +227,8 @@ class MilReferenceRunner(Runner):
         self._program = MilProgram(path)
 
     def _run(self, images: Batch) -> NDArray[np.float32]:
-        planes = torch.from_numpy(_planes(images)).float()
-        batch = planes[:, None]  # (n, 1, 3, S, S): n calls of one image
+        given = torch.from_numpy(planes(images)).float()
+        batch = given[:, None]  # (n, 1, 3, S, S): n calls of one image
         embeddings: NDArray[np.float32] = self._program.run(image=batch)["embedding"][:, 0].numpy()
         return embeddings
 
@@ -234,7 +243,7 @@ RUNTIMES: tuple[type[Runner], ...] = (
 """Every runtime that is known, in the order of the reports."""
 
 
-def _planes(images: Batch) -> NDArray[Any]:
+def planes(images: Batch) -> NDArray[Any]:
     """(n, S, S, 3) to (n, 3, S, S)."""
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 

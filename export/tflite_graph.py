@@ -18,7 +18,7 @@ from edgecmp.export.quantisation.plan import Plan
 from edgecmp.export.quantisation.weights import SMALL, quantise_layer, quantise_weight
 from edgecmp.export.tflite_operators import FUSIBLE, MOVING, fused_activations, no_activation
 
-__all__ = ["write_graph"]
+__all__ = ["write_graph", "write_part"]
 
 Array = np.ndarray[Any, Any]
 
@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 def write_graph(
     graph: Graph, *, store: str = "fp32", plan: Plan | None = None, metadata: Mapping[str, bytes]
 ) -> bytes:
-    """The TFLite file of `graph` at batch 1.
+    """The TFLite file of `graph` at batch 1; it reads and gives floats, or reads pixels.
 
     Args:
         graph: what is computed.
@@ -37,11 +37,28 @@ def write_graph(
     return _Writer(graph, store=store, plan=plan).write(metadata)
 
 
+def write_part(
+    graph: Graph, *, plan: Plan | None = None, outputs: Sequence[str], first: bool
+) -> bytes:
+    """The TFLite file of a part of a network: no value is converted that the network does not.
+
+    Args:
+        graph: the part; its `IMAGE` is what the part reads.
+        plan: as in `write_graph`; with `IMAGE`, if the part reads integers.
+        outputs: names of the values that are read behind it.
+        first: `IMAGE` is the network's own input.
+    """
+    return _Writer(graph, store="fp32", plan=plan, inside=not first).write({}, outputs)
+
+
 class _Writer:
     """Walks the graph once; `values` maps names to tensors of the kind the plan says."""
 
-    def __init__(self, graph: Graph, *, store: str, plan: Plan | None) -> None:
+    def __init__(
+        self, graph: Graph, *, store: str, plan: Plan | None, inside: bool = False
+    ) -> None:
         self.graph = graph
+        self.inside = inside
         self.store = store
         self.plan = plan or {}
         self.fused = fused_activations(graph)
@@ -51,7 +68,7 @@ class _Writer:
         self.values: dict[str, int] = {}
         self.other: dict[str, int] = {}
 
-    def write(self, metadata: Mapping[str, bytes]) -> bytes:
+    def write(self, metadata: Mapping[str, bytes], outputs: Sequence[str] = ()) -> bytes:
         image = self.image()
         for node in self.graph:
             integer = node.name in self.plan
@@ -60,7 +77,8 @@ class _Writer:
         output = self.graph.nodes[-1].name
         return self.builder.finish(
             inputs={IMAGE: image},
-            outputs={output: self.read(output, integer=False)},
+            outputs={name: self.values[name] for name in outputs}
+            or {output: self.read(output, integer=False)},
             metadata=metadata,
             description="edgecmp query network",
         )
@@ -68,6 +86,9 @@ class _Writer:
     def image(self) -> int:
         """The input: normalised floats, or pixels, which become floats or integers."""
         shape = self.shapes[IMAGE]
+        if self.inside and IMAGE in self.plan:
+            self.values[IMAGE] = self.builder.tensor(IMAGE, shape, np.int8, self.plan[IMAGE])
+            return self.values[IMAGE]
         if not self.graph.reads_pixels:
             image = self.builder.tensor(IMAGE, shape)
             self.values[IMAGE] = image

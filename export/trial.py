@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgecmp.embedding import Embedder
 from edgecmp.errors import UserError, unknown_choice
+from edgecmp.export.elsewhere import Machine, try_runtimes_of
 from edgecmp.export.foreign import ForeignRunner
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.runners import Runner, RuntimeRefusedError
@@ -22,6 +23,9 @@ from edgecmp.models import open_described
 __all__ = ["Trial", "open_trials"]
 
 TIMED_RUNS = 15
+PACE_BATCH = 64
+"""Most blank images that the time of a batch is taken with."""
+
 UNKNOWN_ORIGIN = "made elsewhere: that both are the same network cannot be checked by their hashes"
 
 
@@ -56,7 +60,7 @@ class Trial:
         The latency is the median of single images in this process; `edgecmp bench` measures
         better.
         """
-        batch = 0 if self.runner is None else self.runner.batch_size
+        batch = 0 if self.runner is None else min(self.runner.batch_size, PACE_BATCH)
         blank = np.zeros((batch, size, size, 3), np.uint8)
         elapsed = self._timed(blank)
         if self.runner is not None and self.runner.times_count:
@@ -79,14 +83,22 @@ class Trial:
             return 0.0  # said when it is fed
 
 
-def open_trials(path: Path, query: Embedder, gallery: GalleryIndex) -> list[Trial]:
-    """What can be run of one file, after it was found to belong to the network and the index."""
+def open_trials(
+    path: Path, query: Embedder, gallery: GalleryIndex, machine: Machine | None = None
+) -> list[Trial]:
+    """What can be run of one file, after it was found to belong to the network and the index.
+
+    With a `machine`, in its runtimes too.
+    """
     described = path.with_suffix(".toml")
     if path.suffix == ".toml" or (path.suffix == ".onnx" and described.exists()):
         return [_foreign(described, query, gallery)]
     metadata = read_metadata(path)
     _check_origin(path, metadata, query, gallery)
     runners, absences = try_runtimes(path, metadata)
+    if machine is not None:
+        theirs, missing = try_runtimes_of(machine, path, metadata)
+        runners, absences = runners + theirs, absences + missing
     note = UNKNOWN_ORIGIN if query.foreign else ""
     trials = [
         Trial(path=path, metadata=metadata, runtime=r.name, runner=r, note=note) for r in runners

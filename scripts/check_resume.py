@@ -2,8 +2,8 @@
 
     python scripts/check_resume.py --kills 20
 
-Both are `edgecmp search --budget 100M --quick` with the starter kit; histories (but for the line
-that states the command) and winners must be equal, byte for byte.
+Both are `edgecmp search --budget 100M --quick` with the starter kit; histories (but for
+the line that states the command) and winners must be equal, byte for byte.
 """
 
 from __future__ import annotations

@@ -90,14 +90,15 @@ def run(out: Path) -> int:
     start = time.monotonic()
     demo = Demo(out)
     search = demo.edgecmp(
-        *("search", "--budget", "100M", "--quick", "--out", out / "search"), report="search"
+        *("search", "--budget", "100M", "--quick", "--out", out / "search"),
+        report="search",
     )
     evaluation = demo.edgecmp("eval", report="eval")
     sizes = demo.export()
     parity = demo.edgecmp("parity", *sizes, "--picture", out / "parity.png", report="parity")
     bench = demo.edgecmp("bench", "--device", "local", *sizes, report="bench")
 
-    best = search["rows"][0]
+    best = search["rows"][search["winner"] - 1]
     top10 = {row["protocol"]: row["top10"] for row in evaluation["rows"]}
     print(
         f"\n{'=' * 78}\n"

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgecmp.architecture import DEPTH, Architecture
 from edgecmp.search.rewards import reward, rewards
 
@@ -65,6 +68,12 @@ class Candidate:
     flops: int
     metric: str
     measurement: Measurement
+
+    @property
+    def rows(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Blocks and widths, (1, 20) each, as tables take them."""
+        genes = np.array([self.genes], np.uint8)
+        return genes[:, :DEPTH], genes[:, DEPTH:]
 
     @property
     def mqq(self) -> float:

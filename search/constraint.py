@@ -1,4 +1,4 @@
-"""What an architecture must obey to be a candidate; today a FLOPs ceiling at 224 x 224."""
+"""What an architecture must obey to be a candidate, and the ceiling of FLOPs at 224 x 224."""
 
 from __future__ import annotations
 
@@ -11,24 +11,51 @@ from numpy.typing import NDArray
 
 from edgecmp.architecture import TIERS
 from edgecmp.errors import UserError, unknown_choice
+from edgecmp.latency import LatencyTable
 from edgecmp.search.flops import FlopsTable, Genes
 from edgecmp.search.sampling import BudgetSampler
 
-__all__ = ["Constraint", "FlopsBudget", "parse_budget"]
+__all__ = ["Constraint", "FlopsBudget", "parse_budget", "percent"]
 
 
 class Constraint(Protocol):
-    """A bound that candidates hold; the evolution asks nothing else of it."""
+    """A bound that candidates hold; the search asks nothing else of it."""
+
+    @property
+    def table(self) -> FlopsTable:
+        """Counts the FLOPs that `budget` bounds."""
+
+    @property
+    def budget(self) -> int:
+        """The most FLOPs allowed."""
+
+    @property
+    def latency(self) -> LatencyTable | None:
+        """Predicts the latencies that `latency_ms` bounds; None if only FLOPs are bounded."""
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The longest latency allowed."""
 
     @property
     def count(self) -> float:
         """How many architectures of the tier hold it."""
+
+    @property
+    def share(self) -> float:
+        """The share of the tier's space that holds it, 0..1."""
 
     def holds(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
         """(N, 20) blocks and widths to (N,): which of them hold it."""
 
     def sample(self, rng: np.random.Generator, n: int) -> tuple[Genes, Genes]:
         """N uniform samples of what holds it: blocks and widths, (N, 20) each."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a history's header keeps of it."""
+
+    def describe(self) -> list[str]:
+        """Sentences for the user: the bound, and what share of the space holds it."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -53,8 +80,19 @@ class FlopsBudget:
             )
         object.__setattr__(self, "table", table)
         object.__setattr__(self, "budget", budget)
-        sampler = BudgetSampler(table.layer_flops, budget - table.fixed_flops)
+        bound = budget - table.fixed_flops
+        sampler = BudgetSampler([table.layer_flops], [bound], self.holds)
         object.__setattr__(self, "sampler", sampler)
+
+    @property
+    def latency(self) -> None:
+        """Latency is not bounded."""
+        return None
+
+    @property
+    def latency_ms(self) -> None:
+        """Latency is not bounded."""
+        return None
 
     @property
     def count(self) -> float:
@@ -77,6 +115,19 @@ class FlopsBudget:
     def to_dict(self) -> dict[str, Any]:
         """What a history's header keeps of it."""
         return {"flops": self.budget, "input_size": self.table.input_size}
+
+    def describe(self) -> list[str]:
+        """One sentence: the budget, and what share of the space meets it."""
+        side = self.table.input_size
+        return [
+            f"Budget {self.budget:,} FLOPs at {side} x {side}: {percent(self.share)} of the "
+            f"{self.table.tier} tier's {40.0**20:.1e} architectures."
+        ]
+
+
+def percent(share: float) -> str:
+    """A share of a space, however small."""
+    return f"{share:.1%}" if share >= 0.001 else f"{100 * share:.1e} %"
 
 
 def parse_budget(text: str) -> int:

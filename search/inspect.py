@@ -17,6 +17,12 @@ __all__ = ["inspect_search"]
 
 HISTORY, RESULT = "history.jsonl", "result.json"
 
+FACTS = (
+    *("budget", "latency_ms", "device", "table", "verified"),
+    *("reward", "metric", "seed", "evaluations", "exhausted", "seconds"),
+)
+"""Those of a result that are shown."""
+
 
 def inspect_search(path: Path) -> Inspection:
     """A search's folder, its history.jsonl or its result.json.
@@ -42,9 +48,8 @@ def _result(file: Path, checks: list[Check]) -> dict[str, Any]:
     document = read_json(file, what="the result of a search")
     try:
         architecture = Architecture.from_dict(document["architecture"], source=str(file))
-        best = document["rows"][0]
-        names = ("budget", "reward", "metric", "seed", "evaluations", "exhausted", "seconds")
-        facts = {name: document[name] for name in names}
+        best = document["rows"][document["winner"] - 1]
+        facts = {name: document[name] for name in FACTS}
     except (KeyError, IndexError, TypeError) as error:
         raise UserError(
             f"{file} is not the result of a search ({error}).", "Run the search again."

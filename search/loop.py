@@ -14,7 +14,7 @@ import numpy as np
 from edgecmp.architecture import DEPTH
 from edgecmp.progress import Bar, duration, progress
 from edgecmp.search.candidate import Candidate, Evaluator, architecture_of
-from edgecmp.search.constraint import FlopsBudget
+from edgecmp.search.constraint import Constraint
 from edgecmp.search.evolution import (
     EvolutionSettings,
     Proposal,
@@ -71,7 +71,7 @@ class SearchOutcome:
 
 
 def search(
-    evaluator: Evaluator, budget: FlopsBudget, settings: SearchSettings, *, history: Path
+    evaluator: Evaluator, budget: Constraint, settings: SearchSettings, *, history: Path
 ) -> SearchOutcome:
     """Runs a search to its end, or takes it up where `history` stops.
 
@@ -91,7 +91,7 @@ class _Search:
     """One run: the history's candidates first, then new ones."""
 
     def __init__(
-        self, evaluator: Evaluator, budget: FlopsBudget, settings: SearchSettings, log: History
+        self, evaluator: Evaluator, budget: Constraint, settings: SearchSettings, log: History
     ) -> None:
         self._evaluator = evaluator
         self._budget = budget
@@ -196,9 +196,11 @@ class _Search:
         name = self._settings.reward
         best = population[0]
         mean = fmean(candidate.reward(name) for candidate in population)
+        table = self._budget.latency
+        latency = f", {table.predicts(*best.rows)[0]:.3g} ms" if table else ""
         return (
             f"Generation {generation:2d}/{self._settings.evolution.generations}: "
             f"best {name.upper()} {best.reward(name):.4f} "
-            f"(M(q,q) {best.mqq:.1%}, M(q,g) {best.mqg:.1%}, {best.flops / 1e6:.1f}M), "
+            f"(M(q,q) {best.mqq:.1%}, M(q,g) {best.mqg:.1%}, {best.flops / 1e6:.1f}M{latency}), "
             f"mean {mean:.4f}, {new} new"
         )

@@ -14,13 +14,19 @@ import numpy as np
 from edgecmp.files import write_atomic
 from edgecmp.search.candidate import Candidate
 
-__all__ = ["draw_search"]
+__all__ = ["ACCENT", "FADED", "INK", "draw_search"]
 
 INK, FADED, ACCENT = "#222222", "#888888", "#d1495b"
 
 
 def draw_search(
-    candidates: Sequence[Candidate], reward: str, path: Path, *, budget: int, title: str
+    candidates: Sequence[Candidate],
+    reward: str,
+    path: Path,
+    *,
+    winner: int,
+    budget: int,
+    title: str,
 ) -> Path:
     """Draws every candidate, the budget and the winner; and beside it each generation's rewards.
 
@@ -28,6 +34,7 @@ def draw_search(
         candidates: of one search, best first.
         reward: the one the search maximised.
         path: the PNG to write.
+        winner: its position among the candidates.
         budget: FLOPs, drawn where it is near the candidates.
         title: above the picture.
     """
@@ -46,24 +53,25 @@ def draw_search(
         alpha=0.8,
         linewidths=0,
     )
-    winner = candidates[0]
+    best_one = candidates[winner]
     left.scatter(
-        flops[:1],
-        values[:1],
+        flops[winner],
+        values[winner],
         marker="*",
         s=230,
         color=ACCENT,
         edgecolors="white",
         zorder=3,
         label=(
-            f"winner: {winner.flops / 1e6:.1f}M, M(q,q) {winner.mqq:.1%}, M(q,g) {winner.mqg:.1%}"
+            f"winner: {best_one.flops / 1e6:.1f}M, M(q,q) {best_one.mqq:.1%}, "
+            f"M(q,g) {best_one.mqg:.1%}"
         ),
     )
     if budget / 1e6 < 1.5 * flops.max():
         label = f"budget: {budget / 1e6:g}M"
         left.axvline(budget / 1e6, color=INK, linestyle="--", linewidth=1, label=label)
     left.set_ylim(top=values.max() + 0.2 * (np.ptp(values) or 1))  # room for the legend
-    name = f"{reward.upper()} ({winner.metric})"
+    name = f"{reward.upper()} ({best_one.metric})"
     left.set_xlabel("MFLOPs at 224 x 224")
     left.set_ylabel(name)
     whole = matplotlib.ticker.MaxNLocator(integer=True)

@@ -6,13 +6,13 @@ import numpy as np
 
 from edgecmp.progress import progress
 from edgecmp.search.candidate import Candidate, Evaluator, architecture_of
-from edgecmp.search.constraint import FlopsBudget
+from edgecmp.search.constraint import Constraint
 
 __all__ = ["evaluate_random"]
 
 
 def evaluate_random(
-    evaluator: Evaluator, budget: FlopsBudget, *, count: int, metric: str, seed: int
+    evaluator: Evaluator, budget: Constraint, *, count: int, metric: str, seed: int
 ) -> list[Candidate]:
     """Evaluates `count` uniform samples under a budget, in the order drawn."""
     # A stream of its own: seed s of a search starts from other architectures.

@@ -20,7 +20,7 @@ REWARDS: dict[str, Reward] = {}
 
 
 def register_reward(name: str) -> Callable[[Reward], Reward]:
-    """Makes a reward known by name to `--reward` and to the history."""
+    """Makes a reward known by name to recipes and to the history."""
 
     def register(function: Reward) -> Reward:
         REWARDS[name] = function

@@ -1,4 +1,4 @@
-"""`edgecmp search`: from a budget to an architecture, a history and a picture."""
+"""`edgecmp search`: from bounds to an architecture, a history and pictures."""
 
 from __future__ import annotations
 
@@ -11,36 +11,35 @@ import torch
 from edgecmp import kit
 from edgecmp.bundle import GalleryBundle, SupernetBundle
 from edgecmp.data import load_dataset
-from edgecmp.errors import UserError, unknown_choice
+from edgecmp.errors import UserError
 from edgecmp.files import write_json
+from edgecmp.latency import LatencyTable
 from edgecmp.progress import say
-from edgecmp.search.candidate import Candidate, Evaluator, architecture_of
+from edgecmp.search.candidate import Evaluator, architecture_of
 from edgecmp.search.constraint import FlopsBudget, parse_budget
-from edgecmp.search.evaluator import METRICS, SupernetEvaluator
-from edgecmp.search.evolution import EvolutionSettings
+from edgecmp.search.evaluator import SupernetEvaluator
 from edgecmp.search.flops import FlopsTable
 from edgecmp.search.history import read_header
+from edgecmp.search.latency_budget import LatencyBudget, parse_latency
 from edgecmp.search.loop import SearchOutcome, SearchSettings, search
+from edgecmp.search.pareto_picture import draw_pareto
 from edgecmp.search.picture import draw_search
 from edgecmp.search.result import SearchResult
-from edgecmp.search.rewards import reward as reward_named
+from edgecmp.search.settings import search_settings
+from edgecmp.search.summary import latencies, summarised
+from edgecmp.search.verify import Remeasure, Verification, verify
 
-__all__ = ["DEFAULT_METRIC", "open_evaluator", "run", "search_and_write"]
-
-DEFAULT_METRIC = "top1"
-
-FULL = (50, 20)
-QUICK = (20, 7)
-"""(population, generations): about 730 evaluations (supplement A.3), and about 100."""
-
-TOP = 5
-"""Rows of the result: the supplement's Figure 1 averages the best five."""
+__all__ = ["open_evaluator", "run", "search_and_write"]
 
 
 def run(
     budget: str,
     *,
     out: str | Path,
+    latency: str | None = None,
+    table: str | Path | None = None,
+    lowering: str | None = None,
+    remeasure: Remeasure | None = None,
     supernet: str | Path | None = None,
     gallery: str | Path | None = None,
     data: str = "emoji",
@@ -51,49 +50,60 @@ def run(
     generations: int | None = None,
     population: int | None = None,
 ) -> SearchResult:
-    """Searches the architecture with the highest reward under a budget (supplement A.3).
+    """Searches the architecture with the highest reward under its bounds (supplement A.3).
 
     Run again with the same arguments it takes up `out`/history.jsonl where that stops.
 
     Args:
         budget: FLOPs at 224 x 224 by fvcore's rules: "100M", "0.1G" or "95000000".
-        out: folder for architecture.json, history.jsonl, search.png and result.json.
+        out: folder for architecture.json, history.jsonl, search.png, result.json and, with a
+            latency bound, pareto.png.
+        latency: of one query, "4ms" or "850us", by the table; candidates hold both bounds.
+        table: the latency table of the device, as `edgecmp latency build` wrote it.
+        lowering: hash of today's lowering; the table must be of the same. None: not compared.
+        remeasure: measures whole networks on the table's device; the winner is then the best that
+            holds the bound there.
         supernet: folder of a trained supernet; the starter kit's by default.
         gallery: folder of the gallery model it was trained with; the starter kit's by default.
         data: registry name, folder or manifest; its hold-out identities make the rewards.
-        reward: "r1", "r2", "r3" or "r3sum".
-        metric: accuracy that the reward is made of, one of `METRICS`.
-        quick: about 100 evaluations instead of about 730.
-        seed: of the evolution; 0 or more.
-        generations: instead of the paper's 20.
-        population: instead of the paper's 50.
+        reward, metric, quick, seed, generations, population: see `search_settings`.
 
     Raises:
-        UserError: an argument is unknown, nothing meets the budget, or `out` holds another search.
+        UserError: an argument is unknown, nothing holds the bounds, the table is of another
+            network than the supernet's, or `out` holds another search.
     """
     flops = parse_budget(budget)
-    reward_named(reward)
-    if metric is not None and metric not in METRICS:
-        raise unknown_choice("metric", metric, METRICS)
-    if seed < 0:
-        raise UserError(f"A seed of {seed} cannot be used.", "Choose 0 or more.")
-    size, rounds = QUICK if quick else FULL
-    size = size if population is None else population
-    rounds = rounds if generations is None else generations
-    settings = SearchSettings(
+    settings = search_settings(
         reward=reward,
-        metric=metric or DEFAULT_METRIC,
+        metric=metric,
+        quick=quick,
         seed=seed,
-        evolution=EvolutionSettings(population=size, generations=rounds, retain=max(2, size // 5)),
+        generations=generations,
+        population=population,
     )
+    if (latency is None) != (table is None):
+        raise UserError(
+            "A latency bound needs a latency and the table of a device.",
+            "Give both: --latency 4ms --table table.json (edgecmp latency build writes one).",
+        )
+    latency_ms = parse_latency(latency) if latency else None
+    times = LatencyTable.load(table) if table else None
+    if times and lowering:
+        times.require_lowering(lowering)
     bundle = SupernetBundle.load(supernet or kit.path("supernet"))
     network = bundle.network
-    constraint = FlopsBudget(
-        FlopsTable.of(network.tier, embedding_dim=network.embedding_dim), flops
-    )
+    flops_table = FlopsTable.of(network.tier, embedding_dim=network.embedding_dim)
+    budget_alone = FlopsBudget(flops_table, flops)
+    bound: FlopsBudget | LatencyBudget = budget_alone
+    if times and latency_ms:
+        deployed = (network.tier, bundle.preprocessing.input_size, network.embedding_dim)
+        times.predict(FlopsTable.of(*deployed).smallest())  # refuses a table of other networks
+        bound = LatencyBudget(budget_alone, times, latency_ms)
     with _threads_of(Path(out) / "history.jsonl"):
         evaluator = open_evaluator(bundle, gallery=gallery, data=data)
-        return search_and_write(evaluator, constraint, settings, Path(out))
+        return search_and_write(
+            evaluator, bound, settings, Path(out), remeasure=remeasure, table=table
+        )
 
 
 def open_evaluator(
@@ -109,81 +119,87 @@ def open_evaluator(
 
 
 def search_and_write(
-    evaluator: Evaluator, budget: FlopsBudget, settings: SearchSettings, out: Path
+    evaluator: Evaluator,
+    bound: FlopsBudget | LatencyBudget,
+    settings: SearchSettings,
+    out: Path,
+    *,
+    remeasure: Remeasure | None = None,
+    table: str | Path | None = None,
 ) -> SearchResult:
-    """Searches with any evaluator and writes the four files into `out`."""
-    say(
-        f"Budget {budget.budget:,} FLOPs at {budget.table.input_size} x {budget.table.input_size}: "
-        f"{_percent(budget.share)} of the {budget.table.tier} tier's {40.0**20:.1e} architectures."
-    )
-    outcome = search(evaluator, budget, settings, history=out / "history.jsonl")
+    """Searches with any evaluator and writes the files into `out`.
+
+    With a latency bound they are written twice, before and after the best are measured again:
+    whatever happens on the device, the result is there.
+    """
+    for sentence in bound.describe():
+        say(sentence)
+    outcome = search(evaluator, bound, settings, history=out / "history.jsonl")
     if outcome.exhausted:
         say(
-            f"The search ended early: {len(outcome.ranked)} of the {budget.count:,.0f} "
-            "architectures that meet this budget were evaluated, and no other was found."
+            f"The search ended early: {len(outcome.ranked)} of the {bound.count:,.0f} "
+            "architectures within these bounds were evaluated, and no other was found."
         )
-    result = _result(evaluator, budget, settings, outcome, out)
+    result = _written(outcome, evaluator, bound, settings, Verification(), out)
+    predicted = latencies(outcome.ranked, bound)
+    if predicted is None or bound.latency_ms is None:
+        return result
+    later = f"edgecmp latency check {table or 'TABLE'} --architecture {out}"
+    if remeasure is None:
+        say(f"The winner's latency is by the table alone. To measure it: {later}")
+        return result
+    found = verify(
+        [architecture_of(candidate.genes, evaluator) for candidate in outcome.ranked],
+        predicted.tolist(),
+        bound.latency_ms,
+        remeasure,
+        later=later,
+    )
+    return _written(outcome, evaluator, bound, settings, found, out)
+
+
+def _written(
+    outcome: SearchOutcome,
+    evaluator: Evaluator,
+    bound: FlopsBudget | LatencyBudget,
+    settings: SearchSettings,
+    found: Verification,
+    out: Path,
+) -> SearchResult:
+    """The result, after its files but for the history were written."""
+    share_flops = bound.flops.share if isinstance(bound, LatencyBudget) else bound.share
+    result = summarised(
+        outcome, evaluator, bound, settings, found, share_flops=share_flops, out=out
+    )
     result.architecture.save(result.files["winner"])
+    title = (
+        f"{len(outcome.ranked)} architectures of the {evaluator.tier} tier under "
+        f"{bound.budget / 1e6:g}M FLOPs"
+    )
+    if bound.latency_ms is not None:
+        title += f" and {bound.latency_ms:g} ms"
     draw_search(
         outcome.ranked,
         settings.reward,
         result.files["picture"],
-        budget=budget.budget,
-        title=(
-            f"{len(outcome.ranked)} architectures of the {evaluator.tier} tier under "
-            f"{budget.budget / 1e6:g}M FLOPs"
-        ),
+        winner=found.winner,
+        budget=bound.budget,
+        title=title,
     )
+    predicted = latencies(outcome.ranked, bound)
+    if predicted is not None and bound.latency_ms is not None:
+        draw_pareto(
+            outcome.ranked,
+            predicted,
+            settings.reward,
+            result.files["front"],
+            bound_ms=bound.latency_ms,
+            winner=found.winner,
+            measured_ms=found.measured_ms,
+            title=f"{title} on {result.device}",
+        )
     write_json(result.files["result"], result.to_dict())
     return result
-
-
-def _result(
-    evaluator: Evaluator,
-    budget: FlopsBudget,
-    settings: SearchSettings,
-    outcome: SearchOutcome,
-    out: Path,
-) -> SearchResult:
-    rows = [
-        {"rank": rank, **_row(candidate, evaluator, budget.table, settings.reward)}
-        for rank, candidate in enumerate(outcome.ranked[:TOP], start=1)
-    ]
-    return SearchResult(
-        architecture=architecture_of(outcome.winner.genes, evaluator),
-        rows=rows,
-        budget=budget.budget,
-        share=budget.share,
-        reward=settings.reward,
-        metric=settings.metric,
-        seed=settings.seed,
-        evaluations=len(outcome.ranked),
-        new_evaluations=outcome.new,
-        exhausted=outcome.exhausted,
-        seconds=outcome.seconds,
-        seconds_each=outcome.seconds_each,
-        out=out,
-    )
-
-
-def _row(
-    candidate: Candidate, evaluator: Evaluator, table: FlopsTable, reward: str
-) -> dict[str, object]:
-    architecture = architecture_of(candidate.genes, evaluator)
-    deployed = FlopsTable.of(table.tier, architecture.input_size, architecture.embedding_dim)
-    return {
-        "generation": candidate.generation,
-        "flops_224": candidate.flops,
-        "macs_224": table.macs(architecture),
-        "macs_deployed": deployed.macs(architecture),
-        "mqq": round(100 * candidate.mqq, 2),
-        "mqg": round(100 * candidate.mqg, 2),
-        reward: round(candidate.reward(reward), 6),
-    }
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}" if share >= 0.001 else f"{100 * share:.1e} %"
 
 
 @contextmanager

@@ -13,12 +13,14 @@ import typer
 
 from edgecmp.cli import (
     bench,
+    devices,
     doctor,
     evaluate,
     export,
     flops,
     gallery,
     inspect,
+    latency,
     parity,
     search,
     train,
@@ -46,6 +48,8 @@ HELP = help_text(
         "edgecmp export --target tflite --model runs/query --out runs/query.tflite",
         "edgecmp parity runs/query.tflite --model runs/query",
         "edgecmp bench --device local runs/query.tflite",
+        "edgecmp devices",
+        "edgecmp latency build --device local --out runs/latency.json",
         "edgecmp inspect runs/query.tflite",
         "edgecmp doctor",
     ),
@@ -87,6 +91,8 @@ app.command("flops", help=flops.HELP)(flops.flops)
 app.command("export", help=export.HELP)(export.export)
 app.command("parity", help=parity.HELP)(parity.parity)
 app.command("bench", help=bench.HELP)(bench.bench)
+app.command("devices", help=devices.HELP)(devices.devices)
+app.add_typer(latency.app, name="latency", help=latency.HELP)
 app.command("inspect", help=inspect.HELP)(inspect.inspect)
 app.command("doctor", help=doctor.HELP)(doctor.doctor)
 

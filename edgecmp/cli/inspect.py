@@ -51,7 +51,8 @@ def inspect_path(path: Path, index: Path | None = None) -> Inspection:
     """What lies at `path`.
 
     Args:
-        path: a bundle, an index, a search, an architecture, a model file or its description.
+        path: a bundle, an index, a search, an architecture, a latency table, a model file or its
+            description.
         index: the gallery index that it should belong to; the starter kit's if None.
 
     Raises:
@@ -76,23 +77,28 @@ def inspect_path(path: Path, index: Path | None = None) -> Inspection:
         from edgecmp.search.inspect import inspect_search
 
         return inspect_search(path)
+    if path.suffix == ".json" and _format(path) == "edgecmp-latency-table":
+        from edgecmp.export.parts import lowering_fingerprint
+        from edgecmp.inspection import inspect_latency_table
+
+        return inspect_latency_table(path, lowering_fingerprint())
     if path.suffix == ".json":
         return inspect_architecture(path)
     if path.is_dir() and (path / "architecture.json").exists():
         return inspect_architecture(path / "architecture.json")
     raise UserError(
         f"{path} is nothing that edgecmp knows.",
-        "Name a model's folder, a gallery index, a search, an architecture.json, or a .tflite, "
-        ".onnx or .mlpackage.",
+        "Name a model's folder, a gallery index, a search, an architecture.json, a latency table, "
+        "or a .tflite, .onnx or .mlpackage.",
     )
 
 
-def _format(manifest: Path) -> str:
-    """The kind of a manifest, "edgecmp-index" or "edgecmp-bundle"."""
+def _format(document: Path) -> str:
+    """The kind of a JSON document, such as "edgecmp-index"; empty if it does not say."""
     try:
-        return str(json.loads(manifest.read_bytes())["format"]).partition("/")[0]
+        return str(json.loads(document.read_bytes())["format"]).partition("/")[0]
     except (OSError, ValueError, KeyError, TypeError):
-        return "edgecmp-bundle"  # whose reader says what is wrong
+        return ""  # the reader of the most likely kind says what is wrong
 
 
 def inspect(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,7 @@ HELP = help_text(
         "edgecmp parity query.tflite --picture parity.png",
         "edgecmp parity query.tflite --model query.onnx",
         "edgecmp parity other.toml --model runs/query",
+        "edgecmp parity query.tflite --device ssh://pi@raspberrypi --limit 50",
     ),
     "Embeds the real test queries with each file in its real runtime and ranks the server's "
     "gallery by them. Where a file fails, the cause is looked for: swapped colours, an input that "
@@ -107,13 +109,36 @@ def parity(
             "--picture", metavar="FILE", help="Draw cosines and rank changes into this .png."
         ),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", metavar="NAME", help="Run the files on this device too, ssh://user@host."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", help="Use N queries, evenly drawn from all."),
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Runs `edgecmp.export.parity`."""
-    with on_interrupt("Nothing was written: run the same command again."):
+    with on_interrupt("Nothing was written: run the same command again."), ExitStack() as stack:
         from edgecmp.export import parity as run
 
-        report = run(files, model=model, index=index, data=data, picture=picture)
+        machine = None
+        if device is not None:
+            from edgecmp.benchmarks.devices import open_device
+
+            machine = stack.enter_context(open_device(device))
+        report = run(
+            files,
+            model=model,
+            index=index,
+            data=data,
+            limit=limit,
+            machine=machine,
+            picture=picture,
+        )
     _print_stages(report)
     wrote = [("the picture", Path(report.picture))] if report.picture else []
     finish(_Shown.of(report), json_file, columns=COLUMNS, wrote=wrote)

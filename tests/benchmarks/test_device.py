@@ -8,9 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
-from edgecmp.benchmarks.device import END_MARK, Device, DeviceRunError, LocalDevice, open_device
+from edgecmp.benchmarks.devices import Device, DeviceRunError, LocalDevice, open_device
+from edgecmp.benchmarks.devices.device import END_MARK
+from edgecmp.benchmarks.runner import arm_cores
 from edgecmp.errors import UserError
+from edgecmp.export.lowering import Graph, LoweredNet
+from edgecmp.export.lowering.graph import IMAGE, Conv
+from edgecmp.export.tflite import tflite_bytes
 
 
 def test_the_local_device_says_what_it_is() -> None:
@@ -81,6 +87,61 @@ def test_cut_output_is_not_taken_for_a_result() -> None:
         device.run_runner()
 
 
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [
+        ("0xd0b", "Cortex-A76"),
+        ("0xd05 0xd05 0xd0b", "2 Cortex-A55 + 1 Cortex-A76"),
+        ("0xfff 0xfff", "implementer 0x41 part 0xfff"),
+    ],
+)
+def test_arm_cores_are_named(parts: str, name: str) -> None:
+    text = "".join(f"CPU implementer\t: 0x41\nCPU part\t: {part}\n\n" for part in parts.split())
+    assert arm_cores(text) == name
+
+
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(UserError, match=r"Unknown device 'locale'.*Did you mean local\?"):
         open_device("locale")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("local?python=x", "local has no options, so not 'python'"),
+        ("ssh:host", r"Unknown device 'ssh:host'.*ssh://user@host"),
+        ("ssh://", "names no device"),
+        ("ssh://host?pithon=x", "Did you mean python"),
+    ],
+)
+def test_a_wrong_name_says_what_is_wrong_with_it(name: str, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        open_device(name)
+
+
+def test_many_models_are_visited_in_one_process(tmp_path: Path) -> None:
+    models = [tmp_path / name for name in ("small.tflite", "large.tflite")]
+    for model, channels in zip(models, (8, 64), strict=True):
+        model.write_bytes(tflite_bytes(one_convolution(channels)))
+    visits = list(LocalDevice().time_models(models, runtime="litert", visit_ms=[5, 5]))
+    assert [visit.model for visit in visits] == [0, 1]
+    for visit in visits:
+        assert 3 <= len(visit.wall_us) == len(visit.cpu_us) == len(visit.switches) <= 100
+        assert min(visit.wall_us) > 0
+    assert min(visits[1].wall_us) > min(visits[0].wall_us)
+
+
+def test_what_was_measured_before_a_failure_is_given(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.tflite", tmp_path / "bad.tflite"
+    good.write_bytes(tflite_bytes(one_convolution(8)))
+    bad.write_bytes(good.read_bytes()[:100])
+    visits = LocalDevice().time_models([good, bad, good], runtime="litert", visit_ms=[5] * 3)
+    assert next(visits).model == 0
+    with pytest.raises(DeviceRunError, match="exit code"):
+        next(visits)
+
+
+def one_convolution(channels: int) -> LoweredNet:
+    weight = torch.randn(channels, 3, 3, 3)
+    conv = Conv(name="conv", inputs=(IMAGE,), weight=weight, bias=torch.zeros(channels))
+    return LoweredNet(Graph(nodes=(conv,), input_shape=(3, 32, 32)))

@@ -19,10 +19,12 @@ from edgecmp.bundle import GalleryBundle, QueryBundle
 from edgecmp.cli.inspect import inspect_path, text
 from edgecmp.data import load_dataset
 from edgecmp.export import export
+from edgecmp.export.parts import lowering_fingerprint
 from edgecmp.index import GalleryIndex
 from edgecmp.models import open_gallery
 from edgecmp.search.candidate import Candidate, Measurement
 from edgecmp.search.history import History
+from tests.latency_tables import make_table
 
 Edgecmp = Callable[..., Any]
 GALLERY = GalleryBundle.load(kit.path("gallery")).sha256
@@ -279,3 +281,15 @@ def test_what_cannot_be_read(
     result = edgecmp("inspect", tmp_path / name)
     assert result.code == 2
     assert says in result.err
+
+
+def test_a_latency_table(edgecmp: Edgecmp, tmp_path: Path) -> None:
+    table = make_table(lowering=lowering_fingerprint()).save(tmp_path / "table.json")
+    done = edgecmp("inspect", table)
+    assert done.code == 0
+    assert re.search(r"what +latency table", done.out)
+    assert re.search(r"compared with whole networks +unknown: run edgecmp latency", done.out)
+    make_table().save(table)
+    done = edgecmp("inspect", table)
+    assert done.code == 1
+    assert re.search(r"today's files are lowered alike +FAILED: build it again", done.out)

@@ -17,14 +17,23 @@ from edgecmp.search.evolution import (
     next_generation,
 )
 from edgecmp.search.flops import FlopsTable
+from edgecmp.search.latency_budget import LatencyBudget
+from tests.search.tables import flops_like, random_table
 
 TABLE = FlopsTable.of("100M")
 SMALLEST = TABLE.count(TABLE.smallest())
 BUDGETS = [FlopsBudget(TABLE, flops) for flops in (round(SMALLEST * 1.02), 60 * 10**6, 10**8)]
+BOUNDS: list[FlopsBudget | LatencyBudget] = [
+    *BUDGETS,
+    LatencyBudget(BUDGETS[2], flops_like(), 0.3),
+    LatencyBudget(BUDGETS[1], random_table(0), 1.0),
+]
 SETTINGS = EvolutionSettings(population=20, generations=4, retain=4)
 
 
-def run(budget: FlopsBudget, seed: int, setting: EvolutionSettings = SETTINGS) -> list[Proposal]:
+def run(
+    budget: FlopsBudget | LatencyBudget, seed: int, setting: EvolutionSettings = SETTINGS
+) -> list[Proposal]:
     """All generations, ranked by an arbitrary but fixed order."""
     proposals = [first_generation(budget, setting, seed=seed)]
     population = sorted(map(tuple, proposals[0].children.tolist()), key=hash)
@@ -43,9 +52,9 @@ def run(budget: FlopsBudget, seed: int, setting: EvolutionSettings = SETTINGS) -
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**32), budget=st.sampled_from(BUDGETS))
+@given(seed=st.integers(0, 2**32), budget=st.sampled_from(BOUNDS))
 def test_candidates_obey_never_repeat_and_fill_the_population(
-    seed: int, budget: FlopsBudget
+    seed: int, budget: FlopsBudget | LatencyBudget
 ) -> None:
     proposals = run(budget, seed)
     rows = np.concatenate([proposal.children for proposal in proposals])

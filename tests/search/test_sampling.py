@@ -12,7 +12,7 @@ from scipy import stats
 from edgecmp.architecture import DEPTH, TIERS
 from edgecmp.errors import UserError
 from edgecmp.search.constraint import FlopsBudget, parse_budget
-from edgecmp.search.flops import CHOICES, FlopsTable
+from edgecmp.search.flops import CHOICES, FlopsTable, Genes
 from edgecmp.search.sampling import BudgetSampler
 
 
@@ -28,6 +28,15 @@ def small_costs(unit: int = 1) -> NDArray[np.int64]:
     return costs
 
 
+def sampler_of(costs: NDArray[np.int64], bound: int) -> BudgetSampler:
+    def holds(blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+        choices = blocks.astype(int) * 10 + widths
+        held: NDArray[np.bool_] = costs[np.arange(DEPTH), choices].sum(1) <= bound
+        return held
+
+    return BudgetSampler([costs], [bound], holds)
+
+
 def brute_force(costs: NDArray[np.int64], bound: int) -> list[tuple[int, int, int]]:
     rest = 5 * 17 * (costs[0, 0] // 5)
     return [
@@ -40,13 +49,13 @@ def brute_force(costs: NDArray[np.int64], bound: int) -> list[tuple[int, int, in
 @pytest.mark.parametrize("bound", [85 + 3, 85 + 8, 85 + 11, 85 + 30])
 def test_count_equals_enumeration(bound: int) -> None:
     costs = small_costs()
-    sampler = BudgetSampler(costs, bound)
+    sampler = sampler_of(costs, bound)
     assert sampler.exact
     assert sampler.count == len(brute_force(costs, bound)) * CHOICES**17
 
 
 def test_nothing_is_feasible_under_an_impossible_bound() -> None:
-    sampler = BudgetSampler(small_costs(), 85 + 2)
+    sampler = sampler_of(small_costs(), 85 + 2)
     assert sampler.count == 0
     assert len(sampler.sample(np.random.default_rng(0), 5)[0]) == 0
 
@@ -58,7 +67,7 @@ def test_samples_are_uniform_over_the_feasible_set(unit: int) -> None:
     if unit > 1:
         costs[0, 7] += 1  # the greatest common divisor is now 1: the counts need rounding
     bound = (85 + 11) * unit
-    sampler = BudgetSampler(costs, bound)
+    sampler = sampler_of(costs, bound)
     assert sampler.exact == (unit == 1)
     blocks, widths = sampler.sample(np.random.default_rng(1), 20_000)
     choices = blocks.astype(int) * 10 + widths

@@ -19,25 +19,30 @@ from matplotlib.image import imread
 
 from edgecmp.architecture import Architecture
 from edgecmp.errors import UserError
+from edgecmp.latency import LatencyTable
 from edgecmp.search.constraint import FlopsBudget
 from edgecmp.search.evolution import EvolutionSettings
 from edgecmp.search.flops import FlopsTable
 from edgecmp.search.loop import SearchSettings
 from edgecmp.search.random_baseline import evaluate_random
 from edgecmp.search.run import search_and_write
+from tests.search.tables import flops_like
 from tests.search.toy import ToyEvaluator, toy_search
 
 KILLS = 20
 
 
-def test_killed_at_random_moments_it_ends_with_the_same_history(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", [None, flops_like()], ids=["flops", "latency too"])
+def test_killed_at_random_moments_it_ends_with_the_same_history(
+    tmp_path: Path, table: LatencyTable | None
+) -> None:
     """20 SIGKILLs at random moments of a search that is resumed after each."""
-    undisturbed = toy_search(tmp_path / "undisturbed.jsonl", generations=12)
+    undisturbed = toy_search(tmp_path / "undisturbed.jsonl", generations=12, table=table)
     path = tmp_path / "killed.jsonl"
     generator = random.Random(0)
     sizes = [0]
     for kill in range(KILLS):
-        with toy_process(path, seconds_each=0.03) as run:
+        with toy_process(path, seconds_each=0.03, table=table) as run:
             if kill % 2:  # every second one after it has got on, the others even while it starts
                 until(lambda: size(path) > sizes[-1])
             time.sleep(generator.uniform(0.0, 0.1))
@@ -47,7 +52,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_history(tmp_path: Path) 
         sizes.append(size(path))
     assert sizes == sorted(sizes)
     assert len(set(sizes)) > KILLS // 2
-    resumed = toy_search(path, generations=12)
+    resumed = toy_search(path, generations=12, table=table)
     assert 0 < resumed.new < len(resumed.ranked)
     assert resumed.winner == undisturbed.winner
     assert path.read_bytes() == (tmp_path / "undisturbed.jsonl").read_bytes()
@@ -110,6 +115,7 @@ def test_it_climbs(tmp_path: Path) -> None:
         ({"flops": 90_000_000}, "budget was"),
         ({"reward": "r1"}, 'reward was "r3", now "r1"'),
         ({"population": 13}, "evolution was"),
+        ({"table": flops_like()}, r'budget was .*100000000, .*now .*"latency_ms": 0.8'),
         ({"evaluator": ToyEvaluator(input_size=96)}, "evaluator was"),
     ],
 )
@@ -257,12 +263,18 @@ def test_the_four_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @contextmanager
-def toy_process(path: Path, *, seconds_each: float) -> Iterator[ForkProcess]:
+def toy_process(
+    path: Path, *, seconds_each: float, table: LatencyTable | None = None
+) -> Iterator[ForkProcess]:
     """A search in a process of its own, forked so that it starts at once; always reaped."""
     run = get_context("fork").Process(
         target=toy_search,
         args=(path,),
-        kwargs={"evaluator": ToyEvaluator(seconds=seconds_each), "generations": 12},
+        kwargs={
+            "evaluator": ToyEvaluator(seconds=seconds_each),
+            "generations": 12,
+            "table": table,
+        },
     )
     run.start()
     try:

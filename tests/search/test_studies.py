@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecmp.benchmarks.latency_search import study
 from edgecmp.benchmarks.reward_noise import noise_row
 from edgecmp.benchmarks.search_vs_random import compare
+from edgecmp.errors import UserError
 from edgecmp.search.constraint import FlopsBudget
 from edgecmp.search.evolution import EvolutionSettings
 from edgecmp.search.flops import FlopsTable
 from edgecmp.search.loop import SearchSettings
+from tests.search.tables import flops_like
 from tests.search.toy import ToyEvaluator
 
 
@@ -27,6 +30,44 @@ def test_search_against_random(tmp_path: Path) -> None:
     assert last["mean"] > blind["mean"]
     assert found["best"] >= found["mean_best_5"] >= found["mean"]
     assert max(row["best_flops"] for row in (blind, found, last)) <= 100_000_000
+
+
+def test_what_a_table_is_worth(tmp_path: Path) -> None:
+    """On a device that is as the table says, the bounded winner holds what the blind one misses."""
+    table = flops_like()
+    settings = SearchSettings(
+        seed=1, evolution=EvolutionSettings(population=20, generations=8, retain=4)
+    )
+    report = study(
+        ToyEvaluator(),
+        FlopsBudget(FlopsTable.of("100M"), 100_000_000),
+        table,
+        settings,
+        latency_ms=None,
+        tolerance=0.02,
+        remeasure=lambda networks: [table.predict(network) for network in networks],
+        out=tmp_path,
+    )
+    blind, found, blind_fast, found_fast = report["rows"]
+    assert report["blind_misses"]
+    assert report["found_holds"]
+    assert found["latency_ms"] <= report["latency_ms"] < blind["latency_ms"]
+    assert report["latency_ms"] == pytest.approx(0.8 * blind["latency_ms"], rel=1e-4)
+    assert report["reward_cost"] == pytest.approx(1 - found["r3"] / blind["r3"], abs=1e-4)
+    assert min(blind_fast["r3"], found_fast["r3"]) >= report["equal_reward"] - 1e-5
+    expected = blind_fast["measured_ms"] / found_fast["measured_ms"]
+    assert report["ratio_equal_reward"] == pytest.approx(expected, rel=1e-3)
+    with pytest.raises(UserError, match="there is nothing to compare"):
+        study(
+            ToyEvaluator(),
+            FlopsBudget(FlopsTable.of("100M"), 100_000_000),
+            table,
+            settings,
+            latency_ms=100.0,
+            tolerance=0.02,
+            remeasure=lambda networks: [1.0] * len(networks),
+            out=tmp_path,
+        )
 
 
 def test_noise_of_a_metric() -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from edgecmp.architecture import Architecture
+from edgecmp.latency import LatencyTable
 from edgecmp.search.candidate import Measurement
 from edgecmp.search.constraint import FlopsBudget
 from edgecmp.search.evolution import EvolutionSettings
 from edgecmp.search.flops import FlopsTable
+from edgecmp.search.latency_budget import LatencyBudget
 from edgecmp.search.loop import SearchOutcome, SearchSettings, search
 
 
@@ -48,11 +50,14 @@ def toy_search(
     generations: int = 6,
     reward: str = "r3",
     seed: int = 0,
+    table: LatencyTable | None = None,
+    latency_ms: float = 0.8,
 ) -> SearchOutcome:
     evolution = EvolutionSettings(population=population, generations=generations, retain=3)
+    budget = FlopsBudget(FlopsTable.of("100M"), flops)
     return search(
         evaluator or ToyEvaluator(),
-        FlopsBudget(FlopsTable.of("100M"), flops),
+        LatencyBudget(budget, table, latency_ms) if table else budget,
         SearchSettings(reward=reward, seed=seed, evolution=evolution),
         history=history,
     )

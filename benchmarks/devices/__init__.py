@@ -1,0 +1,21 @@
+"""Devices that models are timed on, all behind one interface."""
+
+from edgecmp.benchmarks.devices.device import (
+    Device,
+    DeviceLostError,
+    DeviceRunError,
+    Visit,
+)
+from edgecmp.benchmarks.devices.local import LocalDevice
+from edgecmp.benchmarks.devices.open import open_device
+from edgecmp.benchmarks.devices.spec import DeviceSpec
+
+__all__ = [
+    "Device",
+    "DeviceLostError",
+    "DeviceRunError",
+    "DeviceSpec",
+    "LocalDevice",
+    "Visit",
+    "open_device",
+]

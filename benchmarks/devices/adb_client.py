@@ -1,0 +1,144 @@
+"""The adb client of this machine, and the devices that it knows."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+
+from edgecmp.benchmarks.devices.shell import Answer, call
+from edgecmp.errors import UserError, unknown_choice
+
+__all__ = ["Attached", "attached_devices", "call_adb", "choose_device", "require_ready"]
+
+CONNECT_S = 30.0
+"""Seconds for adb to connect and for a first answer; adb itself gives up after 10."""
+
+FAULTS = {
+    "unauthorized": (
+        "does not trust this machine yet",
+        "Unlock its screen, accept the question 'Allow USB debugging?' and run the same command "
+        "again.",
+    ),
+    "offline": (
+        "is offline",
+        "Plug it in again (over Wi-Fi: wake it up), until `adb devices` calls it 'device', then "
+        "run the same command again.",
+    ),
+    "no permissions": (
+        "may not be used by this user",
+        "Install the udev rules (on Debian: sudo apt install android-sdk-platform-tools-common) "
+        "and plug it in again.",
+    ),
+    "": (
+        "does not run Android now (adb calls it {state!r})",
+        "Start Android on it, until `adb devices` calls it 'device'.",
+    ),
+}
+"""By the state that adb tells: what is wrong, and the way out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attached:
+    """A device that adb knows of.
+
+    Attributes:
+        serial: its name in adb: a serial number, or host:port over a network.
+        state: "device" if all is well.
+        model: as it calls itself, or empty.
+    """
+
+    serial: str
+    state: str
+    model: str = ""
+
+
+def call_adb(*arguments: str, timeout_s: float = CONNECT_S) -> Answer:
+    """Runs `adb ARGUMENTS`."""
+    return call(["adb", *arguments], timeout_s=timeout_s)
+
+
+def attached_devices() -> list[Attached]:
+    """The devices that `adb devices` lists.
+
+    Raises:
+        UserError: there is no adb here, or it does not work.
+    """
+    if shutil.which("adb") is None:
+        raise UserError(
+            "There is no adb on this machine.",
+            "Install Android's platform tools; on Debian: sudo apt install adb.",
+        )
+    answer = call_adb("devices", "-l")
+    if answer.code != 0:
+        lines = answer.stderr.strip().splitlines()
+        detail = f" ({lines[-1]})" if lines else ""
+        raise UserError(
+            f"adb does not answer on this machine{detail}.",
+            "Try `adb kill-server` and `adb devices`, then run the same command again.",
+        )
+    found = []
+    for line in answer.stdout.splitlines():
+        serial, _, rest = line.partition(" ") if "\t" not in line else line.partition("\t")
+        rest = rest.strip()
+        if not rest or line.startswith(("*", "List of devices")):
+            continue
+        model = re.search(r"\bmodel:(\S+)", rest)
+        state = "no permissions" if rest.startswith("no permissions") else rest.split()[0]
+        found.append(
+            Attached(serial=serial, state=state, model=model[1].replace("_", " ") if model else "")
+        )
+    return found
+
+
+def require_ready(device: Attached) -> None:
+    """Refuses a device that cannot be used as it is.
+
+    Raises:
+        UserError: with the reason.
+    """
+    if device.state != "device":
+        state = "unauthorized" if device.state == "authorizing" else device.state
+        fault, way_out = FAULTS.get(state, FAULTS[""])
+        raise UserError(f"adb:{device.serial} {fault.format(state=state)}.", way_out)
+
+
+def choose_device(serial: str) -> str:
+    """The serial of the device that is meant; one with a port is connected to if need be.
+
+    Args:
+        serial: as the user gave it; empty for the only device.
+
+    Raises:
+        UserError: there is none, it is in no state to be used, or the name is not clear.
+    """
+    found = {device.serial: device for device in attached_devices()}
+    if not serial and len(found) > 1:
+        names = ", ".join(f"adb:{name}" for name in found)
+        raise UserError(
+            f"{len(found)} Android devices are attached.", f"Name one of them: {names}."
+        )
+    if ":" in serial and (serial not in found or found[serial].state != "device"):
+        if serial in found:  # or adb says "already connected", and it stays offline
+            call_adb("disconnect", serial)
+        answer = call_adb("connect", serial)  # which ends with code 0 whatever happened
+        found = {device.serial: device for device in attached_devices()}
+        if serial not in found:
+            lines = answer.stdout.strip().splitlines()
+            reason = lines[-1].rpartition(": ")[2] if lines else "no answer"
+            raise UserError(
+                f"adb:{serial} cannot be reached ({reason}).",
+                "Switch on wireless debugging there, or plug it in and run `adb tcpip 5555`, until "
+                f"`adb connect {serial}` connects.",
+            )
+    if not found:
+        raise UserError(
+            "No Android device is attached.",
+            "Plug one in with USB debugging switched on (Settings, Developer options), until "
+            "`adb devices` lists it.",
+        )
+    name = serial or next(iter(found))
+    if name not in found:
+        raise unknown_choice("Android device", f"adb:{name}", [f"adb:{one}" for one in found])
+    require_ready(found[name])
+    return name

@@ -1,0 +1,84 @@
+"""What an Android device says of itself without Python: getprop, /proc and /sys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["CONDITIONS", "FACTS", "parse_conditions", "parse_facts"]
+
+CONDITIONS = """
+echo "governor=$(cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor 2>/dev/null)"
+echo "load=$(cat /proc/loadavg 2>/dev/null)"
+for zone in /sys/class/thermal/thermal_zone*; do
+  echo "zone=$(cat $zone/temp 2>/dev/null) ${zone##*/} $(cat $zone/type 2>/dev/null)"
+done
+for core in /sys/devices/system/cpu/cpu[0-9]*; do
+  echo "clock=$(cat $core/cpufreq/scaling_cur_freq 2>/dev/null) ${core##*/}"
+done
+"""
+"""A script that prints what can change between runs and change the figures."""
+
+FACTS = f"""
+for key in ro.product.manufacturer ro.product.model ro.soc.manufacturer ro.soc.model \
+  ro.board.platform ro.hardware ro.product.cpu.abi ro.product.cpu.abilist ro.build.version.release
+do echo "$key=$(getprop $key 2>/dev/null)"; done
+echo "machine=$(uname -m)"
+echo "kernel=$(uname -s) $(uname -r)"
+echo "cores=$(grep -c ^processor /proc/cpuinfo)"
+grep -m 1 -e '^Hardware' -e '^model name' /proc/cpuinfo | sed 's/^[^:]*: */cpu=/'
+{CONDITIONS}
+"""
+"""A script that prints what the device is, a `key=value` a line; conditions included."""
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    lines = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return [(key.strip(), value.strip()) for key, _, value in lines]
+
+
+def parse_conditions(text: str) -> dict[str, Any]:
+    """Governor, degrees Celsius by zone, MHz by core and load, as the runner names them."""
+    pairs = _pairs(text)
+    values = dict(pairs)
+
+    def named(wanted: str) -> dict[str, int]:
+        found = [value.split(" ", 1) for key, value in pairs if key == wanted and " " in value]
+        return {name: int(value) for value, name in found if value.lstrip("-").isdigit()}
+
+    load = values.get("load", "").split()
+    return {
+        "governor": values.get("governor") or None,
+        "temperatures_c": {name: value / 1000 for name, value in named("zone").items()},
+        "frequencies_mhz": {name: value // 1000 for name, value in named("clock").items()},
+        "load": float(load[0]) if load else None,
+    }
+
+
+def parse_facts(text: str) -> dict[str, Any]:
+    """What `FACTS` printed: the runner's keys as far as known, and "model", "soc", "abi", "abis".
+
+    On a system without getprop these four are what `uname` says, or None.
+    """
+    values = dict(_pairs(text))
+
+    def joined(*keys: str) -> str:
+        words = dict.fromkeys(values.get(key, "") for key in keys)
+        return " ".join(word for word in words if word)
+
+    soc = joined("ro.soc.manufacturer", "ro.soc.model")
+    release, kernel = values.get("ro.build.version.release", ""), values.get("kernel", "")
+    abi = values.get("ro.product.cpu.abi") or values.get("machine") or None
+    cores = values.get("cores", "")
+    return {
+        "machine": values.get("machine") or None,
+        "system": f"Android {release}, {kernel}" if release else kernel,
+        "model": joined("ro.product.manufacturer", "ro.product.model") or None,
+        "soc": soc or joined("ro.board.platform") or joined("ro.hardware") or None,
+        "abi": abi,
+        "abis": [name for name in values.get("ro.product.cpu.abilist", "").split(",") if name]
+        or ([abi] if abi else []),
+        "cpu": values.get("cpu") or values.get("machine") or None,
+        "cores": int(cores) if cores.isdigit() and int(cores) else None,
+        "python": None,
+        **parse_conditions(text),
+    }

@@ -1,0 +1,325 @@
+"""The interface that every device has: facts, push, run, pull, close, and timing models."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecmp.benchmarks.devices.summary import Summary
+from edgecmp.benchmarks.runner import RUNTIMES
+from edgecmp.errors import UserError
+
+__all__ = ["END_MARK", "Device", "DeviceLostError", "DeviceRunError", "Visit"]
+
+RUNNER = Path(__file__).resolve().parent.parent / "runner.py"
+END_MARK = "edgecmp-runner: end"
+
+
+class DeviceRunError(Exception):
+    """A command on the device failed, timed out or lost its output.
+
+    Attributes:
+        output: what it had written to its standard output before.
+    """
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        super().__init__(reason)
+        self.output = output
+
+
+class DeviceLostError(UserError):
+    """The connection to the device broke in the middle of a command, or its system killed it.
+
+    Attributes:
+        output: what had come before.
+    """
+
+    def __init__(self, what: str, way_out: str, output: str = "") -> None:
+        super().__init__(what, way_out)
+        self.output = output
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Visit:
+    """A short series of runs of one model, among visits to others.
+
+    Attributes:
+        model: its place in the list that was to be timed.
+        wall_us: wall time of each run.
+        cpu_us: processor time of the calling thread in each run.
+        switches: involuntary context switches of the process during each run.
+        init_us: loading the model.
+        first_us: its first run.
+        summary: what is known of the runs where no single ones are (the three tuples are empty
+            then); else None.
+    """
+
+    model: int
+    wall_us: tuple[float, ...]
+    cpu_us: tuple[float, ...]
+    switches: tuple[int, ...]
+    init_us: float
+    first_us: float
+    summary: Summary | None = None
+
+
+class Device(ABC):
+    """A machine that can run models: files go there, commands run there, files come back.
+
+    Attributes:
+        name: as the user gave it, such as "local".
+        python: the command of the device's Python.
+    """
+
+    name: str
+    python: str
+
+    @abstractmethod
+    def push(self, path: Path) -> str:
+        """Copies a file to the device and returns its path there.
+
+        Raises:
+            UserError: there is no room for it.
+        """
+
+    @abstractmethod
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout_s: float = 600.0,
+    ) -> str:
+        """Runs a command there and returns its standard output.
+
+        Raises:
+            DeviceRunError: it failed or took longer than `timeout_s`.
+            DeviceLostError: the connection broke.
+        """
+
+    @abstractmethod
+    def pull(self, remote: str, path: Path) -> None:
+        """Copies a file of the device to `path`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Removes what was pushed and ends the connection."""
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Processor, cores, system, runtimes with versions, governor and temperatures."""
+        return self.run_runner()
+
+    def runtimes_for(self, suffix: str) -> dict[str, str]:
+        """The runtimes for such files, each with the reason why it is missing there, or ""."""
+        found = self.facts["runtimes"]
+        return {
+            name: found[name].get("reason", "")
+            for name, (loads, _, _) in RUNTIMES.items()
+            if loads == suffix
+        }
+
+    def run_runner(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        timeout_s: float = 600.0,
+        program: Path = RUNNER,
+    ) -> dict[str, Any]:
+        """Runs a device-side program (see `edgecmp.benchmarks.runner`) and reads its document.
+
+        Args:
+            arguments: of the program.
+            environment: variables to set there.
+            timeout_s: seconds it may take.
+            program: a Python file that prints a JSON document and the end mark.
+
+        Raises:
+            DeviceRunError: as `run`, or the output is not whole.
+        """
+        return self._documents(arguments, environment, timeout_s, program)[-1]
+
+    def time_model(
+        self,
+        model: Path,
+        *,
+        runtime: str,
+        threads: int = 1,
+        runs: int = 50,
+        seed: int = 0,
+        seconds: float = 60.0,
+        least_seconds: float = 0.0,
+    ) -> dict[str, Any]:
+        """Times one model in a process of its own: the runner's document.
+
+        Args:
+            model: the file, here.
+            runtime: one of the runner's `RUNTIMES` that the device has.
+            threads: of the runtime.
+            runs: timed runs, after a warm-up.
+            seed: of the random input.
+            seconds: time after which no further run begins.
+            least_seconds: time for which runs go on, however many they are.
+
+        Raises:
+            DeviceRunError: the runtime refuses the model.
+        """
+        return self.run_runner(
+            self.push(model),
+            f"--runtime={runtime}",
+            f"--threads={threads}",
+            f"--runs={runs}",
+            f"--seed={seed}",
+            f"--seconds={seconds}",
+            f"--least-seconds={least_seconds}",
+            environment={"OMP_NUM_THREADS": str(threads)},
+            timeout_s=600.0 + seconds,
+        )
+
+    def compute(
+        self,
+        model: Path,
+        inputs: NDArray[Any],
+        *,
+        runtime: str,
+        threads: int = 1,
+    ) -> NDArray[np.float32]:
+        """What a model gives for a batch: the inputs go there, its first output comes back.
+
+        Args:
+            model: the file, here.
+            inputs: (N, S, S, 3) of the type that the file reads.
+            runtime: one of the runner's `RUNTIMES` that the device has.
+            threads: of the runtime.
+
+        Returns:
+            (N, D).
+
+        Raises:
+            DeviceRunError: the runtime refuses the model, or the model such inputs.
+            DeviceLostError: the connection broke.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            here = Path(folder) / "inputs.npy"
+            np.save(here, inputs)
+            there = self.push(here)
+            results = f"{there}.outputs.npy"
+            self.run_runner(
+                self.push(model),
+                *(f"--runtime={runtime}", f"--threads={threads}"),
+                *(f"--inputs={there}", f"--outputs={results}"),
+                environment={"OMP_NUM_THREADS": str(threads)},
+                timeout_s=600.0 + 2.0 * len(inputs),
+            )
+            outputs = Path(folder) / "outputs.npy"
+            self.pull(results, outputs)
+            self.run(["rm", "-f", there, results])
+            computed: NDArray[np.float32] = np.load(outputs, allow_pickle=False)
+            return computed
+
+    def time_models(
+        self,
+        models: Sequence[Path],
+        *,
+        runtime: str,
+        threads: int = 1,
+        visit_ms: Sequence[float],
+        seed: int = 0,
+    ) -> Iterator[Visit]:
+        """Visits many models once each, in their order, in one process.
+
+        What was measured before a failure is given first, then the failure is raised.
+
+        Args:
+            models: the files, here.
+            runtime: one of the runner's `RUNTIMES` that the device has.
+            threads: of the runtime.
+            visit_ms: length of each visit after the warm-up.
+            seed: of the random inputs.
+
+        Raises:
+            DeviceRunError: the runtime refuses a model.
+            DeviceLostError: the connection broke.
+        """
+        plan = {
+            "models": [self.push(model) for model in models],
+            "runtime": runtime,
+            "threads": threads,
+            "visit_ms": list(visit_ms),
+            "seed": seed,
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "plan.json"
+            path.write_text(json.dumps(plan))
+            failure: DeviceRunError | DeviceLostError | None = None
+            try:
+                documents = self._documents(
+                    [f"--plan={self.push(path)}"],
+                    {"OMP_NUM_THREADS": str(threads)},
+                    120.0 + 2.0 * len(models) + sum(visit_ms) / 100,
+                )
+            except (DeviceRunError, DeviceLostError) as error:
+                failure, documents = error, _whole_lines(error.output)
+        for document in documents:
+            if "visit" in document:
+                fields = document["visit"]
+                yield Visit(
+                    model=fields["model"],
+                    wall_us=tuple(fields["wall_us"]),
+                    cpu_us=tuple(fields["cpu_us"]),
+                    switches=tuple(fields["switches"]),
+                    init_us=fields["init_us"],
+                    first_us=fields["first_us"],
+                )
+        if failure is not None:
+            raise failure
+
+    def _documents(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None,
+        timeout_s: float,
+        program: Path = RUNNER,
+    ) -> list[dict[str, Any]]:
+        """What the program prints, a JSON document a line."""
+        command = [self.python, self.push(program), *arguments]
+        output = self.run(command, environment=environment, timeout_s=timeout_s)
+        body, mark, _ = output.partition(END_MARK)
+        documents = _whole_lines(body)
+        if not mark or not documents:
+            raise DeviceRunError("the output of the runner was cut off", output)
+        return documents
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _whole_lines(text: str) -> list[dict[str, Any]]:
+    """The documents of the lines that came whole."""
+    documents = []
+    for line in text.splitlines():
+        try:
+            document = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(document, dict):
+            documents.append(document)
+    return documents

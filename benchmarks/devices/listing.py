@@ -1,0 +1,113 @@
+"""What can be timed on from here: this machine, what adb has attached, and devices by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgecmp.benchmarks.devices.adb_client import attached_devices, require_ready
+from edgecmp.benchmarks.devices.device import DeviceRunError
+from edgecmp.benchmarks.devices.open import open_device
+from edgecmp.errors import UserError
+from edgecmp.files import provenance
+from edgecmp.progress import say
+
+__all__ = ["DeviceList", "list_devices"]
+
+FACTS = ("model", "soc", "cpu", "cores", "abi", "system", "governor")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceList:
+    """The devices, reached or not.
+
+    Attributes:
+        rows: one dictionary each: device (its name for --device), model, soc, cpu, cores, abi,
+            system, runtimes (those that it has, with versions), governor, temperature_c (the
+            hottest zone), verdict ("ready" or "not reached"), reason, named (whether the user asked
+            for it), and facts (all that it said). What is not known is None.
+        notes: sentences about what could not be looked for.
+    """
+
+    rows: list[dict[str, Any]]
+    notes: list[str]
+    provenance: dict[str, str] = field(default_factory=provenance)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` writes."""
+        return {"rows": self.rows, "notes": self.notes, "provenance": self.provenance}
+
+
+def list_devices(names: Sequence[str] = ()) -> DeviceList:
+    """Asks every device what it is.
+
+    Args:
+        names: devices to list besides this machine and those that adb has attached.
+    """
+    notes: list[str] = []
+    rows: list[dict[str, Any]] = [] if "local" in names else [_row("local", named=False)]
+    try:
+        attached = attached_devices()
+    except UserError as error:
+        attached = []
+        notes.append(f"Android devices were not looked for: {error}")
+    covered = {name.partition("?")[0] for name in names}
+    for device in attached:
+        name = f"adb:{device.serial}"
+        if name in covered or ("adb" in covered and len(attached) == 1):
+            continue
+        try:
+            require_ready(device)
+        except UserError as error:
+            rows.append(_unreached(name, str(error), named=False))
+        else:
+            rows.append(_row(name, named=False))
+    rows += [_row(name, named=True) for name in dict.fromkeys(names)]
+    return DeviceList(rows=rows, notes=notes)
+
+
+def _row(name: str, *, named: bool) -> dict[str, Any]:
+    """One device's row; asking it takes seconds where Python has to start there."""
+    say(f"Asking {name}")
+    try:
+        with open_device(name) as device:
+            facts = device.facts
+    except UserError as error:
+        return _unreached(name, str(error), named=named)
+    except DeviceRunError as error:
+        return _unreached(name, f"It answers, but does not say what it is: {error}.", named=named)
+    return {
+        "device": name,
+        **_shown(facts),
+        "verdict": "ready",
+        "reason": "",
+        "named": named,
+        "facts": dict(facts),
+    }
+
+
+def _unreached(name: str, reason: str, *, named: bool) -> dict[str, Any]:
+    nothing = dict.fromkeys((*FACTS, "runtimes", "temperature_c"))
+    return {
+        "device": name,
+        **nothing,
+        "verdict": "not reached",
+        "reason": reason,
+        "named": named,
+        "facts": {},
+    }
+
+
+def _shown(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of the table, as short as it needs them."""
+    runtimes = [
+        f"{name} {found['version']}"
+        for name, found in facts["runtimes"].items()
+        if "version" in found
+    ]
+    row = {key: facts.get(key) for key in FACTS}
+    row["abi"] = row["abi"] or facts["machine"]
+    row["runtimes"] = ", ".join(runtimes) or "none"
+    row["temperature_c"] = max(facts["temperatures_c"].values(), default=None)
+    return row

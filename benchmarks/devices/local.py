@@ -1,0 +1,65 @@
+"""This machine as a device."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from edgecmp.benchmarks.devices.device import Device, DeviceRunError
+
+__all__ = ["LocalDevice"]
+
+
+class LocalDevice(Device):
+    """This machine: files stay where they are, commands are processes of their own."""
+
+    name = "local"
+    python = sys.executable
+
+    def push(self, path: Path) -> str:
+        """The path itself, absolute."""
+        return str(path.resolve())
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout_s: float = 600.0,
+    ) -> str:
+        """See `Device.run`."""
+        try:
+            done = subprocess.run(
+                list(command),
+                env={**os.environ, **(environment or {})},
+                capture_output=True,
+                text=True,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            so_far = error.stdout.decode(errors="replace") if error.stdout else ""
+            raise DeviceRunError(f"it took longer than {timeout_s:.0f} s", so_far) from error
+        except OSError as error:
+            raise DeviceRunError(str(error)) from error
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines()
+            reason = lines[-1] if lines else "no message"
+            raise DeviceRunError(f"{reason} (exit code {done.returncode})", done.stdout)
+        return done.stdout
+
+    def pull(self, remote: str, path: Path) -> None:
+        """Copies `remote` to `path` unless they are the same file."""
+        if Path(remote).resolve() == path.resolve():
+            return
+        try:
+            shutil.copyfile(remote, path)
+        except OSError as error:
+            raise DeviceRunError(str(error)) from error
+
+    def close(self) -> None:
+        """Nothing was copied, so nothing is removed."""

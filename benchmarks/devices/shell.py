@@ -1,0 +1,209 @@
+"""What ssh and adb have in common: a folder on the device, and commands for its shell."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from edgecmp.benchmarks.devices.device import Device, DeviceLostError, DeviceRunError
+from edgecmp.errors import UserError
+from edgecmp.files import sha256_file
+
+__all__ = ["Answer", "ShellDevice", "call"]
+
+EXIT_MARK = "edgecmp-exit-code:"
+"""Stands before the exit code at the end of every output. A device that is lost in the middle of a
+command ends the client with code 0 as well, and old Android knows no exit codes."""
+
+KILLED = 128 + 9
+"""Exit code of what was ended by SIGKILL."""
+
+PID = "pid"
+"""File in the device's folder with the number of the process that runs there."""
+
+END_S = 10.0
+"""Seconds that ending and cleaning up may take."""
+
+NO_SPACE = ("No space left on device", "Disk quota exceeded")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a client program (ssh, adb) ended with.
+
+    Attributes:
+        stdout, stderr: all of it, or all until the time was over.
+        code: its exit code; None: it was ended because it took too long.
+    """
+
+    stdout: str
+    stderr: str
+    code: int | None
+
+
+def call(command: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | None = None) -> Answer:
+    """Runs a program of this machine to its end, at most `timeout_s` long."""
+    with subprocess.Popen(
+        list(command),
+        stdin=stdin or subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        code: int | None
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+            code = process.returncode
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = None
+            try:
+                out, err = process.communicate(timeout=1.0)
+            except subprocess.TimeoutExpired as error:  # ssh's master has the pipes open, too
+                out, err = error.stdout or b"", error.stderr or b""
+        except BaseException:
+            process.kill()
+            raise
+    texts = [data.decode(errors="replace").replace("\r\n", "\n") for data in (out, err)]
+    return Answer(stdout=texts[0], stderr=texts[1], code=code)
+
+
+class ShellDevice(Device):
+    """A device that is reached through a client program and runs a POSIX shell.
+
+    Pushed files lie in a folder of their own, which `close` removes; a file is sent once.
+    """
+
+    def __init__(self, name: str, python: str) -> None:
+        self.name = name
+        self.python = python
+        self._sent: dict[tuple[Path, int, int], str] = {}
+        self.folder = self._make_folder()
+
+    @abstractmethod
+    def _make_folder(self) -> str:
+        """Connects, makes a new folder on the device and returns its path.
+
+        Raises:
+            UserError: the device cannot be reached; the message says why.
+        """
+
+    @abstractmethod
+    def _shell(self, script: str, *, timeout_s: float) -> Answer:
+        """Hands a script to the device's shell."""
+
+    @abstractmethod
+    def _send(self, path: Path, remote: str) -> Answer:
+        """Copies a file there."""
+
+    @abstractmethod
+    def _fetch(self, remote: str, path: Path) -> Answer:
+        """Copies a file here."""
+
+    def push(self, path: Path) -> str:
+        """See `Device.push`."""
+        stat = path.stat()
+        key = path.resolve(), stat.st_mtime_ns, stat.st_size
+        if key not in self._sent:
+            remote = f"{self.folder}/{sha256_file(path)[:12]}-{path.name}"
+            answer = self._send(path, remote)
+            size = self._size(remote) if answer.code == 0 else None
+            if size != stat.st_size:
+                raise self._not_sent(path, remote, answer)
+            self._sent[key] = remote
+        return self._sent[key]
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        timeout_s: float = 600.0,
+    ) -> str:
+        """See `Device.run`."""
+        exports = "".join(
+            f"export {name}={shlex.quote(value)}; " for name, value in (environment or {}).items()
+        )
+        pid = shlex.quote(f"{self.folder}/{PID}")
+        script = (
+            f"{exports}{shlex.join(command)} & p=$!; echo $p > {pid}; wait $p; c=$?; "
+            f"rm -f {pid}; echo {EXIT_MARK}$c"
+        )
+        answer = self._shell(script, timeout_s=timeout_s)
+        output, mark, code = answer.stdout.rpartition(EXIT_MARK)
+        if not mark or not code.strip().isdigit():
+            if answer.code is None:
+                self._shell(self._end(), timeout_s=END_S)
+                raise DeviceRunError(f"it took longer than {timeout_s:.0f} s", answer.stdout)
+            raise self._lost(f"while it ran {_program(command)}", answer)
+        if int(code) == KILLED:
+            raise DeviceLostError(
+                f"{self.name} killed {_program(command)}, as a system does when memory is short.",
+                "Close other programs there and run the same command: it goes on with what is "
+                "missing.",
+                output,
+            )
+        if int(code) != 0:
+            lines = (answer.stderr.strip() or output.strip()).splitlines()
+            reason = lines[-1] if lines else "no message"
+            raise DeviceRunError(f"{reason} (exit code {int(code)})", output)
+        return output
+
+    def pull(self, remote: str, path: Path) -> None:
+        """See `Device.pull`."""
+        size = self._size(remote)
+        answer = self._fetch(remote, path)
+        if answer.code != 0 or path.stat().st_size != size:
+            path.unlink(missing_ok=True)
+            raise self._lost(f"while {Path(remote).name} was fetched", answer)
+
+    def close(self) -> None:
+        """See `Device.close`; a device that is gone keeps its folder."""
+        self._shell(f"{self._end()}; rm -rf {shlex.quote(self.folder)}", timeout_s=END_S)
+
+    def _end(self) -> str:
+        """A script that ends what still runs there, after an interrupt or a timeout."""
+        pid = shlex.quote(f"{self.folder}/{PID}")
+        return f"test -f {pid} && kill $(cat {pid}); rm -f {pid}"
+
+    def _size(self, remote: str) -> int:
+        """Bytes of a file there."""
+        return int(self.run(["wc", "-c", remote]).strip().splitlines()[-1].split()[0])
+
+    def _not_sent(self, path: Path, remote: str, answer: Answer) -> UserError:
+        """Why a file did not arrive whole; what did arrive is removed."""
+        try:
+            self.run(["rm", "-f", remote], timeout_s=END_S)
+        except (DeviceLostError, DeviceRunError):
+            return self._lost(f"while {path.name} was sent", answer)
+        lines = (answer.stderr.strip() or answer.stdout.strip()).splitlines()
+        if any(text in line for line in lines for text in NO_SPACE):
+            return UserError(
+                f"{self.name} has no room for {path.name} ({path.stat().st_size / 1e6:.1f} MB).",
+                f"Free some space in {Path(self.folder).parent} there, then run the same "
+                "command again.",
+            )
+        return UserError(
+            f"{self.name} does not take {path.name} ({lines[-1] if lines else 'no message'}).",
+            f"Look at {Path(self.folder).parent} there, then run the same command again.",
+        )
+
+    def _lost(self, when: str, answer: Answer) -> DeviceLostError:
+        lines = answer.stderr.strip().splitlines()
+        detail = f" ({lines[-1].rstrip('.')})" if lines else ""
+        return DeviceLostError(
+            f"{self.name} was lost {when}{detail}.",
+            "Connect it again and run the same command: it goes on with what is missing.",
+            answer.stdout,
+        )
+
+
+def _program(command: Sequence[str]) -> str:
+    """The name of what runs, also behind `sh -c SCRIPT`, as it was before it was pushed."""
+    name = command[3] if list(command[:2]) == ["sh", "-c"] and len(command) > 3 else command[0]
+    return re.sub(r"^[0-9a-f]{12}-", "", Path(name).name)

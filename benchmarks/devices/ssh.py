@@ -1,0 +1,165 @@
+"""Boards and servers over ssh: the user's own ssh client, with the user's own keys and config."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from edgecmp.benchmarks.devices.device import DeviceRunError
+from edgecmp.benchmarks.devices.shell import Answer, ShellDevice, call
+from edgecmp.benchmarks.devices.spec import DeviceSpec
+from edgecmp.errors import UserError
+
+__all__ = ["SshDevice"]
+
+CONNECT_S = 15
+"""Seconds to connect in."""
+
+SEND_S = 600.0
+"""Longest time for one file."""
+
+OLDEST_PYTHON = (3, 8)
+
+FAULTS = {
+    "Permission denied": (
+        "refuses the key",
+        "Put your key there with ssh-copy-id, until `{ssh} true` asks nothing.",
+    ),
+    "Host key verification failed": (
+        "has a host key that this machine does not know, or another than before",
+        "Look at it once with `{ssh}` and accept it if it is right.",
+    ),
+    "Could not resolve": (
+        "has a name that nobody knows",
+        "Correct the name, or use its address: ssh://user@192.168.1.7.",
+    ),
+    "No space left": (
+        "has no room for a folder",
+        "Free some space there, or name another place: ?folder=/home/user.",
+    ),
+    "mktemp: ": (
+        "cannot make a folder for what is sent",
+        "Name a place that you can write to: ?folder=/home/user.",
+    ),
+    "": ("cannot be reached", "Check that `{ssh} true` works, then run the same command."),
+}
+"""By what ssh says: what is wrong, and the way out."""
+
+
+class SshDevice(ShellDevice):
+    """A machine with sshd and Python, one connection that all commands share.
+
+    Options of its name: `python`, an interpreter other than python3; `folder`, a place other than
+    /tmp for what is sent; `config`, a file like ~/.ssh/config to use in its place.
+
+    Raises:
+        UserError: it cannot be reached, or there is no ssh client.
+    """
+
+    def __init__(self, spec: DeviceSpec) -> None:
+        if shutil.which("ssh") is None:
+            raise UserError(
+                "There is no ssh client on this machine.",
+                "Install one; on Debian: sudo apt install openssh-client.",
+            )
+        config = spec.options.get("config")
+        self._client = ["ssh", *(["-F", config] if config else [])]
+        self._address = f"ssh://{spec.address}"
+        self._place = spec.options.get("folder", "")
+        self._sockets = tempfile.TemporaryDirectory(prefix="edgecmp-ssh-")
+        try:
+            super().__init__(self._address, spec.options.get("python", "python3"))
+        except BaseException:
+            self._disconnect()
+            raise
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """See `Device.facts`.
+
+        Raises:
+            UserError: there is no Python that runs the runner.
+        """
+        try:
+            return self.run_runner()
+        except DeviceRunError as error:
+            raise self._no_runner(error) from error
+
+    def _no_runner(self, error: DeviceRunError) -> UserError:
+        """Why the runner does not run: mostly no Python, or an old one."""
+        named = f"{self._address}?python=/path/to/python3"
+        least = ".".join(map(str, OLDEST_PYTHON))
+        try:
+            code = "import sys; print(sys.version)"
+            found = re.match(r"(\d+)\.(\d+)\S*", self.run([self.python, "-c", code]))
+        except DeviceRunError as failure:
+            return UserError(
+                f"{self.name} has no Python as {self.python} ({failure}).",
+                f"Install Python {least} or later there, or name one: {named}.",
+            )
+        if found and tuple(map(int, found.groups())) < OLDEST_PYTHON:
+            return UserError(
+                f"The Python of {self.name} is {found[0]}, and the oldest that will do is {least}.",
+                f"Name a later one: {named}.",
+            )
+        return UserError(
+            f"{self.name} does not run the measuring program ({error}).",
+            f"Look at its Python {self.python}, or name another: {named}.",
+        )
+
+    def _ssh(self) -> list[str]:
+        options = {
+            "BatchMode": "yes",
+            "ConnectTimeout": str(CONNECT_S),
+            "LogLevel": "ERROR",  # banners and warnings are no faults
+            "ServerAliveInterval": "5",
+            "ServerAliveCountMax": "6",
+            "ControlMaster": "auto",
+            "ControlPath": f"{self._sockets.name}/s",
+            "ControlPersist": "60",
+        }
+        flags = [flag for key, value in options.items() for flag in ("-o", f"{key}={value}")]
+        return [*self._client, *flags]
+
+    def _make_folder(self) -> str:
+        place = shlex.quote(self._place) if self._place else '"${TMPDIR:-/tmp}"'
+        answer = self._shell(f"mktemp -d {place}/edgecmp.XXXXXX", timeout_s=2 * CONNECT_S)
+        if answer.code == 0:
+            return answer.stdout.strip().splitlines()[-1]
+        lines = answer.stderr.strip().splitlines()
+        detail = f" ({lines[-1].rstrip('.')})" if lines else ""
+        fault, way_out = next(value for key, value in FAULTS.items() if key in answer.stderr)
+        ssh = shlex.join([*self._client, self._address])
+        raise UserError(f"{self.name} {fault}{detail}.", way_out.format(ssh=ssh))
+
+    def _shell(self, script: str, *, timeout_s: float) -> Answer:
+        words = [*self._ssh(), self._address, f"sh -c {shlex.quote(script)}"]
+        return call(words, timeout_s=timeout_s)
+
+    def _send(self, path: Path, remote: str) -> Answer:
+        with path.open("rb") as file:
+            command = [*self._ssh(), self._address, f"cat > {shlex.quote(remote)}"]
+            return call(command, timeout_s=SEND_S, stdin=file)
+
+    def _fetch(self, remote: str, path: Path) -> Answer:
+        command = [*self._ssh(), self._address, f"cat {shlex.quote(remote)}"]
+        with path.open("wb") as file:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.PIPE, check=False
+            )
+        return Answer(stdout="", stderr=done.stderr.decode(errors="replace"), code=done.returncode)
+
+    def close(self) -> None:
+        """See `Device.close`."""
+        super().close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        call([*self._ssh(), "-O", "exit", self._address], timeout_s=10.0)
+        self._sockets.cleanup()

@@ -1,0 +1,80 @@
+"""What was measured so far, a line a visit, so that a measurement goes on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgecmp.benchmarks.devices import Visit
+from edgecmp.errors import UserError
+from edgecmp.files import write_atomic
+
+__all__ = ["Journal"]
+
+Runs = dict[str, Any]
+
+
+class Journal:
+    """A file of visits; the first line says what they belong to.
+
+    Attributes:
+        path: of the file.
+        visits: for each model's name the visits so far, by round.
+
+    Args:
+        path: a new file, or one that a stopped measurement left.
+        settings: what the visits depend on.
+
+    Raises:
+        UserError: the file belongs to a measurement with other settings, or is none.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self.path = path
+        self.visits: defaultdict[str, dict[int, Runs]] = defaultdict(dict)
+        header = json.dumps({"settings": settings}, sort_keys=True)
+        if path.exists():
+            first, *lines = path.read_text().split("\n")
+            if first != header:
+                raise UserError(
+                    f"{path} holds another measurement ({_difference(first, settings)}).",
+                    "Use another --out, or remove that file to measure again from the start.",
+                )
+            for line in lines[:-1]:  # behind the last line break is nothing, or half a line
+                visit = json.loads(line)
+                self.visits[visit.pop("name")][visit.pop("round")] = visit
+            write_atomic(path, "\n".join([first, *lines[:-1], ""]).encode())
+        else:
+            write_atomic(path, f"{header}\n".encode())
+
+    def __contains__(self, key: tuple[str, int]) -> bool:
+        """Whether the model of that name was visited in that round."""
+        name, number = key
+        return number in self.visits.get(name, {})
+
+    def add(self, name: str, number: int, visit: Visit) -> None:
+        """Keeps one visit."""
+        kept: dict[str, Any]
+        if visit.summary is not None:
+            kept = {"min_us": visit.summary.min_us}
+        else:
+            runs = {"wall_us": visit.wall_us, "cpu_us": visit.cpu_us, "switches": visit.switches}
+            kept = {key: [round(value, 3) for value in values] for key, values in runs.items()}
+        self.visits[name][number] = kept
+        with self.path.open("a") as file:
+            file.write(json.dumps({"name": name, "round": number, **kept}) + "\n")
+
+    def __len__(self) -> int:
+        return sum(len(rounds) for rounds in self.visits.values())
+
+
+def _difference(first: str, settings: Mapping[str, Any]) -> str:
+    try:
+        before = json.loads(first)["settings"]
+    except (ValueError, KeyError, TypeError):
+        return "it is none of ours"
+    changed = [key for key in settings if before.get(key) != settings[key]]
+    return ", ".join(f"{key} {before.get(key)}, now {settings[key]}" for key in changed[:3])

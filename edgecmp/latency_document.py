@@ -1,0 +1,111 @@
+"""The JSON document of a latency table, as a schema that others can read and write."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from edgecmp.errors import UserError
+
+__all__ = ["FIELDS", "FORMAT", "parse_table", "table_schema"]
+
+FORMAT = "edgecmp-latency-table/1"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Entry(_Strict):
+    """One distinct layer: all layers of a stage with the same stride have the same channels."""
+
+    stage: int = Field(ge=0, le=3)
+    stride: Literal[1, 2]
+    block: Literal["shuffle3", "shuffle5", "shuffle7", "xception"]
+    width: int = Field(ge=0, le=9, description="index i: a factor of 0.2 (i + 1)")
+    ms: PositiveFloat = Field(description="of the layer alone, as a file of its own")
+
+
+class _Network(_Strict):
+    """A whole network that scale and bias were fitted to."""
+
+    architecture: dict[str, Any]
+    measured_ms: PositiveFloat
+    predicted_ms: float
+
+
+class _Errors(_Strict):
+    """What the table says against what whole networks took, in percent."""
+
+    nets: PositiveInt
+    mape: float
+    max_error: float
+    within_5: float
+    within_10: float
+    tau: float | None
+
+
+class _Check(_Errors):
+    """What `edgecmp latency check` found last."""
+
+    at_todays_speed: _Errors = Field(description="the same, corrected by slowdown")
+    slowdown: float = Field(description="of the device since the table was built")
+    date: str
+
+
+class _Table(_Strict):
+    """Latency = scale * (stem + head - overhead + sum of (entry - overhead)) + bias, in ms."""
+
+    format: Literal["edgecmp-latency-table/1"]
+    tier: Literal["330M", "230M", "100M"]
+    input_size: PositiveInt = Field(description="side of the image, in pixels")
+    embedding_dim: PositiveInt
+    precision: Literal["fp32", "int8"]
+    device: str = Field(description="as given to --device")
+    facts: dict[str, Any] = Field(description="what the device says of itself")
+    target: Literal["tflite"]
+    runtime: Literal["litert", "tflite-runtime", "benchmark_model"]
+    version: str = Field(description="of the runtime")
+    delegate: str = Field(description="what runs the operators")
+    threads: PositiveInt
+    lowering: str = Field(description="hash of what networks were lowered to when it was built")
+    statistic: str = Field(description="how one time was made of many runs")
+    date: str = Field(description="ISO 8601, UTC")
+    entries_ms: list[_Entry]
+    stem_ms: PositiveFloat
+    head_ms: PositiveFloat
+    overhead_ms: PositiveFloat = Field(description="of a file that computes nothing; in each time")
+    scale: PositiveFloat
+    bias_ms: float
+    calibration: list[_Network]
+    check: _Check | None
+    provenance: dict[str, str]
+
+
+FIELDS = tuple(name for name in _Table.model_fields if name != "format")
+"""The fields of a table, in their order."""
+
+
+def parse_table(document: Any, *, source: str) -> dict[str, Any]:
+    """The document, once it is known to be a latency table.
+
+    Raises:
+        UserError: it is none; the message names `source` and the first field that is wrong.
+    """
+    try:
+        return _Table.model_validate(document).model_dump()
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise UserError(
+            f"{source} is not a latency table of this edgecmp: {where}: {first['msg'].lower()}.",
+            "Build one: edgecmp latency build --device local --out table.json.",
+        ) from error
+
+
+def table_schema() -> dict[str, Any]:
+    """The JSON schema of a latency table."""
+    schema = _Table.model_json_schema()
+    schema["title"], schema["$schema"] = FORMAT, "https://json-schema.org/draft/2020-12/schema"
+    return schema

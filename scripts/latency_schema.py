@@ -1,0 +1,12 @@
+"""Writes docs/latency-table.schema.json: the published form of a latency table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecmp.files import write_json
+from edgecmp.latency_document import table_schema
+
+if __name__ == "__main__":
+    root = Path(__file__).resolve().parent.parent
+    print(f"Wrote {write_json(root / 'docs' / 'latency-table.schema.json', table_schema())}")
