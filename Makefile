@@ -5,11 +5,12 @@ OUT ?= runs/demo
 KIT ?= runs/kit
 READY := .venv/.edgecmp-installed
 
-.PHONY: help demo test testbeds lint wheel kit
+.PHONY: help demo test testbeds litert-torch lint wheel kit
 help:
 	@echo "make demo   search, export, parity and bench with the starter kit, into $(OUT)"
 	@echo "make test   all tests"
 	@echo "make testbeds  the virtual arm64 board of the device tests, into .testbeds (35 s, 176 MB)"
+	@echo "make litert-torch  its exporter, which one test compares ours with, into .testbeds (90 s, 2.1 GB)"
 	@echo "make lint   ruff and mypy"
 	@echo "make kit    train the starter kit again, into $(KIT) (its seven runs took two hours on 2 cores)"
 	@echo "make wheel  build the wheel, install it in an empty environment and use it there"
@@ -22,6 +23,16 @@ test: $(READY)
 
 testbeds: $(READY)
 	.venv/bin/python -m scripts.testbeds
+
+# In an environment of its own: its requirements and ours exclude each other.
+LITERT_TORCH := .testbeds/litert-torch
+litert-torch: $(LITERT_TORCH)/.installed
+
+$(LITERT_TORCH)/.installed:
+	$(PYTHON) -m venv $(LITERT_TORCH)
+	$(LITERT_TORCH)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 \
+	  litert-torch==0.10.0 cattrs==25.2.0 'numpy<2'
+	@touch $@
 
 lint: $(READY)
 	.venv/bin/ruff check .
