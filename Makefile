@@ -31,7 +31,7 @@ litert-torch: $(LITERT_TORCH)/.installed
 $(LITERT_TORCH)/.installed:
 	$(PYTHON) -m venv $(LITERT_TORCH)
 	$(LITERT_TORCH)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 \
-	  litert-torch==0.10.0 cattrs==25.2.0 'numpy<2'
+	  litert-torch==0.10.0 cattrs==25.2.0 'numpy<2' faiss-cpu==1.15.1 pytorchcv==0.0.67
 	@touch $@
 
 lint: $(READY)
