@@ -27,7 +27,7 @@ from edgecmp.search.picture import draw_search
 from edgecmp.search.result import SearchResult
 from edgecmp.search.settings import search_settings
 from edgecmp.search.summary import latencies, summarised
-from edgecmp.search.verify import Remeasure, Verification, verify
+from edgecmp.search.verify import Remeasure, Verification, earlier, verify
 
 __all__ = ["open_evaluator", "run", "search_and_write"]
 
@@ -130,7 +130,7 @@ def search_and_write(
     """Searches with any evaluator and writes the files into `out`.
 
     With a latency bound they are written twice, before and after the best are measured again:
-    whatever happens on the device, the result is there.
+    whatever happens on the device, the result is there, and what an earlier run measured stays.
     """
     for sentence in bound.describe():
         say(sentence)
@@ -140,7 +140,8 @@ def search_and_write(
             f"The search ended early: {len(outcome.ranked)} of the {bound.count:,.0f} "
             "architectures within these bounds were evaluated, and no other was found."
         )
-    result = _written(outcome, evaluator, bound, settings, Verification(), out)
+    before = earlier(out / "result.json", bound.to_dict(), len(outcome.ranked))
+    result = _written(outcome, evaluator, bound, settings, before, out)
     predicted = latencies(outcome.ranked, bound)
     if predicted is None or bound.latency_ms is None:
         return result
@@ -155,6 +156,9 @@ def search_and_write(
         remeasure,
         later=later,
     )
+    if found.holds is None and before.holds is not None:
+        say("What an earlier run measured stands.")
+        return result
     return _written(outcome, evaluator, bound, settings, found, out)
 
 

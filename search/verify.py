@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 from edgecmp.architecture import Architecture
 from edgecmp.errors import UserError
+from edgecmp.files import read_json
 from edgecmp.progress import say
 
-__all__ = ["Remeasure", "Verification", "verify"]
+__all__ = ["Remeasure", "Verification", "earlier", "verify"]
 
 Remeasure = Callable[[Sequence[Architecture]], Sequence[float]]
 """Measures whole networks on the table's device: milliseconds, one an architecture.
@@ -36,6 +39,35 @@ class Verification:
     measured_ms: tuple[float, ...] = ()
     winner: int = 0
     holds: bool | None = None
+
+
+def earlier(result: Path, bound: Mapping[str, Any], evaluations: int) -> Verification:
+    """What an earlier run of the same, finished search measured; nothing if it measured nothing.
+
+    Args:
+        result: the result.json that it wrote, or would have written.
+        bound: the search's, as `Constraint.to_dict` gives it.
+        evaluations: candidates in the history; with fewer, the ranking was another one.
+    """
+    if not result.exists():
+        return Verification()
+    document = read_json(result, what="the result of a search")
+    known = {
+        "budget": bound["flops"],
+        "latency_ms": bound.get("latency_ms"),
+        "table": bound.get("table"),
+        "evaluations": evaluations,
+    }
+    if any(document.get(key) != value for key, value in known.items()):
+        return Verification()
+    if document.get("verified") is None:
+        return Verification()
+    times = [row["measured_ms"] for row in document["rows"]]
+    return Verification(
+        measured_ms=tuple(time for time in times if time is not None),
+        winner=document["winner"] - 1,
+        holds=document["verified"],
+    )
 
 
 def verify(

@@ -132,6 +132,17 @@ def test_interrupted_on_the_device_nothing_is_lost(tmp_path: Path) -> None:
     assert again.verified is True
 
 
+def test_what_was_measured_stands_when_the_device_is_gone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = searched(tmp_path, Phone(slow=7))
+    again = searched(tmp_path, Phone(breaks=0))
+    assert (again.verified, again.winner, again.rows) == (True, 8, first.rows)
+    assert again.architecture == first.architecture == Architecture.load(tmp_path)
+    assert "What an earlier run measured stands." in capsys.readouterr().err
+    assert searched(tmp_path, Phone()).winner == 1, "another measurement takes its place"
+
+
 def test_the_picture_and_the_front(tmp_path: Path) -> None:
     result = searched(tmp_path, Phone(slow=2))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
