@@ -40,6 +40,7 @@ class Case:
         threads: of the runtime; None: it chooses them itself, as Core ML does.
         verdict: "cut short" says that a long measurement is not over.
         reason: why there is no measurement.
+        timed_out: it failed because a visit took too long, which says nothing of the file.
         visits: the documents of the device's runner, with "from_s" and "to_s" on this machine.
     """
 
@@ -51,6 +52,7 @@ class Case:
     threads: int | None
     verdict: Verdict = "measured"
     reason: str = ""
+    timed_out: bool = False
     visits: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgecmp.benchmarks.bench_case import Case
 from edgecmp.benchmarks.bench_plan import LEAST_QUERIES, LEAST_SECONDS, BenchPlan
-from edgecmp.benchmarks.devices import Device, DeviceRunError
+from edgecmp.benchmarks.devices import Device, DeviceRunError, DeviceTimeoutError
 from edgecmp.errors import UserError
 from edgecmp.progress import Bar, duration, progress, say
 
@@ -161,6 +161,7 @@ def _visit(
         )
     except DeviceRunError as error:
         case.verdict, case.reason = "failed", str(error)
+        case.timed_out = isinstance(error, DeviceTimeoutError)
     else:
         case.visits.append(
             document
@@ -173,7 +174,8 @@ def _refuse_what_nothing_runs(cases: Sequence[Case], sound: Collection[Path]) ->
     """A file that failed wherever it was run is truncated or damaged."""
     for path in dict.fromkeys(case.file for case in cases):
         tried = [case for case in cases if case.file == path]
-        if path not in sound and all(case.verdict == "failed" for case in tried):
+        refused = [case for case in tried if case.verdict == "failed" and not case.timed_out]
+        if path not in sound and refused == tried:
             reasons = dict.fromkeys(f"{case.runtime}: {case.reason}" for case in tried)
             raise UserError(
                 f"{path} is truncated or damaged: nothing runs it ({'; '.join(reasons)}).",

@@ -4,6 +4,7 @@ from edgecmp.benchmarks.devices.device import (
     Device,
     DeviceLostError,
     DeviceRunError,
+    DeviceTimeoutError,
     Visit,
 )
 from edgecmp.benchmarks.devices.local import LocalDevice
@@ -15,6 +16,7 @@ __all__ = [
     "DeviceLostError",
     "DeviceRunError",
     "DeviceSpec",
+    "DeviceTimeoutError",
     "LocalDevice",
     "Visit",
     "open_device",

@@ -19,7 +19,7 @@ from edgecmp.benchmarks.devices.summary import Summary
 from edgecmp.benchmarks.runner import RUNTIMES
 from edgecmp.errors import UserError
 
-__all__ = ["END_MARK", "Device", "DeviceLostError", "DeviceRunError", "Visit"]
+__all__ = ["END_MARK", "Device", "DeviceLostError", "DeviceRunError", "DeviceTimeoutError", "Visit"]
 
 RUNNER = Path(__file__).resolve().parent.parent / "runner.py"
 END_MARK = "edgecmp-runner: end"
@@ -35,6 +35,10 @@ class DeviceRunError(Exception):
     def __init__(self, reason: str, output: str = "") -> None:
         super().__init__(reason)
         self.output = output
+
+
+class DeviceTimeoutError(DeviceRunError):
+    """A command on the device took longer than it may; that says nothing of the model's file."""
 
 
 class DeviceLostError(UserError):

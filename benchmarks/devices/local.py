@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edgecmp.benchmarks.devices.device import Device, DeviceRunError
+from edgecmp.benchmarks.devices.device import Device, DeviceRunError, DeviceTimeoutError
 
 __all__ = ["LocalDevice"]
 
@@ -43,7 +43,7 @@ class LocalDevice(Device):
             )
         except subprocess.TimeoutExpired as error:
             so_far = error.stdout.decode(errors="replace") if error.stdout else ""
-            raise DeviceRunError(f"it took longer than {timeout_s:.0f} s", so_far) from error
+            raise DeviceTimeoutError(f"it took longer than {timeout_s:.0f} s", so_far) from error
         except OSError as error:
             raise DeviceRunError(str(error)) from error
         if done.returncode != 0:

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from edgecmp.benchmarks.devices.device import Device, DeviceLostError, DeviceRunError
+from edgecmp.benchmarks.devices.device import (
+    Device,
+    DeviceLostError,
+    DeviceRunError,
+    DeviceTimeoutError,
+)
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_file
 
@@ -139,7 +144,7 @@ class ShellDevice(Device):
         if not mark or not code.strip().isdigit():
             if answer.code is None:
                 self._shell(self._end(), timeout_s=END_S)
-                raise DeviceRunError(f"it took longer than {timeout_s:.0f} s", answer.stdout)
+                raise DeviceTimeoutError(f"it took longer than {timeout_s:.0f} s", answer.stdout)
             raise self._lost(f"while it ran {_program(command)}", answer)
         if int(code) == KILLED:
             raise DeviceLostError(

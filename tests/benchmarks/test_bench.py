@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from edgecmp.architecture import Architecture
 from edgecmp.benchmarks import BenchPlan, bench
 from edgecmp.benchmarks.bench_profile import profile_text
-from edgecmp.benchmarks.devices import DeviceRunError, LocalDevice
+from edgecmp.benchmarks.devices import DeviceRunError, DeviceTimeoutError, LocalDevice
 from edgecmp.benchmarks.devices.open import KINDS
 from edgecmp.errors import UserError
 from edgecmp.export import Metadata
@@ -190,6 +190,20 @@ def test_the_one_runtime_that_is_asked_for_may_refuse_a_file(
     monkeypatch.setattr(recorded, "refused", "litert")
     (row,) = bench([tflite], runtime="litert", plan=BenchPlan(runs=4, rounds=2)).rows
     assert (row["verdict"], row["reason"]) == ("failed", "it does not know this op")
+
+
+def test_a_file_that_takes_too_long_is_not_called_damaged(
+    recorded: type[Recorded], tflite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*arguments: str, **options: Any) -> dict[str, Any]:
+        if not arguments:
+            return {"runtimes": {"litert": {"version": "1"}, "tflite-runtime": {"version": "1"}}}
+        raise DeviceTimeoutError("it took longer than 600 s")
+
+    monkeypatch.setattr(recorded, "run_runner", staticmethod(slow))
+    rows = bench([tflite], plan=BenchPlan(runs=2, rounds=1)).rows
+    assert [row["verdict"] for row in rows] == ["failed", "failed"]
+    assert {row["reason"] for row in rows} == {"it took longer than 600 s"}
 
 
 def test_a_truncated_file_is_refused(tflite: Path, tmp_path: Path) -> None:
