@@ -15,51 +15,19 @@ from typing import Any
 import pytest
 
 from edgecmp.benchmarks.devices import (
-    Device,
     DeviceLostError,
     DeviceRunError,
-    Visit,
     open_device,
 )
 from edgecmp.benchmarks.devices import adb as adb_module
 from edgecmp.errors import UserError
+from tests.benchmarks.faults import RUNTIME, goes_on, refused, until_failure
 from tests.benchmarks.small_models import write_model, write_models
 from tests.testbeds.adbd import AdbDaemon
 from tests.testbeds.benchmark_model import CODE, elf, program
 from tests.testbeds.faulty_python import faulty_python
 from tests.testbeds.phone import adb, device_name, only_tools
 from tests.testbeds.phone import phone as start_phone
-
-RUNTIME = "tflite-runtime"
-
-
-def until_failure(device: Device, models: list[Path]) -> tuple[list[Visit], Exception]:
-    """The visits that came before a failure, and the failure."""
-    visits = []
-    try:
-        for visit in device.time_models(models, runtime=RUNTIME, visit_ms=[5] * len(models)):
-            visits.append(visit)
-    except (DeviceLostError, DeviceRunError) as error:
-        return visits, error
-    pytest.fail("nothing failed")
-
-
-def goes_on(name: str, models: list[Path], visits: list[Visit]) -> None:
-    """The same command again visits what is missing, and nothing else."""
-    missing = models[len(visits) :]
-    with open_device(name) as device:
-        again = list(device.time_models(missing, runtime=RUNTIME, visit_ms=[5] * len(missing)))
-    assert len(visits) + len(again) == len(models)
-    assert all(min(visit.wall_us) > 0 for visit in visits + again)
-
-
-def refused(result: Any, *sentences: str) -> None:
-    """Exit code 2, and one line on stderr besides the progress."""
-    assert result.code == 2
-    assert result.out == ""
-    (line,) = [line for line in result.err.splitlines() if line.startswith("error: ")]
-    for sentence in sentences:
-        assert sentence in line
 
 
 def test_lost_in_the_middle_of_a_run(phone: AdbDaemon, tmp_path: Path) -> None:

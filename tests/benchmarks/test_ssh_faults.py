@@ -13,16 +13,14 @@ from edgecmp.benchmarks.devices import (
     Device,
     DeviceLostError,
     DeviceRunError,
-    Visit,
     open_device,
 )
 from edgecmp.errors import UserError
+from tests.benchmarks.faults import RUNTIME, goes_on, refused, until_failure
 from tests.benchmarks.small_models import write_model, write_models
 from tests.testbeds.board import Board
 
 pytestmark = pytest.mark.xdist_group("board")
-
-RUNTIME = "tflite-runtime"
 
 
 def script(board: Board, name: str, body: str) -> str:
@@ -30,37 +28,6 @@ def script(board: Board, name: str, body: str) -> str:
     path = f"/tmp/{name}"
     board.ssh(f"cat > {path} << 'END'\n#!/bin/sh\n{body}\nEND\nchmod +x {path}")
     return path
-
-
-def until_failure(device: Device, models: list[Path]) -> tuple[list[Visit], Exception]:
-    """The visits that came before a failure, and the failure."""
-    visits = []
-    try:
-        for visit in device.time_models(models, runtime=RUNTIME, visit_ms=[2] * len(models)):
-            visits.append(visit)
-    except (DeviceLostError, DeviceRunError) as error:
-        return visits, error
-    pytest.fail("nothing failed")
-
-
-def goes_on(board: Board, models: list[Path], visits: list[Visit]) -> None:
-    """The same command again visits what is missing, and nothing else."""
-    assert [visit.model for visit in visits] == list(range(len(visits)))
-    with open_device(board.name) as device:
-        missing = models[len(visits) :]
-        lengths = [2] * len(missing)
-        again = list(device.time_models(missing, runtime=RUNTIME, visit_ms=lengths))
-    assert len(visits) + len(again) == len(models)
-    assert all(min(visit.wall_us) > 0 for visit in [*visits, *again])
-
-
-def refused(result: Any, *sentences: str) -> None:
-    """Exit code 2, and one line on stderr besides the progress."""
-    assert result.code == 2
-    assert result.out == ""
-    (line,) = [line for line in result.err.splitlines() if line.startswith("error: ")]
-    for sentence in sentences:
-        assert sentence in line
 
 
 def closed_port() -> int:
@@ -127,7 +94,7 @@ def test_lost_in_the_middle_of_a_run(board: Board, tmp_path: Path) -> None:
     assert isinstance(error, DeviceLostError)
     assert error.what.startswith("ssh://board was lost while it ran loses")
     assert len(visits) == 2
-    goes_on(board, models, visits)
+    goes_on(board.name, models, visits)
 
 
 def test_truncated_output(board: Board, tmp_path: Path) -> None:
@@ -137,7 +104,7 @@ def test_truncated_output(board: Board, tmp_path: Path) -> None:
         visits, error = until_failure(device, models)
     assert "the output of the runner was cut off" in str(error)
     assert len(visits) < len(models)
-    goes_on(board, models, visits)
+    goes_on(board.name, models, visits)
 
 
 def test_a_model_that_the_runtime_refuses(
@@ -153,7 +120,7 @@ def test_a_model_that_the_runtime_refuses(
     result = edgecmp("bench", "--device", board.name, models[1])
     refused(result, f"{models[1]} is truncated or damaged", "No subgraph in the model.")
     models[1].write_bytes(whole)
-    goes_on(board, models, visits)
+    goes_on(board.name, models, visits)
 
 
 def test_a_full_disk(board: Board, tmp_path: Path, edgecmp: Callable[..., Any]) -> None:
