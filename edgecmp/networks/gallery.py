@@ -86,3 +86,25 @@ def _resnet18s(input_size: int) -> tuple[nn.Module, int]:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return features, channels
+
+
+@register_gallery("resnet26s")
+def _resnet26s(input_size: int) -> tuple[nn.Module, int]:
+    """Eight bottleneck units for small images: the form that supplement C prunes, at CPU scale.
+
+    2.0 M parameters. Each unit has a 1x1, a 3x3 and a 1x1 convolution as those of ResNet-101 do.
+    """
+    del input_size
+    features = nn.Sequential(
+        nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(inplace=True)
+    )
+    channels = 32
+    for stage, out_channels in enumerate((96, 192, 384, 768)):
+        for repeat in range(2):
+            stride = 2 if stage and not repeat else 1
+            features.append(ResUnit(channels, out_channels, stride, bottleneck=True))
+            channels = out_channels
+    for module in features.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return features, channels

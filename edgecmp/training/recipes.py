@@ -89,6 +89,14 @@ def tiny_gallery() -> GalleryRecipe:
     return replace(recipe, input_size=32, schedule=replace(recipe.schedule, epochs=1, bf16=False))
 
 
+def emoji_bottleneck_gallery() -> GalleryRecipe:
+    """A ResNet of bottleneck units: the gallery model whose pruned copies table 4 trains."""
+    recipe = emoji_gallery()
+    return replace(
+        recipe, network="resnet26s", schedule=replace(recipe.schedule, epochs=24), watch_every=6
+    )
+
+
 def emoji_supernet() -> SupernetRecipe:
     """Grown from one network trained at full width; widths widened from the largest down."""
     return SupernetRecipe(
@@ -120,6 +128,24 @@ def emoji_adapt_supernet() -> SupernetRecipe:
         schedule=replace(recipe.schedule, epochs=24, lr=0.1, warmup_epochs=1),
         phases=(Phase(until=1.0, blocks=1, narrowest=0),),
     )
+
+
+def emoji_short_supernet(tier: str) -> SupernetRecipe:
+    """`emoji` for any tier at a third of its epochs, so that the large tiers train on two cores."""
+    recipe = emoji_supernet()
+    assert recipe.seed_schedule is not None
+    return replace(
+        recipe,
+        tier=tier,
+        seed_schedule=replace(recipe.seed_schedule, epochs=10),
+        schedule=replace(recipe.schedule, epochs=24, warmup_epochs=1),
+        watch_every=8,
+    )
+
+
+def emoji_figure_supernet(*, bct: float) -> SupernetRecipe:
+    """One half of the supplement's figure 1: own margin softmax, with BCT or without (vanilla)."""
+    return replace(emoji_short_supernet("100M"), losses=LossWeights(own=1.0, bct=bct))
 
 
 def paper_supernet(tier: str) -> SupernetRecipe:
@@ -179,12 +205,16 @@ def tiny_query() -> QueryRecipe:
 GALLERY_RECIPES: dict[str, Callable[[], GalleryRecipe]] = {
     "emoji": emoji_gallery,
     "emoji-turns": emoji_turns_gallery,
+    "emoji-bottleneck": emoji_bottleneck_gallery,
     "paper": paper_gallery,
     "tiny": tiny_gallery,
 }
 SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
     "emoji": emoji_supernet,
     "emoji-adapt": emoji_adapt_supernet,
+    **{f"emoji-{tier}": partial(emoji_short_supernet, tier) for tier in TIERS},
+    "emoji-vanilla": partial(emoji_figure_supernet, bct=0.0),
+    "emoji-bct": partial(emoji_figure_supernet, bct=1.0),
     **{f"paper-{tier}": partial(paper_supernet, tier) for tier in TIERS},
     "tiny": tiny_supernet,
 }
