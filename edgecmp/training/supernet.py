@@ -95,6 +95,7 @@ class _Task:
 
 def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int) -> dict[str, Any]:
     """Mean hold-out scores of `count` random subnets after recalibration, in percent."""
+    subnets = holdout.subnets(network, cache_bytes=0)
     scores = []
     for index in range(count):
         architecture = Architecture.random(
@@ -103,7 +104,7 @@ def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int
             embedding_dim=network.embedding_dim,
             input_size=network.input_size,
         )
-        scores.append(holdout.judge(network.extract(architecture)))
+        scores.append(holdout.score(subnets.embed(architecture)))
     names = [name for name in scores[0] if name.endswith(("top1", "top10"))]
     return {name: round(100 * mean(score[name] for score in scores), 2) for name in names}
 
