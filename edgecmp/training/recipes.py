@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from edgecmp.architecture import TIERS
+from edgecmp.architecture import BLOCKS, TIERS
 from edgecmp.errors import unknown_choice
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.compatible import LossWeights
@@ -143,6 +143,27 @@ def emoji_short_supernet(tier: str) -> SupernetRecipe:
     )
 
 
+def emoji_sandwich_supernet(*, distil: float = 5.0) -> SupernetRecipe:
+    """`emoji-100M` by the sandwich rule, the widest path of a step teaching the others.
+
+    With distillation all four paths see the same images: a quarter of the batch and of the epochs
+    make as many steps, and as many images through the network, as `emoji-100M` takes.
+    """
+    recipe = replace(emoji_short_supernet("100M"), sampling="sandwich", distil=distil)
+    schedule, paths = recipe.schedule, len(BLOCKS)
+    if not distil:
+        return recipe
+    return replace(
+        recipe,
+        schedule=replace(
+            schedule,
+            epochs=schedule.epochs // paths,
+            batch_size=schedule.batch_size // paths,
+            warmup_epochs=schedule.warmup_epochs / paths,
+        ),
+    )
+
+
 def emoji_figure_supernet(*, bct: float) -> SupernetRecipe:
     """One half of the supplement's figure 1: own margin softmax, with BCT or without (vanilla)."""
     return replace(emoji_short_supernet("100M"), losses=LossWeights(own=1.0, bct=bct))
@@ -213,6 +234,7 @@ SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
     "emoji": emoji_supernet,
     "emoji-adapt": emoji_adapt_supernet,
     **{f"emoji-{tier}": partial(emoji_short_supernet, tier) for tier in TIERS},
+    "emoji-sandwich": emoji_sandwich_supernet,
     "emoji-vanilla": partial(emoji_figure_supernet, bct=0.0),
     "emoji-bct": partial(emoji_figure_supernet, bct=1.0),
     **{f"paper-{tier}": partial(paper_supernet, tier) for tier in TIERS},
