@@ -107,7 +107,7 @@ class _Task:
     def _distilled(self, images: Tensor, indices: Tensor, paths: list[Steps]) -> Tensor:
         """Mean loss of all paths on the same images; the first, the widest, teaches the others."""
         widest = self.network(images, paths[0])
-        total = self.criterion(widest, indices, images)
+        total: Tensor = self.criterion(widest, indices, images)
         for path in paths[1:]:
             embeddings = self.network(images, path)
             apart = 1 - (embeddings * widest.detach()).sum(1)  # (N,), both of unit length
