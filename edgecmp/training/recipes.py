@@ -1,7 +1,7 @@
 """Recipes: functions that return dataclasses; a variant calls another and changes fields.
 
-"emoji" is the starter kit's, at the scale of two CPU cores. "paper" follows the supplement, at a
-scale that wants a GPU. "tiny" is for tests.
+"emoji" is the starter kit's, at the scale of two CPU cores. "face" and "fashion" follow the
+supplement, at a scale that wants a GPU. "tiny" is for tests. `edgecmp.recipes` puts them together.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def emoji_turns_gallery() -> GalleryRecipe:
     )
 
 
-def paper_gallery() -> GalleryRecipe:
+def face_gallery() -> GalleryRecipe:
     """ResNet-101 at 119 px with CosFace, 16 epochs, as face models of the BCT paper are trained."""
     return GalleryRecipe(
         network="resnet101",
@@ -81,6 +81,13 @@ def paper_gallery() -> GalleryRecipe:
         margin=0.35,
         schedule=Schedule(epochs=16, batch_size=320, lr=0.1, weight_decay=5e-4),
     )
+
+
+def fashion_gallery() -> GalleryRecipe:
+    """ResNet-101 at 224 px, where garments show; the supplement does not say the size."""
+    recipe = face_gallery()
+    schedule = replace(recipe.schedule, epochs=30, batch_size=256)
+    return replace(recipe, input_size=224, schedule=schedule)
 
 
 def tiny_gallery() -> GalleryRecipe:
@@ -148,8 +155,11 @@ def emoji_figure_supernet(*, bct: float) -> SupernetRecipe:
     return replace(emoji_short_supernet("100M"), losses=LossWeights(own=1.0, bct=bct))
 
 
-def paper_supernet(tier: str) -> SupernetRecipe:
-    """Supplement A.2: 10 epochs of all four blocks averaged at full width, then uniform paths."""
+def face_supernet(tier: str, *, bct: float = 1.0) -> SupernetRecipe:
+    """Supplement A.2: 10 epochs of all four blocks averaged at full width, then uniform paths.
+
+    `bct` 0 is the vanilla supernet of the supplement's figure 1.
+    """
     epochs = 120
     return SupernetRecipe(
         tier=tier,
@@ -159,8 +169,14 @@ def paper_supernet(tier: str) -> SupernetRecipe:
             Phase(until=10 / epochs, blocks=4, narrowest=9),
             Phase(until=1.0, blocks=1, narrowest=0),
         ),
-        losses=LossWeights(own=1.0, bct=1.0, scale=30.0, margin=0.35, bct_margin=0.35),
+        losses=LossWeights(own=1.0, bct=bct, scale=30.0, margin=0.35, bct_margin=0.35),
+        metric="tar",
     )
+
+
+def fashion_supernet(tier: str, *, bct: float = 1.0) -> SupernetRecipe:
+    """The same at 224 px, for searches by top-50 (supplement A.3)."""
+    return replace(face_supernet(tier, bct=bct), input_size=224, metric="top50")
 
 
 def tiny_supernet() -> SupernetRecipe:
@@ -196,6 +212,37 @@ def bct_query() -> QueryRecipe:
     return replace(emoji_query(), losses=LossWeights(own=1.0, bct=1.0, bct_margin=0.2))
 
 
+def emoji_table_query() -> QueryRecipe:
+    """Every network of tables 1 to 3 from scratch, with the losses of the supernet."""
+    return QueryRecipe(
+        input_size=64,
+        schedule=Schedule(epochs=12, lr=0.15, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
+        losses=LossWeights(own=0.0, bct=1.0, regression=10.0),
+        watch_every=6,
+        half=True,
+    )
+
+
+def emoji_pruned_query() -> QueryRecipe:
+    """The pruned copies of table 4: a short training that a whole network also survives."""
+    recipe = emoji_table_query()
+    return replace(recipe, schedule=replace(recipe.schedule, epochs=4, lr=0.05), watch_every=4)
+
+
+def face_query() -> QueryRecipe:
+    """BCT as the face gallery is trained: 119 px, CosFace, 16 epochs."""
+    return QueryRecipe(
+        input_size=119,
+        schedule=face_gallery().schedule,
+        losses=LossWeights(own=1.0, bct=1.0, scale=30.0, margin=0.35, bct_margin=0.35),
+    )
+
+
+def fashion_query() -> QueryRecipe:
+    """The same as the fashion gallery is trained."""
+    return replace(face_query(), input_size=224, schedule=fashion_gallery().schedule)
+
+
 def tiny_query() -> QueryRecipe:
     """One short epoch."""
     recipe = emoji_query()
@@ -206,7 +253,8 @@ GALLERY_RECIPES: dict[str, Callable[[], GalleryRecipe]] = {
     "emoji": emoji_gallery,
     "emoji-turns": emoji_turns_gallery,
     "emoji-bottleneck": emoji_bottleneck_gallery,
-    "paper": paper_gallery,
+    "face": face_gallery,
+    "fashion": fashion_gallery,
     "tiny": tiny_gallery,
 }
 SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
@@ -215,13 +263,20 @@ SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
     **{f"emoji-{tier}": partial(emoji_short_supernet, tier) for tier in TIERS},
     "emoji-vanilla": partial(emoji_figure_supernet, bct=0.0),
     "emoji-bct": partial(emoji_figure_supernet, bct=1.0),
-    **{f"paper-{tier}": partial(paper_supernet, tier) for tier in TIERS},
+    **{f"face-{tier}": partial(face_supernet, tier) for tier in TIERS},
+    "face-vanilla": partial(face_supernet, "100M", bct=0.0),
+    **{f"fashion-{tier}": partial(fashion_supernet, tier) for tier in TIERS},
+    "fashion-vanilla": partial(fashion_supernet, "100M", bct=0.0),
     "tiny": tiny_supernet,
 }
 QUERY_RECIPES: dict[str, Callable[[], QueryRecipe]] = {
     "emoji": emoji_query,
     "emoji-imitate": emoji_imitate_query,
+    "emoji-table": emoji_table_query,
+    "emoji-pruned": emoji_pruned_query,
     "bct": bct_query,
+    "face": face_query,
+    "fashion": fashion_query,
     "tiny": tiny_query,
 }
 

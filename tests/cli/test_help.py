@@ -21,7 +21,7 @@ MAX_FLAGS = 8
 MORE_FLAGS = {"search": 10}
 """`--quick` and `--seed` are a promise to users' scripts, and a bound needs two flags more."""
 
-GROUPS = ("", "train", "gallery", "latency")
+GROUPS = ("", "train", "gallery", "latency", "study")
 
 COMMANDS = (
     "search",
@@ -37,6 +37,8 @@ COMMANDS = (
     "devices",
     "latency build",
     "latency check",
+    "reproduce",
+    "study ranking",
     "inspect",
     "doctor",
 )
