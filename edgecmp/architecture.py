@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,6 +235,15 @@ class Architecture:
     def fingerprint(self) -> str:
         """SHA-256 of the JSON document: the name of this architecture in other artefacts."""
         return sha256_json(self.to_dict())
+
+    @property
+    def label(self) -> str:
+        """The tier, as tables name it."""
+        return self.tier
+
+    def resized(self, input_size: int) -> Architecture:
+        """The same network on images of another size."""
+        return replace(self, input_size=input_size)
 
     def build(self) -> QueryNet:
         """The plain network of this shape, with fresh weights."""

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from edgecmp.architecture import Architecture
 from edgecmp.embedding import embed
 from edgecmp.errors import UserError
 from edgecmp.files import provenance, read_json, read_tensors, sha256_tensors, write_json
 from edgecmp.files import write_tensors as write_weights
+from edgecmp.form import Form, load_form
 from edgecmp.networks.gallery import GalleryNet, build_gallery
-from edgecmp.networks.query import QueryNet
 from edgecmp.networks.supernet import Supernet
 from edgecmp.networks.tame import tame
 from edgecmp.preprocessing import Preprocessing
@@ -128,7 +127,7 @@ class _Bundle:
 class _EmbedderBundle(_Bundle):
     """A bundle whose network embeds images: an `Embedder`."""
 
-    network: QueryNet | GalleryNet
+    network: nn.Module
     foreign: ClassVar[bool] = False
 
     def embed(self, images: NDArray[Any]) -> NDArray[Any]:
@@ -138,14 +137,13 @@ class _EmbedderBundle(_Bundle):
 
 @dataclass(frozen=True, kw_only=True)
 class QueryBundle(_EmbedderBundle):
-    """A trained query network."""
-
-    network: QueryNet
+    """A trained query network of any form."""
 
     @property
-    def architecture(self) -> Architecture:
-        """Its architecture."""
-        return self.network.architecture
+    def architecture(self) -> Form:
+        """Its form: for a searched network the `Architecture`."""
+        form: Form = self.network.architecture  # type: ignore[assignment]  # a module's attribute
+        return form
 
     @property
     def embedding_dim(self) -> int:
@@ -168,7 +166,7 @@ class QueryBundle(_EmbedderBundle):
         """
         folder = Path(folder)
         manifest, tensors = _read(folder, "query")
-        network = QueryNet(Architecture.load(folder))
+        network = load_form(folder).build()
         _fill(network, tensors, folder)
         return cls(network=network, manifest=manifest, folder=folder)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from edgecmp.architecture import Architecture
 from edgecmp.bundle import GalleryBundle, Manifest, QueryBundle, SupernetBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
+from edgecmp.form import Form, load_form
 from edgecmp.holdout import HoldOut
-from edgecmp.networks.query import QueryNet
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.compatible import CompatibleLoss, LossWeights
@@ -43,7 +43,8 @@ class _Task:
     def __init__(
         self,
         recipe: QueryRecipe,
-        network: QueryNet,
+        network: nn.Module,
+        architecture: Form,
         criterion: CompatibleLoss,
         started_from: str | None,
     ) -> None:
@@ -51,7 +52,7 @@ class _Task:
         self.module = nn.ModuleDict({"network": network, "criterion": criterion})
         self.settings: dict[str, Any] = {
             **document_of(recipe),
-            "architecture": network.architecture.to_dict(),
+            "architecture": architecture.to_dict(),
             "start_sha256": started_from,
         }
 
@@ -66,7 +67,7 @@ class _Task:
 def train_query(
     recipe: QueryRecipe,
     *,
-    architecture: str | Path | Architecture,
+    architecture: str | Path | Form,
     out: str | Path,
     gallery: str | Path | None = None,
     supernet: str | Path | None = None,
@@ -74,13 +75,13 @@ def train_query(
     data: str = "emoji",
     seed: int = 0,
 ) -> TrainingReport:
-    """Trains the network of `architecture` against a gallery model and writes it to `out`.
+    """Trains the network of a form against a gallery model and writes it to `out`.
 
     Goes on from the checkpoint in `out` when an earlier run with the same settings was killed.
 
     Args:
-        architecture: what the search wrote, or an `Architecture`; its input size is set to the
-            recipe's.
+        architecture: what the search wrote, the name of a baseline, or a `Form`; its input size is
+            set to the recipe's.
         supernet: folder of a supernet whose weights it starts from; from scratch by default.
         start: folder of a query network of this architecture that it goes on from instead.
 
@@ -92,15 +93,15 @@ def train_query(
     torch.manual_seed(seed)
     gallery_bundle = GalleryBundle.load(gallery or kit.path("gallery"))
     dataset = load_dataset(data)
-    if not isinstance(architecture, Architecture):
-        architecture = Architecture.load(architecture)
+    if isinstance(architecture, str | Path):
+        architecture = load_form(architecture)
     if architecture.embedding_dim != gallery_bundle.network.embedding_dim:
         raise UserError(
             f"The architecture gives embeddings of {architecture.embedding_dim} values, the "
             f"gallery model has {gallery_bundle.network.embedding_dim}.",
             "Set embedding_dim in the architecture file to that of the gallery model.",
         )
-    architecture = replace(architecture, input_size=recipe.input_size)
+    architecture = architecture.resized(recipe.input_size)
     network, started_from = _first_network(architecture, supernet, start)
     preprocessing = Preprocessing(input_size=recipe.input_size)
     criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train, preprocessing)
@@ -119,7 +120,7 @@ def train_query(
             f"M(q,g) top-1 {row['qg_top1']:.1f} top-10 {row['qg_top10']:.1f}"
         )
 
-    task = _Task(recipe, network, criterion, started_from)
+    task = _Task(recipe, network, architecture, criterion, started_from)
     records = fit(
         task,
         dataset.train.pixels(preprocessing),
@@ -145,8 +146,8 @@ def train_query(
 
 
 def _first_network(
-    architecture: Architecture, supernet: str | Path | None, start: str | Path | None
-) -> tuple[QueryNet, str | None]:
+    architecture: Form, supernet: str | Path | None, start: str | Path | None
+) -> tuple[nn.Module, str | None]:
     """The network before training, and the hash of the model that its weights come from."""
     if supernet is not None and start is not None:
         raise UserError(
@@ -154,6 +155,8 @@ def _first_network(
             "Leave --supernet or --start out.",
         )
     if supernet is not None:
+        if not isinstance(architecture, Architecture):
+            raise UserError(f"No supernet holds a {architecture.label}.", "Leave --supernet out.")
         source = SupernetBundle.load(supernet)
         return source.network.extract(architecture), source.sha256
     if start is None:

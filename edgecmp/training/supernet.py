@@ -128,7 +128,7 @@ def _seed_network(
             "seed": seed,
         }
         if same_recipe and bundle.manifest.gallery_sha256 == gallery.sha256:
-            return bundle.network
+            return _query_net(bundle)
     architecture = seed_architecture(
         recipe.tier, embedding_dim=gallery.network.embedding_dim, input_size=recipe.input_size
     )
@@ -141,7 +141,12 @@ def _seed_network(
         data=data,
         seed=seed,
     )
-    return QueryBundle.load(folder).network
+    return _query_net(QueryBundle.load(folder))
+
+
+def _query_net(bundle: QueryBundle) -> QueryNet:
+    assert isinstance(bundle.network, QueryNet)
+    return bundle.network
 
 
 def train_supernet(

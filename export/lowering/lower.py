@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from torch import nn
+
 from edgecmp.export.lowering.crop_kernels import crop_kernels
 from edgecmp.export.lowering.fold_bn import fold_bn
 from edgecmp.export.lowering.fold_scale import fold_scale
@@ -14,6 +16,8 @@ from edgecmp.export.lowering.narrow_concat import narrow_concat
 from edgecmp.export.lowering.pad_stride2 import pad_stride2
 from edgecmp.export.lowering.split_depthwise import split_depthwise, split_for_integers
 from edgecmp.export.lowering.trace import trace
+from edgecmp.export.lowering.trace_module import trace_module
+from edgecmp.form import Form
 from edgecmp.networks.query import QueryNet
 from edgecmp.preprocessing import Preprocessing
 
@@ -35,7 +39,7 @@ INTEGER_REWRITES = REWRITES | {"split_depthwise": split_for_integers}
 
 
 def lower(
-    network: QueryNet,
+    network: nn.Module,
     *,
     input_size: int | None = None,
     pixels: Preprocessing | None = None,
@@ -47,16 +51,21 @@ def lower(
     All rewrites are done in float64 and rounded once, at the end.
 
     Args:
-        network: is not changed.
-        input_size: height and width of the images; the architecture's own if None.
+        network: a query network of any form; is not changed.
+        input_size: height and width of the images; those of the network's form if None.
         pixels: the lowered network reads pixels in 0..255 and normalises them in this way; None: it
             reads normalised images, as `network` does.
         integers: the network will compute in integers, where each addition is rounded.
         without: names of the `REWRITES` to leave out.
     """
-    graph = trace(network, input_size or network.architecture.input_size, pixels)
+    form: Form = network.architecture  # type: ignore[assignment]  # a module's attribute
+    size = input_size or form.input_size
+    if isinstance(network, QueryNet):
+        graph = trace(network, size, pixels)
+    else:
+        graph = trace_module(network, size, pixels)
     graph = lower_graph(graph, integers=integers, without=without)
-    return LoweredNet(graph.to(network.embedding.linear.weight.dtype))
+    return LoweredNet(graph.to(next(network.parameters()).dtype))
 
 
 def lower_graph(graph: Graph, *, integers: bool = False, without: Collection[str] = ()) -> Graph:

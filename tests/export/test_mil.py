@@ -46,7 +46,9 @@ SMALL_TYPES = [("int4", -8, 7), *((f"uint{bits}", 0, 2**bits - 1) for bits in (1
 
 @pytest.fixture(scope="module")
 def network(query_folder: Path) -> QueryNet:
-    return QueryBundle.load(query_folder).network
+    network = QueryBundle.load(query_folder).network
+    assert isinstance(network, QueryNet)
+    return network
 
 
 @pytest.fixture(scope="module")

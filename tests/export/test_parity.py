@@ -34,6 +34,7 @@ from edgecmp.export.runtimes import open_model
 from edgecmp.export.verdict import BOUNDS, Bounds
 from edgecmp.files import sha256_json, sha256_tensors
 from edgecmp.index import GalleryIndex, IndexManifest
+from edgecmp.networks.query import QueryNet
 from edgecmp.preprocessing import Preprocessing
 
 Make = Callable[..., Path]
@@ -284,7 +285,9 @@ def test_a_swapped_weight_in_a_core_ml_package_fails(
 def test_a_swapped_weight_in_a_tflite_file_fails(
     check: Check, exported: Make, query_folder: Path, tmp_path: Path
 ) -> None:
-    folded, _ = QueryBundle.load(query_folder).network.embedding.folded()
+    network = QueryBundle.load(query_folder).network
+    assert isinstance(network, QueryNet)
+    folded, _ = network.embedding.folded()
     weight = folded.detach().float().numpy()
     content = exported("tflite", "fp32").read_bytes()
     first, second = weight[0].tobytes(), weight[1].tobytes()

@@ -166,7 +166,7 @@ def test_a_supernet_reuses_its_seed_network_and_hands_out_subnets(
         out=tmp_path / "query",
         data=data,
     )
-    assert QueryBundle.load(tmp_path / "query").network.architecture.input_size == 32
+    assert QueryBundle.load(tmp_path / "query").architecture.input_size == 32
 
 
 def test_a_supernet_goes_on_from_another(

@@ -1,0 +1,92 @@
+"""Form: what a query network looks like, as one small JSON document, whatever family it is of.
+
+A searched network is an `Architecture`, a pytorchcv network with an embedding a `Baseline`. Both
+are saved as architecture.json, and `edgecmp train query --architecture` takes either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edgecmp import architecture
+from edgecmp.architecture import Architecture
+from edgecmp.errors import UserError
+from edgecmp.files import read_json
+from edgecmp.networks import baselines
+from edgecmp.networks.baselines import BASELINES, Baseline
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["FORMS", "Form", "form_from_dict", "load_form"]
+
+
+class Form(Protocol):
+    """A frozen dataclass from which a network is built."""
+
+    @property
+    def embedding_dim(self) -> int:
+        """D of the (N, D) embeddings."""
+
+    @property
+    def input_size(self) -> int:
+        """Height and width, in pixels, of the images it is deployed on."""
+
+    @property
+    def label(self) -> str:
+        """A short name for tables: a tier or a baseline's name."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the JSON document."""
+
+    def build(self) -> nn.Module:
+        """The network, with fresh weights; its `architecture` is this form."""
+
+    def resized(self, input_size: int) -> Form:
+        """The same network on images of another size."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document, whose "format" says of which family it is."""
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the JSON file, atomically."""
+
+
+FORMS: dict[str, Callable[..., Form]] = {
+    architecture.FORMAT: Architecture.from_dict,
+    baselines.FORMAT: Baseline.from_dict,
+}
+"""Format of a document to its reader."""
+
+
+def form_from_dict(document: Mapping[str, Any], *, source: str = "The architecture") -> Form:
+    """Reads what `Form.to_dict` wrote.
+
+    Raises:
+        UserError: it is of no known format, or a field is wrong; `source` is named.
+    """
+    given = document.get("format")
+    if given not in FORMS:
+        raise UserError(
+            f"{source} is not an edgecmp architecture: its format is not "
+            f"{' or '.join(map(repr, FORMS))}.",
+            "Name the architecture.json that `edgecmp search` wrote.",
+        )
+    return FORMS[given](dict(document), source=source)
+
+
+def load_form(name_or_path: str | Path) -> Form:
+    """The form in a JSON file, in a folder that holds architecture.json, or a baseline by its name.
+
+    Raises:
+        UserError: it is none of these, or the file cannot be read.
+    """
+    path = Path(name_or_path)
+    if str(name_or_path) in BASELINES and not path.exists():
+        return Baseline(name=str(name_or_path))
+    if path.is_dir():
+        path = path / "architecture.json"
+    return form_from_dict(read_json(path, what="an architecture"), source=str(path))
