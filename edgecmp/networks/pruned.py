@@ -142,7 +142,7 @@ class Pruned:
     def label(self) -> str:
         """The gallery network's name and how many percent of its inner filters are gone."""
         gone = 1 - sum(_flat(self.kept)) / sum(_flat(_full(self.gallery)))
-        return f"{self.gallery} -{100 * gone:.0f} %"
+        return f"{self.gallery} -{100 * gone:.0f}%"
 
     @property
     def whole(self) -> bool:

@@ -34,9 +34,9 @@ def prune_channel(network: GalleryNet, kept: Kept, images: Tensor, *, seed: int)
 
     For each inner convolution, the channels that it hands to the next convolution are picked by
     LASSO, and then the next convolution's weights by least squares. Inputs come from the network as
-    pruned so far and responses from the network as it was (section 3.3), so later layers make up
-    for what earlier ones lost; the last convolution of a unit makes up for the shortcut too (section
-    3.3, multi-branch). Batch norm counts as part of the convolution before it.
+    pruned so far and responses from the network as it was, so later layers make up for what earlier
+    ones lost; the last convolution of a unit makes up for what the shortcut lost too. Batch norm
+    counts as part of the convolution before it.
     """
     generator = torch.Generator().manual_seed(seed)
     original = copy.deepcopy(network)

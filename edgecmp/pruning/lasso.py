@@ -1,4 +1,4 @@
-"""Which input channels of a convolution to keep, by LASSO (He et al. 2017, equation 2).
+"""Which input channels of a convolution to keep, by LASSO (He et al. 2017).
 
 With Z_i = X_i W_i^T, the part of the responses that channel i alone gives, it solves
 

@@ -1,4 +1,4 @@
-"""Magnitude pruning: the filters with the smallest L1 norms go (Li et al. 2017, section 3.1)."""
+"""Magnitude pruning: the filters with the smallest L1 norms go (Li et al. 2017)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def prune_magnitude(network: GalleryNet, kept: Kept, images: Tensor, *, seed: in
 
     The criterion is sum |w| over a filter, as in the paper. torch-pruning's default of the same
     importance is another one: the mean over the filter, its batch norm and the next layer's inputs.
-    All filters are ranked before any is cut (the paper's independent pruning, section 3.2).
+    All filters are ranked before any is cut (what the paper calls independent pruning).
     """
     del images, seed
     ratios = {}
