@@ -9,6 +9,7 @@ from edgecmp import kit
 from edgecmp.architecture import Architecture
 from edgecmp.benchmarks.reproduce.run import Runs
 from edgecmp.files import read_json
+from edgecmp.pruning import prune_gallery
 from edgecmp.recipes import Recipe
 from edgecmp.search import run as search_run
 from edgecmp.training.gallery import train_gallery
@@ -84,4 +85,11 @@ class Context:
         folder = self.runs.place("gallery-bottleneck")
         if not (folder / "manifest.json").exists():
             train_gallery(self.recipe.bottleneck, out=folder, data=self.data)
+        return folder
+
+    def pruned(self, method: str, amount: float) -> Path:
+        """The folder of a pruned copy of that model, which is cut first if it was not."""
+        folder = self.runs.place(f"pruned/{method}-{amount:g}/start")
+        if not (folder / "manifest.json").exists():
+            prune_gallery(method, amount, out=folder, gallery=self.prunable(), data=self.data)
         return folder

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
-from fvcore.nn import FlopCountAnalysis
-from torch import nn
 
 from edgecmp.benchmarks.reproduce.run import Run, Runs
 from edgecmp.bundle import QueryBundle
@@ -18,11 +13,12 @@ from edgecmp.evaluate import evaluate
 from edgecmp.files import provenance
 from edgecmp.form import Form
 from edgecmp.models import open_gallery
+from edgecmp.networks.fvcore_flops import count_fvcore
 from edgecmp.progress import say
 from edgecmp.training.fit import document_of
 from edgecmp.training.query import QueryRecipe, train_query
 
-__all__ = ["PAPER_SIZE", "Trained", "flops_of", "make"]
+__all__ = ["PAPER_SIZE", "Trained", "make"]
 
 PAPER_SIZE = 224
 """The tables' MFLOPs are of images of this size."""
@@ -88,7 +84,7 @@ def make(job: Trained, runs: Runs, *, gallery: Path, data: str) -> Run:
             "test": dataset.test.fingerprint,
         },
         gallery_sha256=open_gallery(gallery).sha256,
-        mflops=round(flops_of(bundle.network) / 1e6, 2),
+        mflops=round(count_fvcore(bundle.network, PAPER_SIZE).flops / 1e6, 2),
         params_m=round(sum(p.numel() for p in bundle.network.parameters()) / 1e6, 3),
         images_seen=epochs * max(1, len(dataset.train) // batch) * batch,
         scores={str(row["protocol"]): _scores(row) for row in scores.rows},
@@ -102,12 +98,3 @@ def make(job: Trained, runs: Runs, *, gallery: Path, data: str) -> Run:
 
 def _scores(row: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if name != "protocol"}
-
-
-def flops_of(network: nn.Module) -> int:
-    """FLOPs by fvcore's rules at 224 x 224, batch norms counted as in the paper's tables."""
-    logging.getLogger("fvcore").setLevel(logging.ERROR)
-    training = network.training
-    count = FlopCountAnalysis(network.eval(), torch.zeros(1, 3, PAPER_SIZE, PAPER_SIZE)).total()
-    network.train(training)
-    return int(count)

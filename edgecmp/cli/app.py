@@ -22,6 +22,7 @@ from edgecmp.cli import (
     inspect,
     latency,
     parity,
+    prune,
     reproduce,
     search,
     study,
@@ -91,6 +92,7 @@ app.add_typer(train.app, name="train", help=train.HELP)
 app.add_typer(gallery.app, name="gallery", help=gallery.HELP)
 app.command("eval", help=evaluate.HELP)(evaluate.evaluate)
 app.command("flops", help=flops.HELP)(flops.flops)
+app.command("prune", help=prune.HELP)(prune.prune)
 app.command("export", help=export.HELP)(export.export)
 app.command("parity", help=parity.HELP)(parity.parity)
 app.command("bench", help=bench.HELP)(bench.bench)

@@ -31,6 +31,7 @@ COMMANDS = (
     "gallery build",
     "eval",
     "flops",
+    "prune",
     "export",
     "parity",
     "bench",
