@@ -10,7 +10,6 @@ import typer
 
 __all__ = [
     "Data",
-    "Gallery",
     "GalleryModel",
     "Index",
     "JsonFile",
@@ -41,12 +40,6 @@ Model = Annotated[
         "--model", metavar="DIR", help="A trained query network; the starter kit's if not given."
     ),
 ]
-Gallery = Annotated[
-    Path | None,
-    typer.Option(
-        "--gallery", metavar="DIR", help="A gallery model; the starter kit's if not given."
-    ),
-]
 QueryModel = Annotated[
     Path | None,
     typer.Option(
@@ -61,8 +54,8 @@ GalleryModel = Annotated[
     typer.Option(
         "--gallery",
         metavar="DIR|FILE",
-        help="A gallery model: a folder, an .onnx file, or a .toml file that describes one; the "
-        "starter kit's if not given.",
+        help="A gallery model: a folder, an .onnx file, or a .toml file that describes one or a "
+        "table of its embeddings; the starter kit's if not given.",
     ),
 ]
 Index = Annotated[
