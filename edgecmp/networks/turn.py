@@ -55,12 +55,13 @@ def turn_embedding(network: nn.Module, rotation: Tensor) -> None:
 
 def _last_linear(network: nn.Module) -> Embedding | nn.Linear | nn.Conv2d | None:
     """The head of ours, or else the last linear layer or 1x1 convolution."""
-    found: Embedding | nn.Linear | nn.Conv2d | None = None
+    found: nn.Linear | nn.Conv2d | None = None
     for module in network.modules():
         if isinstance(module, Embedding):
             return module
-        pointwise = isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)
-        if isinstance(module, nn.Linear) or (pointwise and module.groups == 1):
+        if isinstance(module, nn.Linear) or (
+            isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1
+        ):
             found = module
     return found
 

@@ -85,7 +85,7 @@ class Supervision:
         """
         embeddings, total = self.embeddings, len(self.embeddings)
         values, indices = [], []
-        for rows in torch.arange(total).split(max(1, SCORES_AT_ONCE // total)):
+        for rows in torch.split(torch.arange(total), max(1, SCORES_AT_ONCE // total)):
             cosines = embeddings[rows] @ embeddings.T
             cosines[torch.arange(len(rows)), rows] = torch.inf
             found = cosines.topk(min(count, total), dim=1)

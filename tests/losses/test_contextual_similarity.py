@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from scipy.special import softmax
 from scipy.stats import entropy
 
 from edgecmp.losses import ContextualSimilarity
 
 
-def _unit(random: np.random.Generator, *shape: int) -> np.ndarray:
+def _unit(random: np.random.Generator, *shape: int) -> NDArray[np.float64]:
     values = random.normal(size=shape)
-    return values / np.linalg.norm(values, axis=-1, keepdims=True)
+    unit: NDArray[np.float64] = values / np.linalg.norm(values, axis=-1, keepdims=True)
+    return unit
 
 
 def test_it_is_its_formula_and_its_gradient() -> None:

@@ -7,11 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from edgecmp.losses import DecoupledDifferences
 
 
-def _by_loops(ours: np.ndarray, theirs: np.ndarray, inverted: float, agreeing: float) -> float:
+def _by_loops(
+    ours: NDArray[np.float64], theirs: NDArray[np.float64], inverted: float, agreeing: float
+) -> float:
     total = 0.0
     for s, t in zip(ours, theirs, strict=True):
         squares = {True: 0.0, False: 0.0}

@@ -120,7 +120,7 @@ def test_every_method_learns_and_is_recorded(
     name: str, data: str, gallery: Path, tmp_path: Path
 ) -> None:
     recipe = query_recipe("tiny", method=name)
-    schedule = Schedule(epochs=6, optimizer="adamw", lr=1e-3)
+    schedule = Schedule(epochs=4, optimizer="adamw", lr=1e-3)
     report = train_query(
         replace(recipe, schedule=schedule, augmentation=NONE),
         architecture=Architecture.random("100M", seed=0),

@@ -26,7 +26,8 @@ def orthogonal_map(source: Tensor, target: Tensor) -> Tensor:
         source, target: (N, D).
     """
     u, _, vh = torch.linalg.svd(target.double().T @ source.double())
-    return u @ vh
+    rotation: Tensor = u @ vh
+    return rotation
 
 
 @register_method("procrustes")
