@@ -145,7 +145,7 @@ def test_a_supernet_trains_against_a_table_and_is_searched(
         supernet=tmp_path / "supernet",
         gallery=gallery,
         data=DATA,
-        population=2,
+        population=3,
         generations=1,
     )
     assert result.architecture.embedding_dim == 128
