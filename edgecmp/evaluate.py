@@ -19,12 +19,13 @@ from edgecmp.progress import say
 __all__ = ["EvaluationReport", "evaluate", "protocol"]
 
 KS = (1, 5, 10, 20)
-FAR = 1e-3
+FARS = {"1e-4": 1e-4, "1e-3": 1e-3, "1e-2": 1e-2}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationReport:
-    """Rows of "protocol" ("gg", "qq", "qg"), "top1".."top20" and "tar_far1e-3", in percent."""
+    """Rows of "protocol" ("gg", "qq", "qg"), "top1".."top20" and "tar_far1e-4".."tar_far1e-2", in
+    percent."""
 
     rows: list[dict[str, Any]]
     query: str
@@ -63,10 +64,10 @@ def protocol(
 ) -> dict[str, Any]:
     """One row: retrieval and verification of queries (Q, D) against a gallery (G, D), percent."""
     shares = top_k(queries, query_ids, gallery, gallery_ids, ks=KS)
-    tar = tar_at_far(queries, query_ids, gallery, gallery_ids, fars=(FAR,))[FAR]
+    tar = tar_at_far(queries, query_ids, gallery, gallery_ids, fars=tuple(FARS.values()))
     row: dict[str, Any] = {"protocol": name}
     row |= {f"top{k}": round(100 * share, 2) for k, share in shares.items()}
-    return row | {"tar_far1e-3": round(100 * tar, 2)}
+    return row | {f"tar_far{name}": round(100 * tar[far], 2) for name, far in FARS.items()}
 
 
 def evaluate(

@@ -1,7 +1,8 @@
 """Form: what a query network looks like, as one small JSON document, whatever family it is of.
 
-A searched network is an `Architecture`, a pytorchcv network with an embedding a `Baseline`. Both
-are saved as architecture.json, and `edgecmp train query --architecture` takes either.
+A searched network is an `Architecture`, a pytorchcv network with an embedding a `Baseline`, a
+gallery network with filters cut out a `Pruned`. All are saved as architecture.json, and
+`edgecmp train query --architecture` takes any.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from edgecmp import architecture
 from edgecmp.architecture import Architecture
 from edgecmp.errors import UserError
 from edgecmp.files import read_json
-from edgecmp.networks import baselines
+from edgecmp.networks import baselines, pruned
 from edgecmp.networks.baselines import BASELINES, Baseline
+from edgecmp.networks.pruned import Pruned
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,6 +60,7 @@ class Form(Protocol):
 FORMS: dict[str, Callable[..., Form]] = {
     architecture.FORMAT: Architecture.from_dict,
     baselines.FORMAT: Baseline.from_dict,
+    pruned.FORMAT: Pruned.from_dict,
 }
 """Format of a document to its reader."""
 

@@ -10,6 +10,7 @@ import typer
 
 __all__ = [
     "Data",
+    "Gallery",
     "GalleryModel",
     "Index",
     "JsonFile",
@@ -38,6 +39,12 @@ Model = Annotated[
     Path | None,
     typer.Option(
         "--model", metavar="DIR", help="A trained query network; the starter kit's if not given."
+    ),
+]
+Gallery = Annotated[
+    Path | None,
+    typer.Option(
+        "--gallery", metavar="DIR", help="A gallery model; the starter kit's if not given."
     ),
 ]
 QueryModel = Annotated[

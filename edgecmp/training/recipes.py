@@ -1,7 +1,7 @@
 """Recipes: functions that return dataclasses; a variant calls another and changes fields.
 
-"emoji" is the starter kit's, at the scale of two CPU cores. "paper" follows the supplement, at a
-scale that wants a GPU. "tiny" is for tests.
+"emoji" is the starter kit's, at the scale of two CPU cores. "face" and "fashion" follow the
+supplement, at a scale that wants a GPU. "tiny" is for tests. `edgecmp.recipes` puts them together.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from edgecmp.training.gallery import GalleryRecipe
 from edgecmp.training.methods import (
     BackwardCompatible,
     Imitation,
+    Method,
     RegressionCosine,
     Scratch,
     method_named,
@@ -78,7 +79,7 @@ def emoji_turns_gallery() -> GalleryRecipe:
     )
 
 
-def paper_gallery() -> GalleryRecipe:
+def face_gallery() -> GalleryRecipe:
     """ResNet-101 at 119 px with CosFace, 16 epochs, as face models of the BCT paper are trained."""
     return GalleryRecipe(
         network="resnet101",
@@ -87,6 +88,13 @@ def paper_gallery() -> GalleryRecipe:
         margin=0.35,
         schedule=Schedule(epochs=16, batch_size=320, lr=0.1, weight_decay=5e-4),
     )
+
+
+def fashion_gallery() -> GalleryRecipe:
+    """ResNet-101 at 224 px, where garments show; the supplement does not say the size."""
+    recipe = face_gallery()
+    schedule = replace(recipe.schedule, epochs=30, batch_size=256)
+    return replace(recipe, input_size=224, schedule=schedule)
 
 
 def tiny_gallery() -> GalleryRecipe:
@@ -159,7 +167,12 @@ def emoji_bct_supernet() -> SupernetRecipe:
     return replace(emoji_short_supernet("100M"), methods=(BackwardCompatible(bct_margin=0.0),))
 
 
-def paper_supernet(tier: str) -> SupernetRecipe:
+FACE_BCT = BackwardCompatible(scale=30.0, margin=0.35, bct_margin=0.35)
+FACE_VANILLA = Scratch(scale=30.0, margin=0.35)
+"""The vanilla supernet of the supplement's figure 1."""
+
+
+def face_supernet(tier: str, *, method: Method = FACE_BCT) -> SupernetRecipe:
     """Supplement A.2: 10 epochs of all four blocks averaged at full width, then uniform paths."""
     epochs = 120
     return SupernetRecipe(
@@ -170,8 +183,14 @@ def paper_supernet(tier: str) -> SupernetRecipe:
             Phase(until=10 / epochs, blocks=4, narrowest=9),
             Phase(until=1.0, blocks=1, narrowest=0),
         ),
-        methods=(BackwardCompatible(scale=30.0, margin=0.35, bct_margin=0.35),),
+        methods=(method,),
+        metric="tar",
     )
+
+
+def fashion_supernet(tier: str, *, method: Method = FACE_BCT) -> SupernetRecipe:
+    """The same at 224 px, for searches by top-50 (supplement A.3)."""
+    return replace(face_supernet(tier, method=method), input_size=224, metric="top50")
 
 
 def tiny_supernet() -> SupernetRecipe:
@@ -210,6 +229,37 @@ def bct_query() -> QueryRecipe:
     return replace(emoji_query(), methods=(BackwardCompatible(),))
 
 
+def emoji_table_query() -> QueryRecipe:
+    """Every network of tables 1 to 3 from scratch, with the losses of the supernet."""
+    return QueryRecipe(
+        input_size=64,
+        schedule=Schedule(epochs=12, lr=0.15, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
+        methods=(BackwardCompatible(own=0.0, bct_margin=0.0), RegressionCosine(weight=10.0)),
+        watch_every=6,
+        half=True,
+    )
+
+
+def emoji_pruned_query() -> QueryRecipe:
+    """The pruned copies of table 4: a short training that a whole network also survives."""
+    recipe = emoji_table_query()
+    return replace(recipe, schedule=replace(recipe.schedule, epochs=4, lr=0.05), watch_every=4)
+
+
+def face_query() -> QueryRecipe:
+    """BCT as the face gallery is trained: 119 px, CosFace, 16 epochs."""
+    return QueryRecipe(
+        input_size=119,
+        schedule=face_gallery().schedule,
+        methods=(FACE_BCT,),
+    )
+
+
+def fashion_query() -> QueryRecipe:
+    """The same as the fashion gallery is trained."""
+    return replace(face_query(), input_size=224, schedule=fashion_gallery().schedule)
+
+
 def tiny_query() -> QueryRecipe:
     """One short epoch."""
     recipe = emoji_query()
@@ -220,7 +270,8 @@ GALLERY_RECIPES: dict[str, Callable[[], GalleryRecipe]] = {
     "emoji": emoji_gallery,
     "emoji-turns": emoji_turns_gallery,
     "emoji-bottleneck": emoji_bottleneck_gallery,
-    "paper": paper_gallery,
+    "face": face_gallery,
+    "fashion": fashion_gallery,
     "tiny": tiny_gallery,
 }
 SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
@@ -229,13 +280,20 @@ SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
     **{f"emoji-{tier}": partial(emoji_short_supernet, tier) for tier in TIERS},
     "emoji-vanilla": emoji_vanilla_supernet,
     "emoji-bct": emoji_bct_supernet,
-    **{f"paper-{tier}": partial(paper_supernet, tier) for tier in TIERS},
+    **{f"face-{tier}": partial(face_supernet, tier) for tier in TIERS},
+    "face-vanilla": partial(face_supernet, "100M", method=FACE_VANILLA),
+    **{f"fashion-{tier}": partial(fashion_supernet, tier) for tier in TIERS},
+    "fashion-vanilla": partial(fashion_supernet, "100M", method=FACE_VANILLA),
     "tiny": tiny_supernet,
 }
 QUERY_RECIPES: dict[str, Callable[[], QueryRecipe]] = {
     "emoji": emoji_query,
     "emoji-imitate": emoji_imitate_query,
+    "emoji-table": emoji_table_query,
+    "emoji-pruned": emoji_pruned_query,
     "bct": bct_query,
+    "face": face_query,
+    "fashion": fashion_query,
     "tiny": tiny_query,
 }
 

@@ -47,6 +47,7 @@ class SupernetRecipe:
         sampling: how many paths a step takes, and of which widths (see `Sampling`).
         watch_every: epochs between looks at random subnets.
         watched: how many random subnets a look takes.
+        metric: what the rewards of searches in it are made of (supplement A.3).
     """
 
     tier: str
@@ -59,6 +60,7 @@ class SupernetRecipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     watch_every: int = 5
     watched: int = 5
+    metric: str = "top1"
     half: bool = False
 
 

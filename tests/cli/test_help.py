@@ -22,7 +22,7 @@ MORE_FLAGS = {"search": 10, "train query": 9}
 """`--quick` and `--seed` are a promise to users' scripts, and a bound needs two flags more. Which
 method trains depends on the gallery at hand, so it cannot be left to the recipe."""
 
-GROUPS = ("", "train", "gallery", "latency")
+GROUPS = ("", "train", "gallery", "latency", "study")
 
 COMMANDS = (
     "search",
@@ -32,12 +32,15 @@ COMMANDS = (
     "gallery build",
     "eval",
     "flops",
+    "prune",
     "export",
     "parity",
     "bench",
     "devices",
     "latency build",
     "latency check",
+    "reproduce",
+    "study ranking",
     "inspect",
     "doctor",
 )

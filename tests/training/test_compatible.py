@@ -47,6 +47,7 @@ def _images() -> Tensor:
     return PREPROCESSING.normalise(TRAIN.pixels(PREPROCESSING))
 
 
+FACE = {"scale": 30.0, "margin": 0.35, "bct_margin": 0.35}
 # what each recipe's loss was before there were methods: weights of the old formula
 OLD = {
     ("query", "emoji"): {"bct": 0.3, "imitation": 10.0, "mixed": 0.75},
@@ -55,13 +56,10 @@ OLD = {
     ("supernet", "emoji"): {"bct": 1.0, "regression": 10.0},
     ("supernet", "emoji-vanilla"): {"own": 1.0},
     ("supernet", "emoji-bct"): {"own": 1.0, "bct": 1.0},
-    ("supernet", "paper-100M"): {
-        "own": 1.0,
-        "bct": 1.0,
-        "scale": 30.0,
-        "margin": 0.35,
-        "bct_margin": 0.35,
-    },
+    ("query", "emoji-table"): {"bct": 1.0, "regression": 10.0},
+    ("query", "face"): {"own": 1.0, "bct": 1.0, **FACE},
+    ("supernet", "face-100M"): {"own": 1.0, "bct": 1.0, **FACE},
+    ("supernet", "face-vanilla"): {"own": 1.0, **FACE},
 }
 
 

@@ -297,5 +297,5 @@ def test_every_recipe_is_found_by_name_and_a_typo_is_met_with_the_list() -> None
         assert supernet_recipe(name).phases[-1].until == 1.0
     for name in QUERY_RECIPES:
         assert query_recipe(name).schedule.epochs > 0
-    with pytest.raises(UserError, match=r"Did you mean emoji.*paper-330M"):
+    with pytest.raises(UserError, match=r"Did you mean emoji.*face-330M"):
         supernet_recipe("emojis")
