@@ -14,9 +14,16 @@ from typing import TypeVar
 from edgecmp.architecture import TIERS
 from edgecmp.errors import unknown_choice
 from edgecmp.training.augment import Augmentation
-from edgecmp.training.compatible import LossWeights
 from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import GalleryRecipe
+from edgecmp.training.methods import (
+    BackwardCompatible,
+    Imitation,
+    Method,
+    RegressionCosine,
+    Scratch,
+    method_named,
+)
 from edgecmp.training.paths import Phase
 from edgecmp.training.query import QueryRecipe
 from edgecmp.training.supernet import SupernetRecipe
@@ -120,7 +127,7 @@ def emoji_supernet() -> SupernetRecipe:
             Phase(until=0.40, blocks=1, narrowest=2),
             Phase(until=1.00, blocks=1, narrowest=0),
         ),
-        losses=LossWeights(own=0.0, bct=1.0, regression=10.0),
+        methods=(BackwardCompatible(own=0.0, bct_margin=0.0), RegressionCosine(weight=10.0)),
         sampling="fair",
         half=True,
     )
@@ -150,16 +157,23 @@ def emoji_short_supernet(tier: str) -> SupernetRecipe:
     )
 
 
-def emoji_figure_supernet(*, bct: float) -> SupernetRecipe:
-    """One half of the supplement's figure 1: own margin softmax, with BCT or without (vanilla)."""
-    return replace(emoji_short_supernet("100M"), losses=LossWeights(own=1.0, bct=bct))
+def emoji_vanilla_supernet() -> SupernetRecipe:
+    """One half of the supplement's figure 1: the own margin softmax alone."""
+    return replace(emoji_short_supernet("100M"), methods=(Scratch(),))
 
 
-def face_supernet(tier: str, *, bct: float = 1.0) -> SupernetRecipe:
-    """Supplement A.2: 10 epochs of all four blocks averaged at full width, then uniform paths.
+def emoji_bct_supernet() -> SupernetRecipe:
+    """The other half: the same with BCT."""
+    return replace(emoji_short_supernet("100M"), methods=(BackwardCompatible(bct_margin=0.0),))
 
-    `bct` 0 is the vanilla supernet of the supplement's figure 1.
-    """
+
+FACE_BCT = BackwardCompatible(scale=30.0, margin=0.35, bct_margin=0.35)
+FACE_VANILLA = Scratch(scale=30.0, margin=0.35)
+"""The vanilla supernet of the supplement's figure 1."""
+
+
+def face_supernet(tier: str, *, method: Method = FACE_BCT) -> SupernetRecipe:
+    """Supplement A.2: 10 epochs of all four blocks averaged at full width, then uniform paths."""
     epochs = 120
     return SupernetRecipe(
         tier=tier,
@@ -169,14 +183,14 @@ def face_supernet(tier: str, *, bct: float = 1.0) -> SupernetRecipe:
             Phase(until=10 / epochs, blocks=4, narrowest=9),
             Phase(until=1.0, blocks=1, narrowest=0),
         ),
-        losses=LossWeights(own=1.0, bct=bct, scale=30.0, margin=0.35, bct_margin=0.35),
+        methods=(method,),
         metric="tar",
     )
 
 
-def fashion_supernet(tier: str, *, bct: float = 1.0) -> SupernetRecipe:
+def fashion_supernet(tier: str, *, method: Method = FACE_BCT) -> SupernetRecipe:
     """The same at 224 px, for searches by top-50 (supplement A.3)."""
-    return replace(face_supernet(tier, bct=bct), input_size=224, metric="top50")
+    return replace(face_supernet(tier, method=method), input_size=224, metric="top50")
 
 
 def tiny_supernet() -> SupernetRecipe:
@@ -191,7 +205,10 @@ def emoji_query() -> QueryRecipe:
     return QueryRecipe(
         input_size=64,
         schedule=Schedule(epochs=40, lr=0.15, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
-        losses=LossWeights(own=0.0, bct=0.3, imitation=10.0, mixed=0.75),
+        methods=(
+            Imitation(weight=10.0, mixed=0.75),
+            BackwardCompatible(own=0.0, bct=0.3, bct_margin=0.0),
+        ),
         half=True,
     )
 
@@ -202,14 +219,14 @@ def emoji_imitate_query() -> QueryRecipe:
     return replace(
         recipe,
         schedule=replace(recipe.schedule, epochs=20, lr=0.1),
-        losses=LossWeights(own=0.0, bct=0.0, imitation=10.0, mixed=1.0),
+        methods=(Imitation(weight=10.0, mixed=1.0),),
         augmentation=STRONG,
     )
 
 
 def bct_query() -> QueryRecipe:
     """BCT as the paper trains: own margin softmax and the gallery's frozen classifier."""
-    return replace(emoji_query(), losses=LossWeights(own=1.0, bct=1.0, bct_margin=0.2))
+    return replace(emoji_query(), methods=(BackwardCompatible(),))
 
 
 def emoji_table_query() -> QueryRecipe:
@@ -217,7 +234,7 @@ def emoji_table_query() -> QueryRecipe:
     return QueryRecipe(
         input_size=64,
         schedule=Schedule(epochs=12, lr=0.15, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
-        losses=LossWeights(own=0.0, bct=1.0, regression=10.0),
+        methods=(BackwardCompatible(own=0.0, bct_margin=0.0), RegressionCosine(weight=10.0)),
         watch_every=6,
         half=True,
     )
@@ -234,7 +251,7 @@ def face_query() -> QueryRecipe:
     return QueryRecipe(
         input_size=119,
         schedule=face_gallery().schedule,
-        losses=LossWeights(own=1.0, bct=1.0, scale=30.0, margin=0.35, bct_margin=0.35),
+        methods=(FACE_BCT,),
     )
 
 
@@ -261,12 +278,12 @@ SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
     "emoji": emoji_supernet,
     "emoji-adapt": emoji_adapt_supernet,
     **{f"emoji-{tier}": partial(emoji_short_supernet, tier) for tier in TIERS},
-    "emoji-vanilla": partial(emoji_figure_supernet, bct=0.0),
-    "emoji-bct": partial(emoji_figure_supernet, bct=1.0),
+    "emoji-vanilla": emoji_vanilla_supernet,
+    "emoji-bct": emoji_bct_supernet,
     **{f"face-{tier}": partial(face_supernet, tier) for tier in TIERS},
-    "face-vanilla": partial(face_supernet, "100M", bct=0.0),
+    "face-vanilla": partial(face_supernet, "100M", method=FACE_VANILLA),
     **{f"fashion-{tier}": partial(fashion_supernet, tier) for tier in TIERS},
-    "fashion-vanilla": partial(fashion_supernet, "100M", bct=0.0),
+    "fashion-vanilla": partial(fashion_supernet, "100M", method=FACE_VANILLA),
     "tiny": tiny_supernet,
 }
 QUERY_RECIPES: dict[str, Callable[[], QueryRecipe]] = {
@@ -297,6 +314,11 @@ def supernet_recipe(name: str) -> SupernetRecipe:
     return _find("supernet", name, SUPERNET_RECIPES)
 
 
-def query_recipe(name: str) -> QueryRecipe:
-    """The query recipe of that name; a UserError lists them if there is none."""
-    return _find("query", name, QUERY_RECIPES)
+def query_recipe(name: str, *, method: str | None = None) -> QueryRecipe:
+    """The query recipe of that name; a UserError lists them if there is none.
+
+    Args:
+        method: trains by this method with its own settings, in place of the recipe's.
+    """
+    recipe = _find("query", name, QUERY_RECIPES)
+    return replace(recipe, methods=(method_named(method),)) if method else recipe
