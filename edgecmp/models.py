@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edgecmp.bundle import GalleryBundle, QueryBundle
 from edgecmp.embedding import Embedder
+from edgecmp.embedding_table import describes_table
 from edgecmp.errors import UserError
 from edgecmp.onnx_file import OnnxFile
 from edgecmp.onnx_model import OnnxDescription, OnnxModel, template
@@ -70,6 +71,11 @@ def open_described(source: Path) -> OnnxModel:
     Raises:
         UserError: see `open_gallery`; or the description is wrong.
     """
+    if describes_table(source):
+        raise UserError(
+            f"{source} describes a table of embeddings, and here the network itself is needed.",
+            "Name the model that made them.",
+        )
     description = OnnxDescription.load(source)
     gallery = description.gallery
     if gallery is not None and not SHA256.fullmatch(gallery):

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 
 from edgecmp import kit
-from edgecmp.bundle import GalleryBundle, SupernetBundle
+from edgecmp.bundle import SupernetBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.files import write_json
+from edgecmp.gallery_source import Gallery
 from edgecmp.latency import LatencyTable
 from edgecmp.progress import say
 from edgecmp.search.candidate import Evaluator, architecture_of
@@ -41,7 +42,7 @@ def run(
     lowering: str | None = None,
     remeasure: Remeasure | None = None,
     supernet: str | Path | None = None,
-    gallery: str | Path | None = None,
+    gallery: Gallery = None,
     data: str = "emoji",
     reward: str = "r3",
     metric: str | None = None,
@@ -64,7 +65,8 @@ def run(
         remeasure: measures whole networks on the table's device; the winner is then the best that
             holds the bound there.
         supernet: folder of a trained supernet; the starter kit's by default.
-        gallery: folder of the gallery model it was trained with; the starter kit's by default.
+        gallery: the gallery it was trained with, as `open_source` takes it; the starter kit's by
+            default.
         data: registry name, folder or manifest; its hold-out identities make the rewards.
         reward, metric, quick, seed, generations, population: see `search_settings`.
 
@@ -107,12 +109,12 @@ def run(
 
 
 def open_evaluator(
-    supernet: SupernetBundle, *, gallery: str | Path | None, data: str, calibration_seed: int = 0
+    supernet: SupernetBundle, *, gallery: Gallery, data: str, calibration_seed: int = 0
 ) -> SupernetEvaluator:
     """The evaluator of a supernet on the hold-out of `data`."""
     return SupernetEvaluator(
         supernet,
-        GalleryBundle.load(gallery or kit.path("gallery")),
+        gallery,
         load_dataset(data),
         calibration_seed=calibration_seed,
     )

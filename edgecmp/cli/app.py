@@ -23,7 +23,9 @@ from edgecmp.cli import (
     latency,
     parity,
     prune,
+    reproduce,
     search,
+    study,
     train,
 )
 from edgecmp.cli.options import help_text
@@ -51,6 +53,7 @@ HELP = help_text(
         "edgecmp bench --device local runs/query.tflite",
         "edgecmp devices",
         "edgecmp latency build --device local --out runs/latency.json",
+        "edgecmp reproduce --list",
         "edgecmp inspect runs/query.tflite",
         "edgecmp doctor",
     ),
@@ -95,6 +98,8 @@ app.command("parity", help=parity.HELP)(parity.parity)
 app.command("bench", help=bench.HELP)(bench.bench)
 app.command("devices", help=devices.HELP)(devices.devices)
 app.add_typer(latency.app, name="latency", help=latency.HELP)
+app.command("reproduce", help=reproduce.HELP)(reproduce.reproduce)
+app.add_typer(study.app, name="study", help=study.HELP)
 app.command("inspect", help=inspect.HELP)(inspect.inspect)
 app.command("doctor", help=doctor.HELP)(doctor.doctor)
 

@@ -61,8 +61,8 @@ GalleryModel = Annotated[
     typer.Option(
         "--gallery",
         metavar="DIR|FILE",
-        help="A gallery model: a folder, an .onnx file, or a .toml file that describes one; the "
-        "starter kit's if not given.",
+        help="A gallery model: a folder, an .onnx file, or a .toml file that describes one or a "
+        "table of its embeddings; the starter kit's if not given.",
     ),
 ]
 Index = Annotated[

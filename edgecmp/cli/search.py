@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, Gallery, JsonFile, Seed, help_text
+from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text
 from edgecmp.cli.output import finish, on_interrupt
 from edgecmp.errors import UserError
 
@@ -62,7 +62,7 @@ def search(
             "--supernet", metavar="DIR", help="A trained supernet; the starter kit's if not given."
         ),
     ] = None,
-    gallery: Gallery = None,
+    gallery: GalleryModel = None,
     data: Data = "emoji",
     reward: Annotated[
         str, typer.Option("--reward", metavar="NAME", help="What a candidate is worth.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, Gallery, JsonFile, Seed, help_text
+from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text
 from edgecmp.cli.output import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
@@ -87,7 +87,7 @@ def train_gallery(
 def train_supernet(
     out: Out,
     recipe: Recipe = "emoji",
-    gallery: Gallery = None,
+    gallery: GalleryModel = None,
     start: Annotated[
         Path | None,
         typer.Option("--start", metavar="DIR", help="A supernet to go on from."),
@@ -115,7 +115,12 @@ def train_supernet(
             "edgecmp train query --architecture runs/search/architecture.json --out runs/query",
             "edgecmp train query --recipe emoji-imitate --start runs/query "
             "--architecture runs/query/architecture.json --out runs/better",
+            "edgecmp train query --method regression-cosine --gallery gallery.toml --data photos/ "
+            "--architecture runs/search/architecture.json --out runs/query",
         ),
+        "Methods: scratch, fine-tune, kd, bct, regression-mse, regression-cosine, imitation, csd, "
+        "d3still, procrustes. A gallery of which only embeddings exist works with all but kd and "
+        "imitation.",
     ),
 )
 def train_query(
@@ -125,7 +130,11 @@ def train_query(
     ],
     out: Out,
     recipe: Recipe = "emoji",
-    gallery: Gallery = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="NAME", help="In place of the recipe's own method."),
+    ] = None,
+    gallery: GalleryModel = None,
     supernet: Annotated[
         Path | None,
         typer.Option("--supernet", metavar="DIR", help="A supernet to start from."),
@@ -144,7 +153,7 @@ def train_query(
         from edgecmp.training.recipes import query_recipe
 
         report = run(
-            query_recipe(recipe),
+            query_recipe(recipe, method=method),
             architecture=architecture,
             gallery=gallery,
             supernet=supernet,

@@ -40,7 +40,7 @@ def prune_channel(network: GalleryNet, kept: Kept, images: Tensor, *, seed: int)
     """
     generator = torch.Generator().manual_seed(seed)
     original = copy.deepcopy(network)
-    states: States = [(batch, batch) for batch in images.split(BATCH)]
+    states: States = [(batch, batch) for batch in torch.split(images, BATCH)]
     counts = iter(kept)
     with progress("Pruning channels", total=len(kept), unit="residual unit") as bar:
         for before, now in zip(_steps(original.features), _steps(network.features), strict=True):

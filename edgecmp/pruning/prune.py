@@ -10,17 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from edgecmp import kit
 from edgecmp.bundle import GalleryBundle, Manifest, QueryBundle
-from edgecmp.cost import Cost
 from edgecmp.data import load_dataset
 from edgecmp.errors import unknown_choice
 from edgecmp.holdout import HoldOut
+from edgecmp.networks.fvcore_flops import count_fvcore
 from edgecmp.networks.pruned import Pruned, PrunedNet
 from edgecmp.pruning.registry import METHODS
 
 __all__ = ["PruningReport", "prune", "prune_gallery"]
+
+PAPER_SIZE = 224
 
 IMAGES = 512
 """Training images whose responses are looked at."""
@@ -123,9 +126,19 @@ def prune_gallery(
     )
     written = QueryBundle(network=network, manifest=manifest).save(out)
     rows = [
-        {"network": name, **Cost.of(net).to_dict(), **row}
+        _row(name, net) | row
         for name, net, row in zip(
             (form.gallery, form.label), (bundle.network, written.network), scores, strict=True
         )
     ]
     return PruningReport(rows=rows, path=Path(out))
+
+
+def _row(name: str, network: nn.Module) -> dict[str, Any]:
+    cost = count_fvcore(network, PAPER_SIZE)
+    return {
+        "network": name,
+        "params": sum(parameter.numel() for parameter in network.parameters()),
+        "flops_224": cost.flops,
+        "macs_224": cost.macs,
+    }

@@ -18,10 +18,11 @@ from edgecmp.version import __version__
 MAX_FLAGS = 8
 """Flags a command, `--json` and `--help` apart: what goes beyond belongs into a recipe."""
 
-MORE_FLAGS = {"search": 10}
-"""`--quick` and `--seed` are a promise to users' scripts, and a bound needs two flags more."""
+MORE_FLAGS = {"search": 10, "train query": 9}
+"""`--quick` and `--seed` are a promise to users' scripts, and a bound needs two flags more. Which
+method trains depends on the gallery at hand, so it cannot be left to the recipe."""
 
-GROUPS = ("", "train", "gallery", "latency")
+GROUPS = ("", "train", "gallery", "latency", "study")
 
 COMMANDS = (
     "search",
@@ -38,6 +39,8 @@ COMMANDS = (
     "devices",
     "latency build",
     "latency check",
+    "reproduce",
+    "study ranking",
     "inspect",
     "doctor",
 )

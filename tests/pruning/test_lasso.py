@@ -29,7 +29,8 @@ def layer(
 
 def responses_by_channel(inputs: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     """Z: what each channel alone gives, samples and outputs in one column, (P O, C)."""
-    return np.einsum("pck,ock->poc", inputs, weight).reshape(-1, weight.shape[1])
+    responses: NDArray[Any] = np.einsum("pck,ock->poc", inputs, weight)
+    return responses.reshape(-1, weight.shape[1])
 
 
 def test_moments_are_those_of_the_whole_problem() -> None:
