@@ -103,7 +103,7 @@ def searched(name_or_path: str | Path) -> Architecture:
     form = load_form(name_or_path)
     if not isinstance(form, Architecture):
         raise UserError(
-            f"{name_or_path} ({form.label}) is no network of the search space.",
+            f"{name_or_path} holds {form.label}, no network of the search space.",
             "Name the architecture.json that `edgecmp search` wrote.",
         )
     return form
