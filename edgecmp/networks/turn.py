@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from edgecmp.errors import UserError
-from edgecmp.networks.blocks import Embedding
 from edgecmp.networks.live import patch_images
 
 __all__ = ["turn_embedding"]
@@ -19,8 +18,9 @@ TOLERANCE = 1e-4
 def turn_embedding(network: nn.Module, rotation: Tensor) -> None:
     """Folds an orthogonal map into the network, in place: e(x) becomes R e(x), at no cost.
 
-    The last linear layer (or 1x1 convolution) is taken for the one that gives the embedding, and
-    the outcome is compared with the map on images, so a network of another form is found out.
+    The last linear layer (or 1x1 convolution) is taken for the one that gives the embedding,
+    together with a batch norm behind it, and the outcome is compared with the map on images, so a
+    network of another form is found out.
 
     Args:
         network: gives embeddings (N, D) of unit length; its `architecture` names the input size.
@@ -37,11 +37,9 @@ def turn_embedding(network: nn.Module, rotation: Tensor) -> None:
     turn = rotation.double()
     wanted = network(images).double() @ turn.T
     kept = {name: value.clone() for name, value in network.state_dict().items()}
-    layer = _last_linear(network)
-    if isinstance(layer, Embedding):
-        _turn_head(layer, turn)
-    elif layer is not None and len(layer.weight) == len(turn):
-        _turn_linear(layer, turn)
+    layer, norm = _head(network)
+    if layer is not None and len(layer.weight) == len(turn):
+        _turn_head(layer, norm, turn)
     off = (network(images).double() - wanted).abs().max().item()
     network.train(training)
     if not off < TOLERANCE:
@@ -53,34 +51,38 @@ def turn_embedding(network: nn.Module, rotation: Tensor) -> None:
         )
 
 
-def _last_linear(network: nn.Module) -> Embedding | nn.Linear | nn.Conv2d | None:
-    """The head of ours, or else the last linear layer or 1x1 convolution."""
-    found: nn.Linear | nn.Conv2d | None = None
+def _head(
+    network: nn.Module,
+) -> tuple[nn.Linear | nn.Conv2d | None, nn.BatchNorm1d | None]:
+    """The last linear layer or 1x1 convolution, and the batch norm of vectors after it, if any."""
+    layer: nn.Linear | nn.Conv2d | None = None
+    norm: nn.BatchNorm1d | None = None
     for module in network.modules():
-        if isinstance(module, Embedding):
-            return module
         if isinstance(module, nn.Linear) or (
             isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1
         ):
-            found = module
-    return found
+            layer, norm = module, None
+        elif isinstance(module, nn.BatchNorm1d):
+            norm = module
+    return layer, norm
 
 
-def _turn_head(head: Embedding, rotation: Tensor) -> None:
-    """Linear layer and batch norm: both are folded, turned, and the bias put back as the norm's."""
-    weight, bias = head.folded()
-    norm = head.bn
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    head.linear.weight.copy_(rotation @ weight)
-    norm.running_mean.zero_()
-    norm.running_var.fill_(1.0)
-    norm.weight.fill_((1.0 + norm.eps) ** 0.5)
-    norm.bias.copy_(rotation @ bias)
-
-
-def _turn_linear(layer: nn.Linear | nn.Conv2d, rotation: Tensor) -> None:
-    flat = layer.weight.double().flatten(1)  # (D, C)
-    layer.weight.copy_((rotation @ flat).view_as(layer.weight))
+def _turn_head(layer: nn.Linear | nn.Conv2d, norm: nn.BatchNorm1d | None, rotation: Tensor) -> None:
+    """Turns the layer's rows; a norm is folded into them first and then holds only the bias."""
+    rows = layer.weight.double().flatten(1)  # (D, C)
+    bias = torch.zeros(len(rows), dtype=torch.float64)
     if layer.bias is not None:
-        layer.bias.copy_(rotation @ layer.bias.double())
+        bias = layer.bias.double()
+    if norm is not None:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
+        rows = rows * scale[:, None]
+        bias = (bias - norm.running_mean.double()) * scale + norm.bias.double()
+        norm.running_mean.zero_()
+        norm.running_var.fill_(1.0)
+        norm.weight.fill_((1.0 + norm.eps) ** 0.5)
+        norm.bias.copy_(rotation @ bias)
+    layer.weight.copy_((rotation @ rows).view_as(layer.weight))
+    if layer.bias is not None:
+        layer.bias.copy_(torch.zeros_like(bias) if norm is not None else rotation @ bias)

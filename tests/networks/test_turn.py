@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from edgecmp import Architecture, UserError
 from edgecmp.networks.baselines import live_baseline
-from edgecmp.networks.live import live_network, patch_images
+from edgecmp.networks.live import draw_norms, live_network, patch_images
+from edgecmp.networks.pruned import Pruned
+from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.networks.turn import turn_embedding
 
 DIM = 12
@@ -38,13 +40,22 @@ def test_linear_layer_with_batch_norm() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "mobilenet_wd2",  # a linear layer with a bias
-        "mobilenetv2_wd2",  # a 1x1 convolution without one
+        "mobilenet_wd2",  # a linear layer
+        "mobilenetv2_wd2",  # a 1x1 convolution
         "mobilenetv3_large_w1",  # two convolutions, dropout between them
     ],
 )
 def test_baselines(name: str) -> None:
     _check(live_baseline(name, 32, seed=2, embedding_dim=DIM), 32)
+
+
+def test_a_linear_layer_with_a_bias() -> None:
+    form = Pruned.of("resnet18s", 0.5, embedding_dim=DIM, input_size=32)
+    network = form.build().eval()
+    with torch.no_grad():
+        draw_norms(network)
+    recalibrate(network, [patch_images(8, 32, seed=3)])
+    _check(network, 32)
 
 
 def test_a_head_that_cannot_take_it_is_refused_and_left_as_it_was() -> None:
