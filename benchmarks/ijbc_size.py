@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,40 +94,36 @@ def measure(sizes: Sizes, *, seed: int = 0) -> tuple[list[dict[str, Any]], dict[
         and ratio; and the figures of the heterogeneous protocol in both forms.
     """
     clock = _Clock()
-    world = clock("draw (not of edgecmp)", lambda: draw(sizes, seed))
+    world = clock("draw (not of edgecmp)", partial(draw, sizes, seed))
     _read_pairs(world, clock)
     vectors = {
         letter: clock(
             f"templates {letter}",
-            lambda letter=letter: template_embeddings(
-                world.features[letter], world.rows, world.media, scores=world.scores
-            ),
+            partial(template_embeddings, features, world.rows, world.media, scores=world.scores),
         )
-        for letter in "gq"
+        for letter, features in world.features.items()
     }
     enrolled, probes, lists = vectors["g"], vectors["q"], world.protocols
+    pairs = lists.pairs
     scores = clock(
-        "pair scores",
-        lambda: pair_scores(enrolled, probes, lists.pairs.enrolled, lists.pairs.probes),
+        "pair scores", partial(pair_scores, enrolled, probes, pairs.enrolled, pairs.probes)
     )
     figures = {
         form: clock(
             f"all figures, {form}",
-            lambda flag=flag: ijbc_shares(enrolled, probes, lists, nearest=flag, insightface=flag),
+            partial(ijbc_shares, enrolled, probes, lists, nearest=flag, insightface=flag),
         )
         for form, flag in FORMS.items()
     }
-    for letter in "gq":
-        found, seconds = _timed(lambda at=letter: templates_by_loops(world, world.features[at]))
+    for letter, features in world.features.items():
+        found, seconds = _timed(partial(templates_by_loops, world, features))
         difference = float(np.abs(found - vectors[letter]).max())
         clock.compare(f"templates {letter}", difference, seconds)
-    plain, gathering = _timed(lambda: scores_by_gathering(enrolled, probes, lists.pairs))
+    plain, gathering = _timed(partial(scores_by_gathering, enrolled, probes, pairs))
     clock.compare("pair scores", float(np.abs(plain - scores).max()), gathering)
-    sorted_, sorting = _timed(lambda: identified_by_sorting(enrolled, probes, lists))
+    sorted_, sorting = _timed(partial(identified_by_sorting, enrolled, probes, lists))
     for (form, nearest), identified in zip(FORMS.items(), sorted_, strict=True):
-        tars, curve = _timed(
-            lambda at=nearest: tars_by_roc_curve(plain, lists.pairs.genuine, nearest=at)
-        )
+        tars, curve = _timed(partial(tars_by_roc_curve, plain, pairs.genuine, nearest=nearest))
         difference = _largest(figures[form], tars | identified)
         clock.compare(f"all figures, {form}", difference, gathering + sorting + curve)
     return clock.rows, figures

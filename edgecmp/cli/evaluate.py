@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edgecmp.cli.options import Data, GalleryModel, JsonFile, QueryModel, help_text
@@ -38,7 +39,9 @@ def evaluate(
 ) -> None:
     """Runs `edgecmp.evaluate.evaluate`, or `evaluate_ijbc` on data in IJB-C's layout."""
     report: EvaluationReport | IjbcReport
-    with on_interrupt("Nothing was written: run the same command again."):
+    columns: Sequence[str] = ()
+    notes: Mapping[str, object] = {}
+    with on_interrupt("No result was written: run the same command again."):
         from edgecmp.data.ijbc import find_ijbc
 
         ijbc = find_ijbc(data)
@@ -46,7 +49,7 @@ def evaluate(
             from edgecmp.evaluate import evaluate as run
 
             report = run(model, gallery=gallery, data=data)
-            metric, columns, notes = "top-10", (), {}
+            metric = "top-10"
         else:
             from edgecmp.evaluate_ijbc import COLUMNS, evaluate_ijbc
 

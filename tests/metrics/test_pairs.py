@@ -14,7 +14,8 @@ from edgecmp.metrics.retrieval import Embeddings
 
 def unit(rng: np.random.Generator, count: int, size: int = 32) -> Embeddings:
     values = rng.normal(size=(count, size))
-    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+    scaled: Embeddings = values / np.linalg.norm(values, axis=1, keepdims=True)
+    return scaled.astype(np.float32)
 
 
 @pytest.mark.parametrize("in_order", [True, False])

@@ -91,7 +91,7 @@ def read_faces(membership: Path, landmarks: Path) -> FaceList:
             ) from error
         names.append(name)
         places.append(number)
-    values = []
+    values: list[list[float]] = []
     for number, line in _lines(landmarks):
         name, *rest = line.split()
         row = len(values)

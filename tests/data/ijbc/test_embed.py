@@ -37,7 +37,8 @@ class Pixels:
         if self._fails_after is not None and self.embedded > self._fails_after:
             raise KeyboardInterrupt
         values = images.reshape(len(images), -1).astype(np.float32) / 255 - 0.4
-        return values / np.linalg.norm(values, axis=1, keepdims=True)
+        scaled: NDArray[Any] = values / np.linalg.norm(values, axis=1, keepdims=True)
+        return scaled
 
 
 @pytest.fixture
