@@ -7,6 +7,7 @@ as much as one photograph.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -42,19 +43,17 @@ def template_embeddings(
         UserError: features that are not finite, or a template whose features cancel out.
     """
     features = checked(features)
+    weights = _share_of_media(np.asarray(templates), np.asarray(media))  # (N,)
     if norm:
-        lengths = np.linalg.norm(features, axis=1, keepdims=True)
-        features = features / np.maximum(lengths, np.finfo(np.float32).tiny)
+        weights /= np.maximum(np.linalg.norm(features, axis=1), np.finfo(np.float32).tiny)
     if scores is not None:
-        features = features * np.asarray(scores, np.float32)[:, None]
-    order = np.lexsort((media, templates))
-    rows, media = np.asarray(templates)[order], np.asarray(media)[order]
-    first = np.flatnonzero((np.diff(rows, prepend=-1) != 0) | (np.diff(media, prepend=-1) != 0))
-    counts = np.diff(np.append(first, len(rows)))
-    means = np.add.reduceat(features[order], first, axis=0, dtype=np.float64)  # (M, D)
-    means /= counts[:, None]
-    begins = np.flatnonzero(np.diff(rows[first], prepend=-1))
-    sums = np.add.reduceat(means, begins, axis=0)  # (T, D)
+        weights *= scores
+    order = np.argsort(templates, kind="stable")
+    edges = np.flatnonzero(np.diff(np.asarray(templates)[order], prepend=-1, append=-1))
+    sums = np.empty((len(edges) - 1, features.shape[1]))  # (T, D)
+    for row, (start, end) in enumerate(itertools.pairwise(edges.tolist())):
+        images = order[start:end]
+        sums[row] = weights[images] @ features[images]
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     if not lengths.all():
         raise UserError(
@@ -64,3 +63,12 @@ def template_embeddings(
         )
     embeddings: Embeddings = (sums / lengths).astype(np.float32)
     return embeddings
+
+
+def _share_of_media(templates: NDArray[Any], media: NDArray[Any]) -> NDArray[np.float64]:
+    """(N,) one over the number of images of the same media in the same template."""
+    _, medium = np.unique(media, return_inverse=True)
+    groups = templates.astype(np.int64) * (medium.max() + 1) + medium
+    _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    shares: NDArray[np.float64] = 1 / counts[group]
+    return shares
