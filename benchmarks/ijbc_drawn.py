@@ -14,7 +14,7 @@ from edgecmp.metrics.retrieval import Embeddings
 __all__ = ["Sizes", "World", "draw"]
 
 DIMENSIONS = 128
-NOISE = {"g": 1.6, "q": 2.4}
+NOISE = {"g": 0.8, "q": 1.2}
 """Standard deviation of a template and of an image around its subject; chosen so that TAR@FAR and
 TPIR@FPIR are far from 0 and from 1."""
 

@@ -92,39 +92,41 @@ def read_faces(membership: Path, landmarks: Path) -> FaceList:
         names.append(name)
         places.append(number)
     values: list[list[float]] = []
+    lines: list[int] = []
     for number, line in _lines(landmarks):
         name, *rest = line.split()
         row = len(values)
         if row == len(names) or name != names[row]:
             expected = f"{names[row]!r}, as in {membership.name}" if row < len(names) else "the end"
             raise wrong_line(landmarks, number, f"it says {name!r} instead of {expected}")
-        values.append(_point_values(landmarks, number, rest))
+        try:
+            values.append([float(word) for word in rest])
+        except ValueError as error:
+            raise wrong_line(landmarks, number, f"it is not `{_POINTS}`") from error
+        if len(rest) != 11:
+            raise wrong_line(landmarks, number, f"it is not `{_POINTS}`")
+        lines.append(number)
     if len(values) < len(names):
         raise wrong_line(
             membership, places[len(values)], f"{names[len(values)]!r} has no line in {landmarks}"
         )
     numbers = np.array(values, np.float64)  # (N, 11)
+    points = numbers[:, :10].reshape(-1, 5, 2)
+    if not np.isfinite(numbers).all():
+        row = int(np.argmin(np.isfinite(numbers).all(1)))
+        raise wrong_line(landmarks, lines[row], f"it is not `{_POINTS}`")
+    spread = np.ptp(points, axis=1).max(1)  # (N,)
+    if not spread.all():
+        row = int(np.argmin(spread))
+        raise wrong_line(landmarks, lines[row], "its five points are one and the same")
     ids = np.array(members, np.int64)
     return FaceList(
         names=tuple(names),
         templates=ids[:, 0],
         media=ids[:, 1],
-        points=numbers[:, :10].reshape(-1, 5, 2),
+        points=points,
         scores=numbers[:, 10].astype(np.float32),
     )
-
-
-def _point_values(path: Path, number: int, words: list[str]) -> list[float]:
-    """Five points and a score of one line."""
-    try:
-        values = [float(word) for word in words]
-    except ValueError as error:
-        raise wrong_line(path, number, f"it is not `{_POINTS}`") from error
-    if len(values) != 11 or not np.isfinite(values).all():
-        raise wrong_line(path, number, f"it is not `{_POINTS}`")
-    if max(values[0:10:2]) == min(values[0:10:2]) and max(values[1:10:2]) == min(values[1:10:2]):
-        raise wrong_line(path, number, "its five points are one and the same")
-    return values
 
 
 def read_pairs(path: Path) -> NDArray[np.int64]:
