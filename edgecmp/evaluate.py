@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from edgecmp import kit
 from edgecmp.data import load_dataset
-from edgecmp.embedding import Embedder
 from edgecmp.errors import UserError
 from edgecmp.metrics import tar_at_far, top_k
-from edgecmp.models import open_gallery, open_query
+from edgecmp.models import check_pair, open_gallery, open_query
 
-__all__ = ["EvaluationReport", "evaluate", "open_pair", "protocol"]
+__all__ = ["EvaluationReport", "evaluate", "protocol"]
 
 KS = (1, 5, 10, 20)
 FAR = 1e-3
@@ -68,32 +67,6 @@ def protocol(
     return row | {"tar_far1e-3": round(100 * tar, 2)}
 
 
-def open_pair(model: str | Path | None, gallery: str | Path | None) -> tuple[Embedder, Embedder]:
-    """A query network and the gallery model it is compatible with.
-
-    Args:
-        model: a query network, as `open_query` takes it; the starter kit's if None.
-        gallery: a gallery model, as `open_gallery` takes it; the starter kit's if None.
-
-    Raises:
-        UserError: the query network was trained for another gallery model.
-    """
-    query_model = open_query(model or kit.path("query"))
-    gallery_model = open_gallery(gallery or kit.path("gallery"))
-    if query_model.gallery_sha256 not in (None, gallery_model.sha256):
-        raise UserError(
-            f"{query_model.name} was trained for another gallery model than {gallery_model.name}.",
-            "Name with --gallery the gallery model it was trained with, or train it again.",
-        )
-    if query_model.embedding_dim != gallery_model.embedding_dim:
-        raise UserError(
-            f"{query_model.name} gives {query_model.embedding_dim} values, {gallery_model.name} "
-            f"{gallery_model.embedding_dim}: they are not compatible.",
-            "Name a query network that was trained for this gallery model.",
-        )
-    return query_model, gallery_model
-
-
 def evaluate(
     model: str | Path | None = None,
     *,
@@ -112,7 +85,9 @@ def evaluate(
     Raises:
         UserError: the query network was trained for another gallery model.
     """
-    query_model, gallery_model = open_pair(model, gallery)
+    query_model = open_query(model or kit.path("query"))
+    gallery_model = open_gallery(gallery or kit.path("gallery"))
+    check_pair(query_model, gallery_model)
     task = load_dataset(data).retrieval(split)
     embeddings: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     for letter, network in (("q", query_model), ("g", gallery_model)):

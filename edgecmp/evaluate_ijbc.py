@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edgecmp import kit
 from edgecmp.data.ijbc import (
     AlignedFaces,
     IjbcDescription,
@@ -20,7 +21,6 @@ from edgecmp.data.ijbc import (
     read_ijbc,
     template_embeddings,
 )
-from edgecmp.evaluate import open_pair
 from edgecmp.metrics import (
     closed_set,
     pair_scores,
@@ -31,6 +31,7 @@ from edgecmp.metrics import (
     tpir_nist,
 )
 from edgecmp.metrics.retrieval import Embeddings
+from edgecmp.models import check_pair, open_gallery, open_query
 
 __all__ = ["COLUMNS", "IjbcReport", "evaluate_ijbc", "ijbc_shares"]
 
@@ -140,7 +141,11 @@ def evaluate_ijbc(
     Raises:
         UserError: the folder is not whole, or the models do not belong together.
     """
-    models = dict(zip("qg", open_pair(model, gallery), strict=True))
+    models = {
+        "q": open_query(model or kit.path("query")),
+        "g": open_gallery(gallery or kit.path("gallery")),
+    }
+    check_pair(models["q"], models["g"])
     ijbc = read_ijbc(data.path)
     faces = embed_faces(AlignedFaces(ijbc), [*models.values()], flip=data.flip, cache=data.cache)
     templates = {

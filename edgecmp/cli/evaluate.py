@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edgecmp.cli.options import Data, GalleryModel, JsonFile, QueryModel, help_text
 from edgecmp.cli.output import finish, key_values, on_interrupt
 
 if TYPE_CHECKING:
-    from edgecmp.evaluate import EvaluationReport
-    from edgecmp.evaluate_ijbc import IjbcReport
+    from pathlib import Path
+
+    from edgecmp.data.ijbc import IjbcDescription
 
 __all__ = ["HELP", "evaluate"]
 
@@ -20,8 +20,8 @@ HELP = help_text(
         "edgecmp eval",
         "edgecmp eval --model runs/query --json eval.json",
         "edgecmp eval --model runs/query --gallery runs/gallery --data photos/",
-        "edgecmp eval --model query.onnx --gallery gallery.toml --data photos/",
         "edgecmp eval --model runs/query --gallery runs/gallery --data IJBC/",
+        "edgecmp eval --model query.onnx --gallery gallery.toml --data photos/",
     ),
     "On the test split, whose identities no network saw. Protocols: "
     "qg is the heterogeneous one (the query network's queries in the gallery model's "
@@ -37,27 +37,33 @@ def evaluate(
     data: Data = "emoji",
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.evaluate.evaluate`, or `evaluate_ijbc` on data in IJB-C's layout."""
-    report: EvaluationReport | IjbcReport
-    columns: Sequence[str] = ()
-    notes: Mapping[str, object] = {}
-    with on_interrupt("No result was written: run the same command again."):
-        from edgecmp.data.ijbc import find_ijbc
+    """Runs `edgecmp.evaluate.evaluate`."""
+    from edgecmp.data.ijbc import find_ijbc
 
-        ijbc = find_ijbc(data)
-        if ijbc is None:
-            from edgecmp.evaluate import evaluate as run
+    if (ijbc := find_ijbc(data)) is not None:
+        _evaluate_ijbc(ijbc, model, gallery, json_file)
+        return
+    with on_interrupt("Nothing was written: run the same command again."):
+        from edgecmp.evaluate import evaluate as run
 
-            report = run(model, gallery=gallery, data=data)
-            metric = "top-10"
-        else:
-            from edgecmp.evaluate_ijbc import COLUMNS, evaluate_ijbc
-
-            report = evaluate_ijbc(ijbc, model, gallery=gallery)
-            metric, columns = "TPIR@FPIR=1e-1", COLUMNS
-            notes = {**report.forms, "sizes": report.sizes}
-    finish(report, json_file, columns=columns)
-    if notes:
-        print(key_values(notes))
+        report = run(model, gallery=gallery, data=data)
+    finish(report, json_file)
     rule = "holds" if report.compatible else "does not hold"
-    print(f"The compatibility rule M(q,g) > M(q,q) {rule} at {metric}.")
+    print(f"The compatibility rule M(q,g) > M(q,q) {rule} at top-10.")
+
+
+def _evaluate_ijbc(
+    data: IjbcDescription, model: Path | None, gallery: Path | None, json_file: Path | None
+) -> None:
+    """Runs `edgecmp.evaluate_ijbc.evaluate_ijbc`."""
+    kept = "Run the same command again."
+    if data.cache is not None:
+        kept = f"What was embedded is kept in {data.cache}: run the same command again."
+    with on_interrupt(kept):
+        from edgecmp.evaluate_ijbc import COLUMNS, evaluate_ijbc
+
+        report = evaluate_ijbc(data, model, gallery=gallery)
+    finish(report, json_file, columns=COLUMNS)
+    print(key_values({**report.forms, "sizes": report.sizes}))
+    rule = "holds" if report.compatible else "does not hold"
+    print(f"The compatibility rule M(q,g) > M(q,q) {rule} at TPIR@FPIR=1e-1.")
