@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from edgecmp import kit
 from edgecmp.data import load_dataset
-from edgecmp.errors import UserError
 from edgecmp.metrics import tar_at_far, top_k
 from edgecmp.models import check_pair, open_gallery, open_query
 
