@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Protocol
 
 from edgecmp.bundle import GalleryBundle, QueryBundle
 from edgecmp.embedding import Embedder
@@ -15,7 +16,7 @@ from edgecmp.errors import UserError
 from edgecmp.onnx_file import OnnxFile
 from edgecmp.onnx_model import OnnxDescription, OnnxModel, template
 
-__all__ = ["check_pair", "open_described", "open_gallery", "open_query"]
+__all__ = ["GalleryFacts", "check_pair", "open_described", "open_gallery", "open_query"]
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -85,7 +86,23 @@ def open_described(source: Path) -> OnnxModel:
     return OnnxModel.described(description, source=source, gallery=gallery)
 
 
-def check_pair(query: Embedder, gallery: Embedder) -> None:
+class GalleryFacts(Protocol):
+    """What a query network must agree with: a gallery model, or what stands for one."""
+
+    @property
+    def name(self) -> str:
+        """Where it lies, for errors."""
+
+    @property
+    def sha256(self) -> str:
+        """The name that query networks know it by."""
+
+    @property
+    def embedding_dim(self) -> int:
+        """D of its embeddings."""
+
+
+def check_pair(query: Embedder, gallery: GalleryFacts) -> None:
     """Refuses a query network and a gallery model that do not belong together.
 
     Raises:
