@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from edgecmp import kit
 from edgecmp.data import load_dataset
-from edgecmp.errors import UserError
 from edgecmp.gallery_source import Gallery, open_source
 from edgecmp.metrics import tar_at_far, top_k
-from edgecmp.models import open_query
+from edgecmp.models import check_pair, open_query
 from edgecmp.progress import say
 
 __all__ = ["EvaluationReport", "evaluate", "protocol"]
@@ -91,17 +90,7 @@ def evaluate(
     """
     query_model = open_query(model or kit.path("query"))
     source = open_source(gallery)
-    if query_model.gallery_sha256 not in (None, source.sha256):
-        raise UserError(
-            f"{query_model.name} was trained for another gallery model than {source.name}.",
-            "Name with --gallery the gallery model it was trained with, or train it again.",
-        )
-    if query_model.embedding_dim != source.embedding_dim:
-        raise UserError(
-            f"{query_model.name} gives {query_model.embedding_dim} values, {source.name} "
-            f"{source.embedding_dim}: they are not compatible.",
-            "Name a query network that was trained for this gallery model.",
-        )
+    check_pair(query_model, source)
     task = load_dataset(data).retrieval(split)
     prepare = query_model.preprocessing
     queries = {"q": query_model.embed(task.queries.pixels(prepare))}
