@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp import kit
 from edgecmp.data import load_dataset
+from edgecmp.data.deepfashion2_results import RESULTS_K, DeepFashion2Results
 from edgecmp.errors import UserError
-from edgecmp.metrics import tar_at_far, top_k
+from edgecmp.metrics import ranked, tar_at_far, top_k
 from edgecmp.models import open_gallery, open_query
 
 __all__ = ["EvaluationReport", "evaluate", "protocol"]
@@ -73,6 +75,7 @@ def evaluate(
     gallery: str | Path | None = None,
     data: str = "emoji",
     split: Literal["validation", "test"] = "test",
+    results: str | Path | None = None,
 ) -> EvaluationReport:
     """Measures one query network against one gallery model on unseen identities.
 
@@ -81,9 +84,11 @@ def evaluate(
         gallery: a gallery model, as `open_gallery` takes it; the starter kit's by default.
         data: registry name, folder or manifest.
         split: "test", or "validation" for what the search saw.
+        results: a file for what M(q,g) found, as DeepFashion2's official evaluation reads it.
 
     Raises:
-        UserError: the query network was trained for another gallery model.
+        UserError: the query network was trained for another gallery model, or `results` is asked
+            for on other data than DeepFashion2.
     """
     query_model = open_query(model or kit.path("query"))
     gallery_model = open_gallery(gallery or kit.path("gallery"))
@@ -99,13 +104,17 @@ def evaluate(
             "Name a query network that was trained for this gallery model.",
         )
     task = load_dataset(data).retrieval(split)
+    official = None if results is None else DeepFashion2Results(task)
     embeddings: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     for letter, network in (("q", query_model), ("g", gallery_model)):
         prepare = network.preprocessing
         embeddings[letter] = (
-            network.embed(task.queries.pixels(prepare)),
-            network.embed(task.gallery.pixels(prepare)),
+            np.concatenate([network.embed(part) for part in task.queries.parts(prepare)]),
+            np.concatenate([network.embed(part) for part in task.gallery.parts(prepare)]),
         )
+    if official is not None and results is not None:
+        _, ranking = ranked(embeddings["q"][0], embeddings["g"][1], RESULTS_K)
+        official.write(ranking, results)
     rows = [
         protocol(
             left + right,

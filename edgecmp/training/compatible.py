@@ -88,8 +88,11 @@ class CompatibleLoss(nn.Module):
             self.bct = BCT(gallery.classifier, scale=weights.scale, margin=weights.bct_margin)
         if weights.regression:
             prepare = gallery.preprocessing
-            clean = torch.from_numpy(embed(gallery.network, train.pixels(prepare), prepare))
-            self.register_buffer("clean", clean, persistent=False)
+            parts = [
+                torch.from_numpy(embed(gallery.network, part, prepare))
+                for part in train.parts(prepare)
+            ]
+            self.register_buffer("clean", torch.cat(parts), persistent=False)
         self._gallery = (gallery.network.eval(),)  # in a tuple: frozen, not part of this module
 
     def mix(self, images: Tensor, generator: torch.Generator) -> Tensor:

@@ -18,6 +18,7 @@ from edgecmp.holdout import HoldOut
 from edgecmp.networks.query import QueryNet
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
+from edgecmp.training.batches import open_batches
 from edgecmp.training.compatible import CompatibleLoss, LossWeights
 from edgecmp.training.fit import Schedule, document_of, fit
 from edgecmp.training.report import TrainingReport
@@ -122,7 +123,7 @@ def train_query(
     task = _Task(recipe, network, criterion, started_from)
     records = fit(
         task,
-        dataset.train.pixels(preprocessing),
+        open_batches(dataset.train, preprocessing),
         preprocessing,
         recipe.schedule,
         recipe.augmentation,

@@ -21,9 +21,10 @@ MAX_FLAGS = 8
 MORE_FLAGS = {"search": 10}
 """`--quick` and `--seed` are a promise to users' scripts, and a bound needs two flags more."""
 
-GROUPS = ("", "train", "gallery", "latency")
+GROUPS = ("", "data", "train", "gallery", "latency")
 
 COMMANDS = (
+    "data shard",
     "search",
     "train gallery",
     "train supernet",
