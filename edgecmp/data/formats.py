@@ -67,12 +67,12 @@ def _imdb_face(name: str, described: DataDescription) -> Dataset:
 
 def _folder(name: str, described: DataDescription) -> Dataset:
     records = read_folder(described.path, skip_empty=described.on_bad_image == "skip")
-    return own_dataset(name, records, **described.model_dump(include=_SPLIT_BY_SHARE))
+    return own_dataset(name, records, **described.model_dump(include=set(_SPLIT_BY_SHARE)))
 
 
 def _manifest(name: str, described: DataDescription) -> Dataset:
     records = read_manifest(described.path)
-    return own_dataset(name, records, **described.model_dump(include=_SPLIT_BY_SHARE))
+    return own_dataset(name, records, **described.model_dump(include=set(_SPLIT_BY_SHARE)))
 
 
 FORMATS = {

@@ -26,8 +26,19 @@ _REQUIRED = ("index", "image", "rect", "height width")
 _ENDINGS = ("", ".jpg", ".jpeg", ".png", ".webp")
 
 
-def _words(cell: Any) -> Any:
-    return cell.split() if isinstance(cell, str) else cell
+def _numbers(count: int) -> BeforeValidator:
+    """Cells of `count` whole numbers with spaces between them."""
+
+    def split(cell: Any) -> list[int]:
+        try:
+            numbers = [int(word) for word in str(cell).split()]
+        except ValueError:
+            numbers = []
+        if len(numbers) != count:
+            raise ValueError(f"{cell!r} is not {count} whole numbers")
+        return numbers
+
+    return BeforeValidator(split)
 
 
 class _Row(BaseModel):
@@ -37,10 +48,8 @@ class _Row(BaseModel):
 
     index: str = Field(min_length=1, pattern=r"^[^/\\]+$")
     image: str = Field(min_length=1, pattern=r"^[^/\\]+$")
-    rect: Annotated[tuple[int, int, int, int], BeforeValidator(_words)]
-    size: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_words)] = Field(
-        alias="height width"
-    )
+    rect: Annotated[tuple[int, int, int, int], _numbers(4)]
+    size: Annotated[tuple[PositiveInt, PositiveInt], _numbers(2)] = Field(alias="height width")
 
 
 def is_imdb_face(path: Path) -> bool:

@@ -113,10 +113,10 @@ class _Encoder:
 
 def _write(dataset: Dataset, folder: Path, encode: _Encoder, most: int) -> ShardReport:
     """Everything but the move of the finished folder."""
-    sets = {split: getattr(dataset, split) for split in SPLITS}
+    sets: dict[str, ImageSet] = {split: getattr(dataset, split) for split in SPLITS}
     columns: dict[str, list[Integers]] = {name: [] for name in ROW_ARRAYS[:6]}
     shards: list[Shard] = []
-    rows = []
+    rows: list[dict[str, Any]] = []
     with progress("Writing shards", total=sum(map(len, sets.values())), unit="image") as bar:
         for number, (split, images) in enumerate(sets.items()):
             places = {name: np.zeros(len(images), np.int64) for name in ("shard", "offset", "size")}
@@ -149,7 +149,7 @@ def _write(dataset: Dataset, folder: Path, encode: _Encoder, most: int) -> Shard
     np.savez(stream, **arrays)
     write_atomic(folder / ROWS, stream.getvalue())
     rows_sha256 = hashlib.sha256(stream.getvalue()).hexdigest()
-    index = ShardIndex(
+    document = ShardIndex(
         name=dataset.name,
         source_fingerprint=sha256_json([images.fingerprint for images in sets.values()]),
         images={row["split"]: row["images"] for row in rows},
@@ -163,8 +163,8 @@ def _write(dataset: Dataset, folder: Path, encode: _Encoder, most: int) -> Shard
         fingerprint=sha256_json([rows_sha256, *(shard.sha256 for shard in shards)]),
         provenance=provenance(),
     )
-    write_json(folder / INDEX, index.model_dump())
-    return ShardReport(rows=rows, path=folder, fingerprint=index.fingerprint)
+    write_json(folder / INDEX, document.model_dump())
+    return ShardReport(rows=rows, path=folder, fingerprint=document.fingerprint)
 
 
 def _text(value: Any) -> Integers:

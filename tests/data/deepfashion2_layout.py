@@ -12,7 +12,7 @@ from PIL import Image
 from edgecmp.data import ImageSet, load_dataset
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["annotations", "lay_out"]
+__all__ = ["annotated", "lay_out"]
 
 SIDE = 64
 NATIVE = Preprocessing(input_size=SIDE)
@@ -32,7 +32,7 @@ def lay_out(root: Path, *, train_pairs: int = 20, test_pairs: int = 20) -> Path:
     return root
 
 
-def annotations(root: Path, portion: str) -> list[tuple[int, dict[str, Any]]]:
+def annotated(root: Path, portion: str) -> list[tuple[int, dict[str, Any]]]:
     """(image id, annotation) of every image, read by the JSON module alone."""
     files = sorted((root / portion / "annos").glob("*.json"))
     return [(int(file.stem), json.loads(file.read_text())) for file in files]

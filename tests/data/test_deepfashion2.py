@@ -19,7 +19,7 @@ from edgecmp.errors import UserError
 from edgecmp.evaluate import evaluate
 from edgecmp.metrics import ranked, top_k
 from edgecmp.preprocessing import Preprocessing
-from tests.data.deepfashion2_layout import annotations, lay_out
+from tests.data.deepfashion2_layout import annotated, lay_out
 
 Box = tuple[float, ...]
 
@@ -45,7 +45,7 @@ def items_of(root: Path, portion: str) -> list[dict[str, Any]]:
             "category": item["category_id"],
             "box": tuple(map(float, item["bounding_box"])),
         }
-        for image, document in annotations(root, portion)
+        for image, document in annotated(root, portion)
         for name, item in document.items()
         if name.startswith("item")
     ]
@@ -232,7 +232,7 @@ def test_top_k_with_distractors_equals_both_independent_computations(
     for k in ks:
         right = 0
         for query, identity in zip(queries, task.queries.identities, strict=True):
-            scores = [float(np.float64(query) @ np.float64(one)) for one in gallery]
+            scores = gallery.astype(np.float64) @ query.astype(np.float64)
             nearest = sorted(range(len(scores)), key=lambda place: -scores[place])[:k]
             right += identity in [task.gallery.identities[place] for place in nearest]
         assert shares[k] == right / len(queries) == official_evaluation(results, items, k)
