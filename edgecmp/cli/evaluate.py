@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from edgecmp.cli.options import Data, GalleryModel, JsonFile, QueryModel, help_text
 from edgecmp.cli.output import finish, key_values, on_interrupt
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edgecmp.data.ijbc import IjbcDescription
 
 __all__ = ["HELP", "evaluate"]
@@ -22,6 +23,7 @@ HELP = help_text(
         "edgecmp eval --model runs/query --gallery runs/gallery --data photos/",
         "edgecmp eval --model runs/query --gallery runs/gallery --data IJBC/",
         "edgecmp eval --model query.onnx --gallery gallery.toml --data photos/",
+        "edgecmp eval --model runs/query --data DeepFashion2/ --results found.json",
     ),
     "On the test split, whose identities no network saw. Protocols: "
     "qg is the heterogeneous one (the query network's queries in the gallery model's "
@@ -35,6 +37,15 @@ def evaluate(
     model: QueryModel = None,
     gallery: GalleryModel = None,
     data: Data = "emoji",
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results",
+            metavar="FILE",
+            dir_okay=False,
+            help="Also write what was found, as DeepFashion2's official evaluation reads it.",
+        ),
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Runs `edgecmp.evaluate.evaluate`."""
@@ -46,8 +57,9 @@ def evaluate(
     with on_interrupt("Nothing was written: run the same command again."):
         from edgecmp.evaluate import evaluate as run
 
-        report = run(model, gallery=gallery, data=data)
-    finish(report, json_file)
+        report = run(model, gallery=gallery, data=data, results=results)
+    wrote = [] if results is None else [("what was found", results)]
+    finish(report, json_file, wrote=wrote)
     rule = "holds" if report.compatible else "does not hold"
     print(f"The compatibility rule M(q,g) > M(q,q) {rule} at top-10.")
 

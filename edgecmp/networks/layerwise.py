@@ -174,9 +174,7 @@ class _Block:
             self.proj = self._norms(choice.proj, [None] * len(choice.proj))
 
     @staticmethod
-    def _norms(
-        layers: Sequence[nn.Module] | nn.ModuleList, outs: Sequence[int | None]
-    ) -> list[_Norm]:
+    def _norms(layers: nn.Sequential | nn.ModuleList, outs: Sequence[int | None]) -> list[_Norm]:
         norms: list[_Norm] = []
         for layer, out in zip(layers, outs, strict=True):
             assert isinstance(layer, ConvBN)

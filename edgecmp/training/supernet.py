@@ -21,6 +21,7 @@ from edgecmp.networks.query import QueryNet
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
+from edgecmp.training.batches import open_batches
 from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.fit import Schedule, document_of, fit
 from edgecmp.training.methods import Method
@@ -239,7 +240,7 @@ def train_supernet(
     task = _Task(recipe, network, criterion, first)
     records = fit(
         task,
-        dataset.train.pixels(preprocessing),
+        open_batches(dataset.train, preprocessing),
         preprocessing,
         recipe.schedule,
         recipe.augmentation,
