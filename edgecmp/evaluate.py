@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from edgecmp import kit
 from edgecmp.data import load_dataset
-from edgecmp.errors import UserError
+from edgecmp.data.deepfashion2_results import RESULTS_K, DeepFashion2Results
+from edgecmp.embedding import embed_set
 from edgecmp.gallery_source import Gallery, open_source
-from edgecmp.metrics import tar_at_far, top_k
-from edgecmp.models import open_query
+from edgecmp.metrics import ranked, tar_at_far, top_k
+from edgecmp.models import check_pair, open_query
 from edgecmp.progress import say
 
 __all__ = ["EvaluationReport", "evaluate", "protocol"]
@@ -76,6 +77,7 @@ def evaluate(
     gallery: Gallery = None,
     data: str = "emoji",
     split: Literal["validation", "test"] = "test",
+    results: str | Path | None = None,
 ) -> EvaluationReport:
     """Measures one query network against one gallery model on unseen identities.
 
@@ -85,30 +87,22 @@ def evaluate(
             table has no embeddings of the queries.
         data: registry name, folder or manifest.
         split: "test", or "validation" for what the search saw.
+        results: a file for what M(q,g) found, as DeepFashion2's official evaluation reads it.
 
     Raises:
-        UserError: the query network was trained for another gallery model.
+        UserError: the query network was trained for another gallery model, or `results` is asked
+            for on other data than DeepFashion2.
     """
     query_model = open_query(model or kit.path("query"))
     source = open_source(gallery)
-    if query_model.gallery_sha256 not in (None, source.sha256):
-        raise UserError(
-            f"{query_model.name} was trained for another gallery model than {source.name}.",
-            "Name with --gallery the gallery model it was trained with, or train it again.",
-        )
-    if query_model.embedding_dim != source.embedding_dim:
-        raise UserError(
-            f"{query_model.name} gives {query_model.embedding_dim} values, {source.name} "
-            f"{source.embedding_dim}: they are not compatible.",
-            "Name a query network that was trained for this gallery model.",
-        )
+    check_pair(query_model, source)
     task = load_dataset(data).retrieval(split)
-    prepare = query_model.preprocessing
-    queries = {"q": query_model.embed(task.queries.pixels(prepare))}
-    found = {
-        "q": query_model.embed(task.gallery.pixels(prepare)),
-        "g": source.embeddings(task.gallery),
-    }
+    official = None if results is None else DeepFashion2Results(task)
+    queries = {"q": embed_set(query_model, task.queries)}
+    found = {"q": embed_set(query_model, task.gallery), "g": source.embeddings(task.gallery)}
+    if official is not None and results is not None:
+        _, ranking = ranked(queries["q"], found["g"], RESULTS_K)
+        official.write(ranking, results)
     if missing := source.missing(task.queries):
         say(
             f"{source.name} lacks {missing:,} of the {len(task.queries):,} queries, so M(g,g) is "

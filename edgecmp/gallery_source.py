@@ -19,7 +19,7 @@ from torch import Tensor
 from edgecmp import kit
 from edgecmp.bundle import GalleryBundle
 from edgecmp.data import ImageSet
-from edgecmp.embedding import Embedder
+from edgecmp.embedding import Embedder, embed_set
 from edgecmp.embedding_table import EmbeddingTable, describes_table
 from edgecmp.errors import UserError
 from edgecmp.files import read_json
@@ -100,7 +100,7 @@ class ModelSource(GallerySource):
 
     def embeddings(self, images: ImageSet) -> NDArray[np.float32]:
         """See `GallerySource.embeddings`."""
-        found: NDArray[np.float32] = self.model.embed(images.pixels(self.model.preprocessing))
+        found: NDArray[np.float32] = embed_set(self.model, images)
         return found
 
     def missing(self, images: ImageSet) -> int:

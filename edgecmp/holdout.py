@@ -13,7 +13,9 @@ from edgecmp.data import Dataset
 from edgecmp.embedding import embed
 from edgecmp.gallery_source import Gallery, open_source
 from edgecmp.metrics import tar_at_far, top_k
+from edgecmp.networks.layerwise import CACHE_BYTES, LayerwiseEmbedder
 from edgecmp.networks.recalibrate import recalibrate
+from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["HoldOut"]
@@ -76,7 +78,16 @@ class HoldOut:
         if calibrate:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             recalibrate(network, self.batches)
-        embeddings = embed(network, self.images, self.preprocessing)
+        return self.score(embed(network, self.images, self.preprocessing))
+
+    def subnets(self, supernet: Supernet, *, cache_bytes: int = CACHE_BYTES) -> LayerwiseEmbedder:
+        """What embeds queries and gallery with any recalibrated subnet, for `score`."""
+        parts = np.array_split(self.images, max(1, len(self.images) // 256))
+        images = [self.preprocessing.normalise(part) for part in parts]
+        return LayerwiseEmbedder(supernet, self.batches, images, cache_bytes=cache_bytes)
+
+    def score(self, embeddings: NDArray[Any]) -> dict[str, float]:
+        """What `judge` gives, for embeddings (Q + G, D) of the queries and the gallery."""
         queries, own = np.split(embeddings, [len(self.query_ids)])
         scores: dict[str, float] = {}
         for name, gallery in (("qq", own), ("qg", self.gallery_embeddings)):

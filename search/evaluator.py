@@ -12,6 +12,7 @@ from edgecmp.data import Dataset
 from edgecmp.errors import UserError
 from edgecmp.gallery_source import Gallery, open_source
 from edgecmp.holdout import HoldOut
+from edgecmp.networks.layerwise import CACHE_BYTES
 from edgecmp.search.candidate import Measurement
 
 __all__ = ["CALIBRATION_IMAGES", "METRICS", "SupernetEvaluator"]
@@ -21,9 +22,12 @@ METRICS = ("top1", "top5", "top10", "top50", "tar")
 
 CALIBRATION_IMAGES = 1024
 
+METHOD = "layerwise/1"
+"""How candidates are computed: histories of another way differ in the last bits."""
+
 
 class SupernetEvaluator:
-    """Cuts the subnet out, recalibrates its batch norms, and measures M(q,q) and M(q,g).
+    """Recalibrates the batch norms of a subnet, and measures its M(q,q) and M(q,g).
 
     Calibration images, hold-out and the gallery model's embeddings are fixed when it is made and
     the supernet is never changed, so the numbers of an architecture depend neither on what was
@@ -36,6 +40,7 @@ class SupernetEvaluator:
         dataset: gives the hold-out identities and the training images to calibrate on.
         calibration_images: how many training images batch norms are recalibrated on.
         calibration_seed: which ones.
+        cache_bytes: what feature maps kept for later candidates may take; it changes no number.
 
     Raises:
         UserError: the supernet was trained for another gallery model.
@@ -49,6 +54,7 @@ class SupernetEvaluator:
         *,
         calibration_images: int = CALIBRATION_IMAGES,
         calibration_seed: int = 0,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         source = open_source(gallery)
         if supernet.manifest.gallery_sha256 not in (None, source.sha256):
@@ -57,13 +63,13 @@ class SupernetEvaluator:
                 f"one in {source.name}.",
                 "Name with --gallery the gallery model that it was trained with.",
             )
-        self._network = supernet.network.eval()
-        self.tier = self._network.tier
-        self.embedding_dim = self._network.embedding_dim
+        self.tier = supernet.network.tier
+        self.embedding_dim = supernet.network.embedding_dim
         self.input_size = supernet.preprocessing.input_size
         self.metrics: tuple[str, ...] = METRICS
         self._about: dict[str, Any] = {
             "name": "supernet",
+            "method": METHOD,
             "tier": self.tier,
             "supernet_sha256": supernet.sha256,
             "gallery_sha256": source.sha256,
@@ -83,10 +89,11 @@ class SupernetEvaluator:
             calibration_images=calibration_images,
             seed=calibration_seed,
         )
+        self._subnets = self.holdout.subnets(supernet.network, cache_bytes=cache_bytes)
 
     def evaluate(self, architecture: Architecture) -> Measurement:
         """Both accuracies of one architecture, by every metric of `METRICS`."""
-        scores = self.holdout.judge(self._network.extract(architecture))
+        scores = self.holdout.score(self._subnets.embed(architecture))
         return Measurement(
             mqq={metric: scores[f"qq_{metric}"] for metric in METRICS},
             mqg={metric: scores[f"qg_{metric}"] for metric in METRICS},

@@ -13,6 +13,7 @@ from edgecmp.benchmarks.reproduce.figure import figure1
 from edgecmp.benchmarks.reproduce.layout import lines, write_csv
 from edgecmp.benchmarks.reproduce.nets import table1, table2, table3
 from edgecmp.benchmarks.reproduce.picture import draw
+from edgecmp.benchmarks.reproduce.pruned import table4
 from edgecmp.benchmarks.reproduce.run import Runs
 from edgecmp.benchmarks.reproduce.table import Cell, Group, Table
 from edgecmp.errors import UserError, unknown_choice
@@ -23,7 +24,7 @@ from edgecmp.training.gallery import train_gallery
 
 __all__ = ["TABLES", "Reproduction", "reproduce"]
 
-TABLES = {table.name: table for table in (table1, table2, table3, figure1)}
+TABLES = {table.name: table for table in (table1, table2, table3, table4, figure1)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

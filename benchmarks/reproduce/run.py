@@ -11,7 +11,7 @@ from typing import Any
 from edgecmp.errors import UserError
 from edgecmp.files import read_json, write_json
 
-__all__ = ["RECORDED", "Run", "Runs"]
+__all__ = ["RECORDED", "RESULT", "Run", "Runs"]
 
 FORMAT = "edgecmp-run/1"
 RESULT = "run.json"

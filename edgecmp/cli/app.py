@@ -13,6 +13,7 @@ import typer
 
 from edgecmp.cli import (
     bench,
+    data,
     devices,
     doctor,
     evaluate,
@@ -87,6 +88,7 @@ def edgecmp(
         print(context.get_help())
 
 
+app.add_typer(data.app, name="data", help=data.HELP)
 app.command("search", help=search.HELP)(search.search)
 app.add_typer(train.app, name="train", help=train.HELP)
 app.add_typer(gallery.app, name="gallery", help=gallery.HELP)

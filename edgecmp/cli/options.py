@@ -31,8 +31,9 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="NAME|PATH",
-        help="A data set's name, a folder with one folder an identity, a .csv/.jsonl manifest, or "
-        "a .toml file that describes one of them.",
+        help="A data set's name, a folder with one folder an identity, a .csv/.jsonl manifest, "
+        "DeepFashion2's folder, IMDb-Face.csv, a folder of shards, or a .toml file that describes "
+        "one of them.",
     ),
 ]
 Model = Annotated[

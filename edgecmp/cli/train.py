@@ -113,6 +113,7 @@ def train_supernet(
         "Train the network of an architecture, compatible with a gallery model.",
         (
             "edgecmp train query --architecture runs/search/architecture.json --out runs/query",
+            "edgecmp train query --architecture mobilenet_w1 --out runs/mobilenet",
             "edgecmp train query --recipe emoji-imitate --start runs/query "
             "--architecture runs/query/architecture.json --out runs/better",
             "edgecmp train query --method regression-cosine --gallery gallery.toml --data photos/ "
@@ -126,7 +127,13 @@ def train_supernet(
 def train_query(
     architecture: Annotated[
         Path,
-        typer.Option("--architecture", metavar="FILE", help="The JSON that a search wrote."),
+        typer.Option(
+            "--architecture",
+            metavar="FILE|NAME",
+            help="The JSON that a search wrote, or a baseline: mobilenet_w1, mobilenet_wd2, "
+            "mobilenetv2_w1, mobilenetv2_wd2, mobilenetv3_large_w1, proxylessnas_mobile, "
+            "shufflenet_g1_w1, shufflenetv2_w1, resnet101.",
+        ),
     ],
     out: Out,
     recipe: Recipe = "emoji",

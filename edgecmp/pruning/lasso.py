@@ -62,13 +62,21 @@ def _path(gram: Floats, cross: Floats, keep: int) -> Floats:
 
     Two channels may leave at the same alpha; then a few more than `keep` stay.
     """
-    design, target = _square_root(gram, cross)
-    solver = Lasso(fit_intercept=False, warm_start=True, precompute=True, max_iter=20_000)
+    beta = np.zeros(len(gram))
+    live = gram.diagonal() > 0  # the others answer nothing to any sample
+    if live.any():
+        beta[live] = _search(*_square_root(gram[np.ix_(live, live)], cross[live]), keep)
+    return beta
+
+
+def _search(design: Floats, target: Floats, keep: int) -> Floats:
+    """The same for a LASSO of R rows, by halving the interval that holds alpha."""
+    # no warm start: sklearn may then stop before its first sweep and let no channel in
+    solver = Lasso(fit_intercept=False, precompute=True, max_iter=20_000, tol=1e-6)
     # sklearn divides the square by the rows, so its alpha is ours over them
-    top = float(np.abs(cross).max()) / len(design)
-    low, high = 0.0, top
-    best = np.ones(len(gram))
-    fewest = len(gram) + 1
+    low, high = 0.0, float(np.abs(design.T @ target).max()) / len(design)
+    best: Floats = np.linalg.lstsq(design, target, rcond=None)[0]  # at an alpha of nothing
+    fewest = len(best) + 1
     for _ in range(ROUNDS):
         alpha = (low + high) / 2
         beta: Any = solver.set_params(alpha=alpha).fit(design, target).coef_.copy()

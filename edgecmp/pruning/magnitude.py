@@ -35,14 +35,15 @@ def prune_magnitude(network: GalleryNet, kept: Kept, images: Tensor, *, seed: in
             if count < block.conv.out_channels:
                 ratios[block.conv] = 1 - (count + 0.5) / block.conv.out_channels
     network.requires_grad_(True)  # it is traced by its gradients
-    pruner = torch_pruning.pruner.BasePruner(
-        network,
-        torch.zeros(1, 3, TRACED_PIXELS, TRACED_PIXELS),
-        importance=torch_pruning.importance.MagnitudeImportance(
-            p=1, group_reduction="first", normalizer=None
-        ),
-        pruning_ratio=0,
-        pruning_ratio_dict=ratios,
-        global_pruning=False,
-    )
+    with torch.enable_grad():
+        pruner = torch_pruning.pruner.BasePruner(
+            network,
+            torch.zeros(1, 3, TRACED_PIXELS, TRACED_PIXELS),
+            importance=torch_pruning.importance.MagnitudeImportance(
+                p=1, group_reduction="first", normalizer=None
+            ),
+            pruning_ratio=0,
+            pruning_ratio_dict=ratios,
+            global_pruning=False,
+        )
     pruner.step()

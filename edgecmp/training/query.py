@@ -18,6 +18,7 @@ from edgecmp.gallery_source import Gallery, open_source
 from edgecmp.holdout import HoldOut
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
+from edgecmp.training.batches import open_batches
 from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.fit import Schedule, document_of, fit
 from edgecmp.training.methods import Method
@@ -135,7 +136,7 @@ def train_query(
     task = _Task(recipe, network, architecture, criterion, started_from)
     records = fit(
         task,
-        dataset.train.pixels(preprocessing),
+        open_batches(dataset.train, preprocessing),
         preprocessing,
         recipe.schedule,
         recipe.augmentation,

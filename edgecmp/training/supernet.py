@@ -21,9 +21,11 @@ from edgecmp.networks.query import QueryNet
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
+from edgecmp.training.batches import open_batches
 from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.fit import Schedule, document_of, fit
 from edgecmp.training.methods import Method
+from edgecmp.training.paths import Path as Steps
 from edgecmp.training.paths import Phase, Sampling, sample_paths
 from edgecmp.training.query import QueryRecipe, train_query
 from edgecmp.training.report import TrainingReport
@@ -45,6 +47,10 @@ class SupernetRecipe:
         methods: what ties every path to the gallery; their losses are added.
         phases: which paths are sampled when (see `Phase`).
         sampling: how many paths a step takes, and of which widths (see `Sampling`).
+        distil: in-place distillation (BigNAS) for "sandwich" sampling: weight of 1 - cos between
+            each other path's embedding and that of the widest path, which is not pulled along. All
+            paths of a step then see the whole batch instead of a share each, so an epoch costs
+            as many times more as a step has paths.
         watch_every: epochs between looks at random subnets.
         watched: how many random subnets a look takes.
         metric: what the rewards of searches in it are made of (supplement A.3).
@@ -57,15 +63,20 @@ class SupernetRecipe:
     methods: tuple[Method, ...]
     seed_schedule: Schedule | None = None
     sampling: Sampling = "uniform"
+    distil: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     watch_every: int = 5
     watched: int = 5
     metric: str = "top1"
     half: bool = False
 
+    def __post_init__(self) -> None:
+        if self.distil and self.sampling != "sandwich":
+            raise ValueError(f"distillation needs sandwich sampling, not {self.sampling}")
+
 
 class _Task:
-    """The sampled paths of a step, each on its share of the batch."""
+    """The sampled paths of a step, each on its share of the batch, or all on all of it."""
 
     def __init__(
         self,
@@ -86,6 +97,8 @@ class _Task:
     ) -> Tensor:
         recipe = self.recipe
         paths = sample_paths(recipe.phases, progress, recipe.sampling, generator)
+        if recipe.distil:
+            return self._distilled(self.criterion.mix(images, generator), indices, paths)
         parts = [
             self.criterion(self.network(part, path), rows, part)
             for part, rows, path in zip(
@@ -97,9 +110,22 @@ class _Task:
         ]
         return torch.stack(parts).mean()
 
+    def _distilled(self, images: Tensor, indices: Tensor, paths: list[Steps]) -> Tensor:
+        """Mean loss of all paths on the same images; the first, the widest, teaches the others."""
+        widest = self.network(images, paths[0])
+        total = self.criterion(widest, indices, images)
+        for path in paths[1:]:
+            embeddings = self.network(images, path)
+            apart = 1 - (embeddings * widest.detach()).sum(1)  # (N,), both of unit length
+            total = total + self.criterion(embeddings, indices, images)
+            total = total + self.recipe.distil * apart.mean()
+        mean: Tensor = total / len(paths)
+        return mean
+
 
 def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int) -> dict[str, Any]:
     """Mean hold-out scores of `count` random subnets after recalibration, in percent."""
+    subnets = holdout.subnets(network, cache_bytes=0)
     scores = []
     for index in range(count):
         architecture = Architecture.random(
@@ -108,7 +134,7 @@ def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int
             embedding_dim=network.embedding_dim,
             input_size=network.input_size,
         )
-        scores.append(holdout.judge(network.extract(architecture)))
+        scores.append(holdout.score(subnets.embed(architecture)))
     names = [name for name in scores[0] if name.endswith(("top1", "top10"))]
     return {name: round(100 * mean(score[name] for score in scores), 2) for name in names}
 
@@ -214,7 +240,7 @@ def train_supernet(
     task = _Task(recipe, network, criterion, first)
     records = fit(
         task,
-        dataset.train.pixels(preprocessing),
+        open_batches(dataset.train, preprocessing),
         preprocessing,
         recipe.schedule,
         recipe.augmentation,

@@ -147,3 +147,26 @@ def test_mistakes_get_one_sentence(
     result = edgecmp("reproduce", *arguments, "--out", tmp_path)
     assert result.code == 2
     assert said in result.err
+
+
+def test_table_4_prunes_and_trains_in_four_ways(drawings: Path, tmp_path: Path) -> None:
+    found = reproduce(
+        "table4",
+        recipe_name="emoji-tiny",
+        out=tmp_path,
+        data=str(drawings),
+        systems=("magnitude 90%",),
+    )
+    by = {group.system: group for group in found.groups}
+    row = by["magnitude 90%"]
+    assert row.state == "run"
+    assert set(row.ours) == {"scratch", "fine_tune", "bct", "kd"}
+    assert row.published["bct"] == 87.2
+    assert by["unpruned"].ours
+    assert by["channel 50%"].state == "not run"
+    runs = [json.loads(path.read_text()) for path in tmp_path.rglob("run.json")]
+    started = {run["key"].split("/")[-1]: run["settings"]["start_sha256"] for run in runs}
+    assert started["scratch"] is None
+    assert started["kd"] is None
+    assert started["fine_tune"] == started["bct"] is not None
+    assert len({run["params_m"] for run in runs}) == 1

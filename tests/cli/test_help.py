@@ -22,9 +22,10 @@ MORE_FLAGS = {"search": 10, "train query": 9}
 """`--quick` and `--seed` are a promise to users' scripts, and a bound needs two flags more. Which
 method trains depends on the gallery at hand, so it cannot be left to the recipe."""
 
-GROUPS = ("", "train", "gallery", "latency", "study")
+GROUPS = ("", "data", "train", "gallery", "latency", "study")
 
 COMMANDS = (
+    "data shard",
     "search",
     "train gallery",
     "train supernet",

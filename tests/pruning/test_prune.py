@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from edgecmp.evaluate import evaluate
 from edgecmp.networks.fvcore_flops import count_fvcore
 from edgecmp.networks.pruned import Pruned
 from edgecmp.pruning import METHODS, prune
+from edgecmp.training.methods import Imitation
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import query_recipe
 from tests.pruning.networks import PREPROCESSING, drawings, live_gallery
@@ -77,8 +79,9 @@ def test_training_goes_on_from_it_and_evaluation_takes_it(
 ) -> None:
     flags = ("--gallery", gallery, "--data", data, "--method", "channel", "--amount", 0.9)
     assert edgecmp("prune", *flags, "--out", tmp_path / "pruned").code == 0
+    recipe = replace(query_recipe("tiny"), methods=(Imitation(weight=10.0),))
     train_query(
-        query_recipe("tiny"),
+        recipe,
         architecture=tmp_path / "pruned" / "architecture.json",
         gallery=gallery,
         start=tmp_path / "pruned",

@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -67,5 +68,6 @@ class Procrustes(Method):
             UserError: the network's last layer cannot take the map.
         """
         prepare = supervision.preprocessing
-        found = embed(network, supervision.train.pixels(prepare), prepare)
-        turn_embedding(network, orthogonal_map(torch.from_numpy(found), supervision.embeddings))
+        parts = [embed(network, part, prepare) for part in supervision.train.parts(prepare)]
+        found = torch.from_numpy(np.concatenate(parts))
+        turn_embedding(network, orthogonal_map(found, supervision.embeddings))
