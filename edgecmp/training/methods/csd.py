@@ -54,7 +54,7 @@ class CSD(Method):
         query_temperature, gallery_temperature: tau_q and tau_g.
     """
 
-    weight: float = 1.0
+    weight: float = 5.0
     neighbours: int = 96
     query_temperature: float = 0.1
     gallery_temperature: float = 0.1

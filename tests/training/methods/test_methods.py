@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -157,3 +159,11 @@ def test_names_defaults_and_a_typo() -> None:
     assert isinstance(method_named("scratch"), Scratch)
     with pytest.raises(UserError, match=r"Unknown method 'd3stil'\. Did you mean d3still\?"):
         method_named("d3stil")
+
+
+def test_help_and_docs_name_every_method(edgecmp: Callable[..., Any]) -> None:
+    told = " ".join(edgecmp("train", "query", "--help").out.split())
+    assert f"Methods: {', '.join(METHODS)}." in told
+    docs = Path(__file__).parents[3] / "docs" / "methods.md"
+    rows = [line.split("`")[1] for line in docs.read_text().splitlines() if line[:3] == "| `"]
+    assert rows == list(METHODS)
