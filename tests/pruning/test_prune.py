@@ -18,7 +18,7 @@ from edgecmp.evaluate import evaluate
 from edgecmp.networks.fvcore_flops import count_fvcore
 from edgecmp.networks.pruned import Pruned
 from edgecmp.pruning import METHODS, prune
-from edgecmp.training.compatible import LossWeights
+from edgecmp.training.methods import Imitation
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import query_recipe
 from tests.pruning.networks import PREPROCESSING, drawings, live_gallery
@@ -79,7 +79,7 @@ def test_training_goes_on_from_it_and_evaluation_takes_it(
 ) -> None:
     flags = ("--gallery", gallery, "--data", data, "--method", "channel", "--amount", 0.9)
     assert edgecmp("prune", *flags, "--out", tmp_path / "pruned").code == 0
-    recipe = replace(query_recipe("tiny"), losses=LossWeights(own=0.0, bct=0.0, imitation=10.0))
+    recipe = replace(query_recipe("tiny"), methods=(Imitation(weight=10.0),))
     train_query(
         recipe,
         architecture=tmp_path / "pruned" / "architecture.json",
