@@ -96,7 +96,8 @@ def plain_scores(
 ) -> dict[str, float]:
     """The plain way to judge a candidate, in torch's default memory format or another."""
     holdout, path = evaluator.holdout, path_of(architecture)
-    network = copy.deepcopy(supernet).to(memory_format=memory)
+    network = copy.deepcopy(supernet)
+    network.to(memory_format=memory)  # type: ignore[call-overload]
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
