@@ -12,7 +12,7 @@ from PIL import Image
 from edgecmp.data import ImageSet, load_dataset
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["annotated", "lay_out"]
+__all__ = ["items_of", "lay_out"]
 
 SIDE = 64
 NATIVE = Preprocessing(input_size=SIDE)
@@ -32,10 +32,23 @@ def lay_out(root: Path, *, train_pairs: int = 20, test_pairs: int = 20) -> Path:
     return root
 
 
-def annotated(root: Path, portion: str) -> list[tuple[int, dict[str, Any]]]:
-    """(image id, annotation) of every image, read by the JSON module alone."""
+def items_of(root: Path, portion: str) -> list[dict[str, Any]]:
+    """Every annotated item, read by the JSON module alone."""
     files = sorted((root / portion / "annos").glob("*.json"))
-    return [(int(file.stem), json.loads(file.read_text())) for file in files]
+    documents = [(int(file.stem), json.loads(file.read_text())) for file in files]
+    return [
+        {
+            "image": image,
+            "source": document["source"],
+            "pair": document["pair_id"],
+            "style": item["style"],
+            "category": item["category_id"],
+            "box": tuple(map(float, item["bounding_box"])),
+        }
+        for image, document in documents
+        for name, item in document.items()
+        if name.startswith("item")
+    ]
 
 
 def _portion(folder: Path, images: ImageSet, pairs: int, *, first: int) -> None:
