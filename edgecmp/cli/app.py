@@ -22,6 +22,7 @@ from edgecmp.cli import (
     inspect,
     latency,
     parity,
+    rank,
     search,
     train,
 )
@@ -84,6 +85,7 @@ def edgecmp(
 
 
 app.command("search", help=search.HELP)(search.search)
+app.command("rank", help=rank.HELP)(rank.rank)
 app.add_typer(train.app, name="train", help=train.HELP)
 app.add_typer(gallery.app, name="gallery", help=gallery.HELP)
 app.command("eval", help=evaluate.HELP)(evaluate.evaluate)

@@ -18,13 +18,15 @@ from edgecmp.version import __version__
 MAX_FLAGS = 8
 """Flags a command, `--json` and `--help` apart: what goes beyond belongs into a recipe."""
 
-MORE_FLAGS = {"search": 10}
-"""`--quick` and `--seed` are a promise to users' scripts, and a bound needs two flags more."""
+MORE_FLAGS = {"search": 12}
+"""`--quick` and `--seed` are a promise to users' scripts, a bound needs two flags more, and
+`--strategy` and `--input-sizes` choose how and over what the same command searches."""
 
 GROUPS = ("", "train", "gallery", "latency")
 
 COMMANDS = (
     "search",
+    "rank",
     "train gallery",
     "train supernet",
     "train query",
