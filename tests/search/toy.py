@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,18 @@ def toy_space(
     latency_ms: float = 0.8,
     sizes: Sequence[int] = (),
 ) -> Space:
-    flops_table = FlopsTable.of("100M")
     if sizes:
-        return Space.sized(flops_table, flops, sizes, native=64)
-    budget = FlopsBudget(flops_table, flops)
+        return _sized(flops, tuple(sizes))
+    budget = _budget(flops)
     return Space.of(LatencyBudget(budget, table, latency_ms) if table else budget)
+
+
+@cache
+def _budget(flops: int) -> FlopsBudget:
+    """Counting a space takes longer than a toy search in it."""
+    return FlopsBudget(FlopsTable.of("100M"), flops)
+
+
+@cache
+def _sized(flops: int, sizes: tuple[int, ...]) -> Space:
+    return Space.sized(FlopsTable.of("100M"), flops, sizes, native=64)
