@@ -13,7 +13,7 @@ from edgecmp.architecture import TIERS
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.latency import LatencyTable
 from edgecmp.search.flops import FlopsTable, Genes
-from edgecmp.search.sampling import BudgetSampler
+from edgecmp.search.sampling import MAX_BINS, BudgetSampler
 
 __all__ = [
     "Constraint",
@@ -73,6 +73,11 @@ class Constraint(Protocol):
 class FlopsBudget:
     """At most `budget` FLOPs, as fvcore counts them at the table's input size.
 
+    Args:
+        table: counts them.
+        budget: the most allowed.
+        max_bins: of the sampler; with fewer it is small, and the count may be an estimate.
+
     Raises:
         UserError: not even the smallest architecture of the tier meets the budget.
     """
@@ -81,7 +86,7 @@ class FlopsBudget:
     budget: int
     sampler: BudgetSampler
 
-    def __init__(self, table: FlopsTable, budget: int) -> None:
+    def __init__(self, table: FlopsTable, budget: int, *, max_bins: int = MAX_BINS) -> None:
         smallest = table.count(table.smallest())
         if budget < smallest:
             raise UserError(
@@ -92,7 +97,7 @@ class FlopsBudget:
         object.__setattr__(self, "table", table)
         object.__setattr__(self, "budget", budget)
         bound = budget - table.fixed_flops
-        sampler = BudgetSampler([table.layer_flops], [bound], self.holds)
+        sampler = BudgetSampler([table.layer_flops], [bound], self.holds, max_bins=max_bins)
         object.__setattr__(self, "sampler", sampler)
 
     @property

@@ -52,8 +52,9 @@ def draw_pareto(
     if latency_ms is None:
         axes.scatter(costs, values, color="#3b528b", s=16, alpha=0.6, linewidths=0)
     else:
-        order = {"c": flops[::-1], "cmap": "viridis", "s": 16, "alpha": 0.8, "linewidths": 0}
-        dots = axes.scatter(costs[::-1], values[::-1], **order)
+        dots = axes.scatter(
+            costs[::-1], values[::-1], c=flops[::-1], cmap="viridis", s=16, alpha=0.8, linewidths=0
+        )
         figure.colorbar(dots, ax=axes, label="MFLOPs at 224 x 224", pad=0.01)
     two = pareto_front(np.stack((costs, -values), 1))
     steps = two[np.argsort(costs[two])]

@@ -71,6 +71,7 @@ class Predictor:
 
     def predict(self, rows: Rows, flops: NDArray[np.int64]) -> NDArray[np.float64]:
         """(N, G) rows and their (N,) FLOPs to (N, K) accuracies."""
+        total: NDArray[np.float64]
         total = self.means + self.effects[-1] * self._scaled(flops)[:, None]
         for offset, genes in zip(self.offsets, rows.T, strict=True):
             total += self.effects[offset + genes.astype(np.intp)]

@@ -124,7 +124,9 @@ def rerank(
 
 def _files(out: Path, count: int) -> dict[str, Path]:
     names = ["architecture.json", *(f"architecture-{place}.json" for place in range(2, count + 1))]
-    files = {f"rank {place}": out / name for place, name in enumerate(names, start=1)}
+    files = {
+        f"architecture of rank {place}": out / name for place, name in enumerate(names, start=1)
+    }
     return files | {"ranking": out / "ranking.json"}
 
 

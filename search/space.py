@@ -39,6 +39,9 @@ PAPER_SIZE = 224
 SMALLEST_SIZE = 32
 """Five halvings: below this the last stage sees less than one pixel."""
 
+SIZED_BINS = 1 << 16
+"""FLOPs at other sizes have no large common divisor; rounded, samples stay exactly uniform."""
+
 T = TypeVar("T", bound=np.generic)
 
 
@@ -89,7 +92,7 @@ class Space:
                     f"smallest counts {smallest:,} (at {native} pixels as at 224).",
                     f"Leave out the size {size}, or use a higher --budget.",
                 )
-            bounds.append(FlopsBudget(scaled, budget))
+            bounds.append(FlopsBudget(scaled, budget, max_bins=SIZED_BINS))
         return cls(tuple(bounds), tuple(sorted(sizes)))
 
     @property
@@ -147,11 +150,14 @@ class Space:
         return None if self.latency is None else self.latency.predicts(*_layers(rows))
 
     def sample(self, rng: np.random.Generator, n: int) -> Rows:
-        """N uniform samples of what holds the bound; fewer only where there is nothing."""
+        """N samples of what holds the bound; fewer only where there is nothing.
+
+        They are uniform; with input sizes each size is as likely, and uniform within it: a tight
+        budget leaves so much more at the smallest size that no other would be seen.
+        """
         if not self.sizes:
             return np.hstack(self.bounds[0].sample(rng, n))
-        counts = np.array([bound.count for bound in self.bounds])
-        places = rng.choice(len(counts), size=n, p=counts / counts.sum()).astype(np.uint8)
+        places = rng.integers(len(self.sizes), size=n).astype(np.uint8)
         rows = np.empty((n, LAYER_GENES + 1), np.uint8)
         rows[:, LAYER_GENES] = places
         for place, bound in enumerate(self.bounds):

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from edgecmp.errors import UserError
 from edgecmp.search.breeding import fresh
 from edgecmp.search.candidate import Candidate
 from edgecmp.search.evolution import (
@@ -96,7 +97,16 @@ def best_first(candidates: Sequence[Candidate], reward: str) -> list[Candidate]:
 def spread_start(
     spaces: Sequence[Space], rng: np.random.Generator, n: int, known: set[bytes]
 ) -> Rows:
-    """N uniform samples that are not `known`, as many from each space; adds them to `known`."""
+    """N uniform samples that are not `known`, as many from each space; adds them to `known`.
+
+    Raises:
+        UserError: a space would get none.
+    """
+    if n < len(spaces):
+        raise UserError(
+            f"A start of {n} architectures cannot be spread over {len(spaces)} budgets.",
+            "Use fewer budgets or a larger population.",
+        )
     parts = np.array_split(np.arange(n), len(spaces))
     return np.concatenate(
         [fresh(space, rng, len(part), known) for space, part in zip(spaces, parts, strict=True)]

@@ -56,4 +56,5 @@ def rank(
     from edgecmp.search import rerank
 
     ranking = rerank(search, reward=reward, metric=metric, budget=budget, top=top, out=out)
-    finish(ranking, json_file, wrote=list(ranking.files.items()))
+    wrote = [(f"the {what}", where) for what, where in ranking.files.items()]
+    finish(ranking, json_file, wrote=wrote)
