@@ -24,6 +24,7 @@ from edgecmp.cli import (
     latency,
     parity,
     prune,
+    rank,
     reproduce,
     search,
     study,
@@ -90,6 +91,7 @@ def edgecmp(
 
 app.add_typer(data.app, name="data", help=data.HELP)
 app.command("search", help=search.HELP)(search.search)
+app.command("rank", help=rank.HELP)(rank.rank)
 app.add_typer(train.app, name="train", help=train.HELP)
 app.add_typer(gallery.app, name="gallery", help=gallery.HELP)
 app.command("eval", help=evaluate.HELP)(evaluate.evaluate)

@@ -18,15 +18,17 @@ from edgecmp.version import __version__
 MAX_FLAGS = 8
 """Flags a command, `--json` and `--help` apart: what goes beyond belongs into a recipe."""
 
-MORE_FLAGS = {"search": 10, "train query": 9}
-"""`--quick` and `--seed` are a promise to users' scripts, and a bound needs two flags more. Which
-method trains depends on the gallery at hand, so it cannot be left to the recipe."""
+MORE_FLAGS = {"search": 12, "train query": 9}
+"""`--quick` and `--seed` are a promise to users' scripts, a bound needs two flags more, and
+`--strategy` and `--input-sizes` choose how and over what the same command searches. Which method
+trains depends on the gallery at hand, so it cannot be left to the recipe."""
 
 GROUPS = ("", "data", "train", "gallery", "latency", "study")
 
 COMMANDS = (
     "data shard",
     "search",
+    "rank",
     "train gallery",
     "train supernet",
     "train query",
