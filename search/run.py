@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -113,6 +114,9 @@ def run(
     if times and lowering:
         times.require_lowering(lowering)
     bundle = SupernetBundle.load(supernet or kit.path("supernet"))
+    if metric is None:  # what the supernet's recipe says (supplement A.3), if it says it
+        own = str(bundle.manifest.recipe.get("metric", settings.metric))
+        settings = replace(settings, metric=own)
     network, native = bundle.network, bundle.preprocessing.input_size
     flops_table = FlopsTable.of(network.tier, embedding_dim=network.embedding_dim)
     if times:

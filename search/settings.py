@@ -49,7 +49,7 @@ def search_settings(
     Args:
         strategy: "evolution" (supplement A.3), "predictor" or "pareto".
         reward: "r1", "r2", "r3" or "r3sum".
-        metric: accuracy that the reward is made of, one of `METRICS`; the default one if None.
+        metric: accuracy that the reward is made of, one of `METRICS`; `DEFAULT_METRIC` if None.
         quick: about 100 evaluations instead of about 730 (with a predictor 400).
         seed: of the strategy; 0 or more.
         generations: instead of the paper's 20, or the quick search's 7, or those of another

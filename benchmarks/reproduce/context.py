@@ -8,9 +8,9 @@ from pathlib import Path
 from edgecmp import kit
 from edgecmp.architecture import Architecture
 from edgecmp.benchmarks.reproduce.run import Runs
-from edgecmp.files import read_json
 from edgecmp.pruning import prune_gallery
 from edgecmp.recipes import Recipe
+from edgecmp.search import rerank
 from edgecmp.search import run as search_run
 from edgecmp.training.gallery import train_gallery
 from edgecmp.training.supernet import SupernetRecipe, train_supernet
@@ -72,11 +72,7 @@ class Context:
     ) -> list[Architecture]:
         """The best architectures of a search by its reward, best first."""
         folder = self.search(name, supernet, budget, reward)
-        result = read_json(folder / "result.json", what="the result of a search")
-        return [
-            Architecture.from_dict(row["architecture"], source=str(folder))
-            for row in result["rows"][:places]
-        ]
+        return rerank(folder, top=places).architectures
 
     def prunable(self) -> Path:
         """The gallery model that is pruned: of bottleneck units; trained first if it was not."""

@@ -14,10 +14,13 @@ from PIL import Image
 from edgecmp.benchmarks.published import published
 from edgecmp.benchmarks.reproduce import TABLES, listing, reproduce
 from edgecmp.benchmarks.reproduce.systems import GALLERY, SYSTEMS, system_of
+from edgecmp.bundle import GalleryBundle, Manifest, SupernetBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.evaluate import evaluate
+from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
+from edgecmp.search import rerank
 
 SMALL = ("MobileNetV1(0.5x)", "ShuffleNetV2", "CMP-NAS-c")
 
@@ -170,3 +173,32 @@ def test_table_4_prunes_and_trains_in_four_ways(drawings: Path, tmp_path: Path) 
     assert started["kd"] is None
     assert started["fine_tune"] == started["bct"] is not None
     assert len({run["params_m"] for run in runs}) == 1
+
+
+def test_figure_1_searches_and_trains_the_best_five(out: Path, drawings: Path) -> None:
+    gallery = GalleryBundle.load(out / "emoji-tiny" / "gallery")
+    about = {"tier": "100M", "embedding_dim": 128, "input_size": 32}
+    manifest = Manifest(
+        kind="supernet",
+        network=about,
+        preprocessing=gallery.preprocessing.to_dict(),
+        gallery_sha256=gallery.sha256,
+    )
+    supernet = Supernet("100M", embedding_dim=128, input_size=32)
+    SupernetBundle(network=supernet, manifest=manifest).save(
+        out / "emoji-tiny" / "supernets" / "vanilla"
+    )
+    found = reproduce(
+        "figure1", recipe_name="emoji-tiny", out=out, data=str(drawings), systems=("vanilla R1",)
+    )
+    by = {(group.system, group.group): group for group in found.groups}
+    assert by["vanilla R1", "heterogeneous"].state == "run"
+    assert by["BCT R3", "heterogeneous"].state == "not run"
+    best = rerank(out / "emoji-tiny" / "searches" / "vanilla-r1", top=5)
+    for place, architecture in enumerate(best.architectures, start=1):
+        folder = out / "emoji-tiny" / "figure1" / "vanilla-r1" / str(place)
+        document = json.loads((folder / "run.json").read_text())
+        assert document["settings"]["architecture"] == architecture.to_dict()
+    runs = [json.loads(path.read_text()) for path in out.rglob("figure1/**/run.json")]
+    mean = sum(run["scores"]["qg"]["top10"] for run in runs) / 5
+    assert by["vanilla R1", "heterogeneous"].ours["top10"] == pytest.approx(mean, abs=0.006)
