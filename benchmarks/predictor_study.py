@@ -26,7 +26,7 @@ from edgecmp import kit
 from edgecmp.architecture import Architecture
 from edgecmp.bundle import SupernetBundle
 from edgecmp.cli.output import table_text
-from edgecmp.files import provenance, write_json
+from edgecmp.files import provenance, write_atomic, write_json
 from edgecmp.search.candidate import Candidate, Evaluator, Measurement
 from edgecmp.search.constraint import FlopsBudget, parse_budget
 from edgecmp.search.flops import FlopsTable
@@ -48,7 +48,8 @@ class Remembering:
 
     Args:
         evaluator: what evaluates.
-        file: one line an architecture; begun anew if another evaluator wrote it.
+        file: one line an architecture; begun anew if another evaluator wrote it, and a last line that
+            was not finished is left out.
     """
 
     def __init__(self, evaluator: Evaluator, file: Path) -> None:
@@ -61,13 +62,13 @@ class Remembering:
         self._known: dict[tuple[int, ...], Measurement] = {}
         self._file = file
         about = json.loads(json.dumps(evaluator.to_dict()))
-        header, *lines = file.read_text().splitlines() if file.exists() else [""]
+        text = file.read_text() if file.exists() else ""
+        header, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
         if not header or json.loads(header) != about:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(about) + "\n")
-            return
+            header, lines = json.dumps(about), []
         for line in lines:
             self._keep(json.loads(line))
+        write_atomic(file, "".join(f"{line}\n" for line in (header, *lines)).encode())
 
     def evaluate(self, architecture: Architecture) -> Measurement:
         """What was or is now measured."""
