@@ -48,7 +48,7 @@ class Remembering:
 
     Args:
         evaluator: what evaluates.
-        file: one line an architecture; begun anew if another evaluator wrote it, and a last line that
+        file: one line an architecture; begun anew if another evaluator wrote it. A last line that
             was not finished is left out.
     """
 
@@ -116,7 +116,7 @@ def compare(
 
     Returns:
         "who", "seed", "evaluations", "best", "mean_best_5"; "seconds": of its evaluations and of
-        its own computing; "best_at_equal_time" and M(q,q), M(q,g) of the best in percent.
+        its own computing; "best_at_equal_time" (None if its own computing took longer) and M(q,q), M(q,g) of the best in percent.
     """
     found: dict[str, tuple[list[Candidate], float]] = {}
     for strategy in ("evolution", "predictor"):
@@ -145,14 +145,14 @@ def _row(
 ) -> dict[str, Any]:
     values = [one.reward("r3") for one in candidates]
     best = sorted(candidates, key=lambda one: one.order("r3"))
-    in_time = max(value for value, at in zip(values, times, strict=True) if at <= until)
+    in_time = [value for value, at in zip(values, times, strict=True) if at <= until]
     return {
         "seed": seed,
         "who": who,
         "evaluations": len(values),
         "best": round(best[0].reward("r3"), 5),
         "mean_best_5": round(fmean(one.reward("r3") for one in best[:5]), 5),
-        "best_at_equal_time": round(in_time, 5),
+        "best_at_equal_time": round(max(in_time), 5) if in_time else None,
         "seconds": round(float(times[-1]), 1),
         "best_mqq": round(100 * best[0].mqq, 2),
         "best_mqg": round(100 * best[0].mqg, 2),
