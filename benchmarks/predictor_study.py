@@ -26,7 +26,7 @@ from edgecmp import kit
 from edgecmp.architecture import Architecture
 from edgecmp.bundle import SupernetBundle
 from edgecmp.cli.output import table_text
-from edgecmp.files import provenance, write_json
+from edgecmp.files import provenance, write_atomic, write_json
 from edgecmp.search.candidate import Candidate, Evaluator, Measurement
 from edgecmp.search.constraint import FlopsBudget, parse_budget
 from edgecmp.search.flops import FlopsTable
@@ -48,7 +48,8 @@ class Remembering:
 
     Args:
         evaluator: what evaluates.
-        file: one line an architecture; begun anew if another evaluator wrote it.
+        file: one line an architecture; begun anew if another evaluator wrote it. A last line that
+            was not finished is left out.
     """
 
     def __init__(self, evaluator: Evaluator, file: Path) -> None:
@@ -61,13 +62,13 @@ class Remembering:
         self._known: dict[tuple[int, ...], Measurement] = {}
         self._file = file
         about = json.loads(json.dumps(evaluator.to_dict()))
-        header, *lines = file.read_text().splitlines() if file.exists() else [""]
+        text = file.read_text() if file.exists() else ""
+        header, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
         if not header or json.loads(header) != about:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(about) + "\n")
-            return
+            header, lines = json.dumps(about), []
         for line in lines:
             self._keep(json.loads(line))
+        write_atomic(file, "".join(f"{line}\n" for line in (header, *lines)).encode())
 
     def evaluate(self, architecture: Architecture) -> Measurement:
         """What was or is now measured."""
@@ -115,7 +116,7 @@ def compare(
 
     Returns:
         "who", "seed", "evaluations", "best", "mean_best_5"; "seconds": of its evaluations and of
-        its own computing; "best_at_equal_time" and M(q,q), M(q,g) of the best in percent.
+        its own computing; "best_at_equal_time" (None if its own computing took longer) and M(q,q), M(q,g) of the best in percent.
     """
     found: dict[str, tuple[list[Candidate], float]] = {}
     for strategy in ("evolution", "predictor"):
@@ -144,14 +145,14 @@ def _row(
 ) -> dict[str, Any]:
     values = [one.reward("r3") for one in candidates]
     best = sorted(candidates, key=lambda one: one.order("r3"))
-    in_time = max(value for value, at in zip(values, times, strict=True) if at <= until)
+    in_time = [value for value, at in zip(values, times, strict=True) if at <= until]
     return {
         "seed": seed,
         "who": who,
         "evaluations": len(values),
         "best": round(best[0].reward("r3"), 5),
         "mean_best_5": round(fmean(one.reward("r3") for one in best[:5]), 5),
-        "best_at_equal_time": round(in_time, 5),
+        "best_at_equal_time": round(max(in_time), 5) if in_time else None,
         "seconds": round(float(times[-1]), 1),
         "best_mqq": round(100 * best[0].mqq, 2),
         "best_mqg": round(100 * best[0].mqg, 2),

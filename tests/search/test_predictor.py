@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import PairwiseKernel
@@ -20,19 +23,20 @@ TABLE = FlopsTable.of("100M")
 CHOICES = LAYER_CHOICES.astype(np.intp)
 
 
-def random_rows(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+def random_rows(seed: int, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
     rows = np.random.default_rng(seed).integers(CHOICES, size=(n, 40), dtype=np.uint8)
     return rows, TABLE.counts(rows[:, :DEPTH], rows[:, DEPTH:])
 
 
-def worth(rows: np.ndarray, noise: float = 0.0) -> np.ndarray:
+def worth(rows: NDArray[Any], noise: float = 0.0) -> NDArray[Any]:
     """Two accuracies: gains that fade with the width of a few layers, and some blocks."""
     width = 1 - 1 / (rows[:, DEPTH:] + 1.0)
     kinds = np.array([0.1, 0.3, 0.2, 0.0])[rows[:, :DEPTH]]
     mqq = 0.3 * width[:, 0] + 0.1 * width[:, 3] + 0.2 * kinds[:, :4].sum(1)
     mqg = 0.2 * width[:, 0] + 0.2 * width[:, 8] + 0.1 * kinds[:, 2]
     drawn = np.random.default_rng(9).normal(0, noise, (2, len(rows)))
-    return np.stack((mqq, mqg), 1) + drawn.T
+    both: NDArray[Any] = np.stack((mqq, mqg), 1) + drawn.T
+    return both
 
 
 def test_it_equals_the_posterior_of_an_independent_gaussian_process() -> None:
@@ -42,7 +46,7 @@ def test_it_equals_the_posterior_of_an_independent_gaussian_process() -> None:
     predictor = fit_predictor(CHOICES, rows, flops, accuracies)
     mean, deviation = flops.mean(), flops.std()
 
-    def covariance(left: np.ndarray, right: np.ndarray, **_: object) -> float:
+    def covariance(left: NDArray[Any], right: NDArray[Any], **_: object) -> float:
         total = 0.0
         for gene in range(40):
             a, b = left[gene], right[gene]
@@ -79,7 +83,7 @@ def test_its_variances_are_of_the_highest_likelihood() -> None:
     scaled = (flops - flops.mean()) / flops.std()
     kernels.append(np.outer(scaled, scaled))
 
-    def likelihood(variances: np.ndarray) -> float:
+    def likelihood(variances: NDArray[Any]) -> float:
         covariance = np.tensordot(variances[:-1], kernels, 1) + variances[-1] * np.eye(len(rows))
         gaussian = stats.multivariate_normal(np.zeros(len(rows)), covariance)
         return float(gaussian.logpdf(targets.T).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from edgecmp.search import rerank
 from edgecmp.search.flops import FlopsTable
 from tests.search.toy import toy_search
 
-FORMULAS = {
+FORMULAS: dict[str, Callable[[float, float], float]] = {
     "r1": lambda mqq, mqg: mqq,
     "r2": lambda mqq, mqg: mqg,
     "r3": lambda mqq, mqg: mqq * mqg,

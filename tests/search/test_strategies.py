@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgecmp.errors import UserError
 from edgecmp.latency import LatencyTable
@@ -175,7 +176,7 @@ def test_nsga_keeps_the_front_and_widens_it(tmp_path: Path, table: LatencyTable 
     assert np.ptp(fronts["pareto"][:, 0]) > np.ptp(fronts["evolution"][:, 0])
 
 
-def area(front: np.ndarray) -> float:
+def area(front: NDArray[np.float64]) -> float:
     """The hypervolume up to (1, 1)."""
     total, last = 0.0, 1.0
     for flops, loss in sorted(front.tolist()):
