@@ -264,7 +264,9 @@ def emoji_table_query() -> QueryRecipe:
 def emoji_pruned_query() -> QueryRecipe:
     """The pruned copies of table 4: a short training that a whole network also survives."""
     recipe = emoji_table_query()
-    return replace(recipe, schedule=replace(recipe.schedule, epochs=4, lr=0.05), watch_every=4)
+    return replace(
+        recipe, schedule=replace(recipe.schedule, epochs=3, lr=0.05, bf16=True), watch_every=3
+    )
 
 
 def face_query() -> QueryRecipe:
