@@ -38,6 +38,7 @@ from edgecmp.search.evaluator import SupernetEvaluator
 from edgecmp.search.evolution import EvolutionSettings, next_generation
 from edgecmp.search.flops import FlopsTable
 from edgecmp.search.run import open_evaluator
+from edgecmp.search.space import Space
 from edgecmp.training.fit import Schedule, _State
 from edgecmp.training.paths import Phase, sample_paths
 
@@ -249,7 +250,7 @@ def evaluation_rows(
         proposal = next_generation(
             ranked,
             {bytes(genes) for genes in rewards},
-            budget,
+            Space.of(budget),
             settings,
             seed=0,
             generation=generation + 1,

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edgecmp.data.image_set import ImageSet
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["Embedder", "embed"]
+__all__ = ["Embedder", "embed", "embed_set"]
 
 
 class Embedder(Protocol):
@@ -43,6 +44,11 @@ class Embedder(Protocol):
 
     def embed(self, images: NDArray[Any]) -> NDArray[Any]:
         """Prepared images uint8 (N, S, S, 3) to embeddings float32 (N, D) of unit length."""
+
+
+def embed_set(model: Embedder, images: ImageSet) -> NDArray[Any]:
+    """Embeddings float32 (N, D) of a set of images, a part of which is in memory at a time."""
+    return np.concatenate([model.embed(part) for part in images.parts(model.preprocessing)])
 
 
 @torch.inference_mode()

@@ -10,19 +10,23 @@ from numpy.typing import NDArray
 
 from edgecmp import kit
 from edgecmp.data import load_dataset
-from edgecmp.errors import UserError
-from edgecmp.metrics import tar_at_far, top_k
-from edgecmp.models import open_gallery, open_query
+from edgecmp.data.deepfashion2_results import RESULTS_K, DeepFashion2Results
+from edgecmp.embedding import embed_set
+from edgecmp.gallery_source import Gallery, open_source
+from edgecmp.metrics import ranked, tar_at_far, top_k
+from edgecmp.models import check_pair, open_query
+from edgecmp.progress import say
 
 __all__ = ["EvaluationReport", "evaluate", "protocol"]
 
 KS = (1, 5, 10, 20)
-FAR = 1e-3
+FARS = {"1e-4": 1e-4, "1e-3": 1e-3, "1e-2": 1e-2}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationReport:
-    """Rows of "protocol" ("gg", "qq", "qg"), "top1".."top20" and "tar_far1e-3", in percent."""
+    """Rows of "protocol" ("gg", "qq", "qg"), "top1".."top20" and "tar_far1e-4".."tar_far1e-2", in
+    percent."""
 
     rows: list[dict[str, Any]]
     query: str
@@ -61,65 +65,66 @@ def protocol(
 ) -> dict[str, Any]:
     """One row: retrieval and verification of queries (Q, D) against a gallery (G, D), percent."""
     shares = top_k(queries, query_ids, gallery, gallery_ids, ks=KS)
-    tar = tar_at_far(queries, query_ids, gallery, gallery_ids, fars=(FAR,))[FAR]
+    tar = tar_at_far(queries, query_ids, gallery, gallery_ids, fars=tuple(FARS.values()))
     row: dict[str, Any] = {"protocol": name}
     row |= {f"top{k}": round(100 * share, 2) for k, share in shares.items()}
-    return row | {"tar_far1e-3": round(100 * tar, 2)}
+    return row | {f"tar_far{name}": round(100 * tar[far], 2) for name, far in FARS.items()}
 
 
 def evaluate(
     model: str | Path | None = None,
     *,
-    gallery: str | Path | None = None,
+    gallery: Gallery = None,
     data: str = "emoji",
     split: Literal["validation", "test"] = "test",
+    results: str | Path | None = None,
 ) -> EvaluationReport:
     """Measures one query network against one gallery model on unseen identities.
 
     Args:
         model: a query network, as `open_query` takes it; the starter kit's by default.
-        gallery: a gallery model, as `open_gallery` takes it; the starter kit's by default.
+        gallery: as `open_source` takes it; the starter kit's by default. M(g,g) is left out where a
+            table has no embeddings of the queries.
         data: registry name, folder or manifest.
         split: "test", or "validation" for what the search saw.
+        results: a file for what M(q,g) found, as DeepFashion2's official evaluation reads it.
 
     Raises:
-        UserError: the query network was trained for another gallery model.
+        UserError: the query network was trained for another gallery model, or `results` is asked
+            for on other data than DeepFashion2.
     """
     query_model = open_query(model or kit.path("query"))
-    gallery_model = open_gallery(gallery or kit.path("gallery"))
-    if query_model.gallery_sha256 not in (None, gallery_model.sha256):
-        raise UserError(
-            f"{query_model.name} was trained for another gallery model than {gallery_model.name}.",
-            "Name with --gallery the gallery model it was trained with, or train it again.",
-        )
-    if query_model.embedding_dim != gallery_model.embedding_dim:
-        raise UserError(
-            f"{query_model.name} gives {query_model.embedding_dim} values, {gallery_model.name} "
-            f"{gallery_model.embedding_dim}: they are not compatible.",
-            "Name a query network that was trained for this gallery model.",
-        )
+    source = open_source(gallery)
+    check_pair(query_model, source)
     task = load_dataset(data).retrieval(split)
-    embeddings: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
-    for letter, network in (("q", query_model), ("g", gallery_model)):
-        prepare = network.preprocessing
-        embeddings[letter] = (
-            network.embed(task.queries.pixels(prepare)),
-            network.embed(task.gallery.pixels(prepare)),
+    official = None if results is None else DeepFashion2Results(task)
+    queries = {"q": embed_set(query_model, task.queries)}
+    found = {"q": embed_set(query_model, task.gallery), "g": source.embeddings(task.gallery)}
+    if official is not None and results is not None:
+        _, ranking = ranked(queries["q"], found["g"], RESULTS_K)
+        official.write(ranking, results)
+    if missing := source.missing(task.queries):
+        say(
+            f"{source.name} lacks {missing:,} of the {len(task.queries):,} queries, so M(g,g) is "
+            "left out."
         )
+    else:
+        queries["g"] = source.embeddings(task.queries)
     rows = [
         protocol(
             left + right,
-            embeddings[left][0],
+            queries[left],
             task.queries.identities,
-            embeddings[right][1],
+            found[right],
             task.gallery.identities,
         )
         for left, right in ("gg", "qq", "qg")
+        if left in queries
     ]
     return EvaluationReport(
         rows=rows,
         query=query_model.name,
-        gallery=gallery_model.name,
+        gallery=source.name,
         data=data,
         split=split,
         queries=len(task.queries),

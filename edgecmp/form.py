@@ -1,7 +1,8 @@
 """Form: what a query network looks like, as one small JSON document, whatever family it is of.
 
-A searched network is an `Architecture`, a pytorchcv network with an embedding a `Baseline`. Both
-are saved as architecture.json, and `edgecmp train query --architecture` takes either.
+A searched network is an `Architecture`, a pytorchcv network with an embedding a `Baseline`, a
+gallery network with filters cut out a `Pruned`. All are saved as architecture.json, and
+`edgecmp train query --architecture` takes any.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from edgecmp import architecture
 from edgecmp.architecture import Architecture
-from edgecmp.errors import UserError
+from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import read_json
-from edgecmp.networks import baselines
+from edgecmp.networks import baselines, pruned
 from edgecmp.networks.baselines import BASELINES, Baseline
+from edgecmp.networks.pruned import Pruned
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["FORMS", "Form", "form_from_dict", "load_form"]
+__all__ = ["FORMS", "Form", "form_from_dict", "load_form", "searched"]
 
 
 class Form(Protocol):
@@ -58,6 +60,7 @@ class Form(Protocol):
 FORMS: dict[str, Callable[..., Form]] = {
     architecture.FORMAT: Architecture.from_dict,
     baselines.FORMAT: Baseline.from_dict,
+    pruned.FORMAT: Pruned.from_dict,
 }
 """Format of a document to its reader."""
 
@@ -84,9 +87,26 @@ def load_form(name_or_path: str | Path) -> Form:
     Raises:
         UserError: it is none of these, or the file cannot be read.
     """
-    path = Path(name_or_path)
-    if str(name_or_path) in BASELINES and not path.exists():
-        return Baseline(name=str(name_or_path))
+    path, name = Path(name_or_path), str(name_or_path)
+    if not path.exists() and name == path.stem:  # no folder, no suffix: meant as a name
+        if name not in BASELINES:
+            raise unknown_choice("architecture file or baseline", name, BASELINES)
+        return Baseline(name=name)
     if path.is_dir():
         path = path / "architecture.json"
     return form_from_dict(read_json(path, what="an architecture"), source=str(path))
+
+
+def searched(name_or_path: str | Path) -> Architecture:
+    """The same for what only makes sense of a network of the search space.
+
+    Raises:
+        UserError: it is of another form, or cannot be read.
+    """
+    form = load_form(name_or_path)
+    if not isinstance(form, Architecture):
+        raise UserError(
+            f"{name_or_path} holds {form.label}, no network of the search space.",
+            "Name the architecture.json that `edgecmp search` wrote.",
+        )
+    return form

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgecmp.bundle import GalleryBundle
 from edgecmp.data import Dataset
 from edgecmp.embedding import embed
+from edgecmp.gallery_source import Gallery, open_source
 from edgecmp.metrics import tar_at_far, top_k
 from edgecmp.networks.layerwise import CACHE_BYTES, LayerwiseEmbedder
 from edgecmp.networks.recalibrate import recalibrate
@@ -32,7 +32,7 @@ class HoldOut:
 
     Args:
         dataset: gives the hold-out and the training images that batch norm is recalibrated on.
-        gallery: the gallery model.
+        gallery: as `open_source` takes it.
         preprocessing: how images are prepared for the query networks.
         calibration_images: how many training images; a fixed choice that depends on `seed` only.
     """
@@ -40,7 +40,7 @@ class HoldOut:
     def __init__(
         self,
         dataset: Dataset,
-        gallery: GalleryBundle,
+        gallery: Gallery,
         preprocessing: Preprocessing,
         *,
         calibration_images: int = 1024,
@@ -52,9 +52,7 @@ class HoldOut:
         self.gallery_ids = task.gallery.identities
         pixels = [part.pixels(preprocessing) for part in (task.queries, task.gallery)]
         self.images = np.concatenate(pixels)
-        self.gallery_embeddings = embed(
-            gallery.network, task.gallery.pixels(gallery.preprocessing), gallery.preprocessing
-        )
+        self.gallery_embeddings = open_source(gallery).embeddings(task.gallery)
         self.calibrate_on(dataset, calibration_images, seed)
 
     def calibrate_on(self, dataset: Dataset, images: int, seed: int) -> None:

@@ -18,6 +18,7 @@ from edgecmp.architecture import Architecture
 from edgecmp.bundle import WEIGHTS, GalleryBundle, Manifest, QueryBundle, SupernetBundle
 from edgecmp.errors import UserError
 from edgecmp.files import read_json, read_tensors, sha256_tensors
+from edgecmp.form import Form, form_from_dict, load_form
 from edgecmp.index import GalleryIndex, IndexManifest
 from edgecmp.latency import LatencyTable
 
@@ -91,13 +92,18 @@ def weight_facts(counts: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, i
     }
 
 
-def architecture_facts(architecture: Architecture) -> dict[str, Any]:
-    """What an architecture is."""
+TOLD = ("format", "tier", "name", "input_size", "embedding_dim")
+"""Fields of an architecture that its first line tells."""
+
+
+def architecture_facts(architecture: Form) -> dict[str, Any]:
+    """What an architecture of any form is: a line about it, then the fields of its own."""
+    kind = "tier " if isinstance(architecture, Architecture) else ""
+    own = {name: value for name, value in architecture.to_dict().items() if name not in TOLD}
     return {
-        "architecture": f"tier {architecture.tier}, input {architecture.input_size} pixels, "
+        "architecture": f"{kind}{architecture.label}, input {architecture.input_size} pixels, "
         f"embedding {architecture.embedding_dim} values",
-        "blocks": " ".join(map(str, architecture.blocks)),
-        "widths": " ".join(map(str, architecture.widths)),
+        **{k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in own.items()},
         "architecture_sha256": architecture.fingerprint,
     }
 
@@ -150,7 +156,7 @@ def inspect_bundle(folder: Path, index: Path | None = None) -> Inspection:
         checks += (Check(name="weights are whole", verdict="ok"), _weights_check(tensors, manifest))
     if manifest.kind == "query":
         try:
-            facts |= architecture_facts(Architecture.load(folder))
+            facts |= architecture_facts(load_form(folder))
         except UserError as error:
             checks += (
                 Check(name="architecture.json is whole", verdict="failed", detail=str(error)),
@@ -215,7 +221,7 @@ def inspect_architecture(file: Path) -> Inspection:
     Raises:
         UserError: it is none.
     """
-    architecture = Architecture.from_dict(read_json(file, what="an architecture"), source=str(file))
+    architecture = form_from_dict(read_json(file, what="an architecture"), source=str(file))
     parameters = sum(tensor.numel() for tensor in architecture.build().parameters())
     facts = {"size": size_facts(file), **architecture_facts(architecture), "parameters": parameters}
     return Inspection(path=str(file), what="architecture of a query network", facts=facts)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Protocol
 
 from edgecmp.bundle import GalleryBundle, QueryBundle
 from edgecmp.embedding import Embedder
+from edgecmp.embedding_table import describes_table
 from edgecmp.errors import UserError
 from edgecmp.onnx_file import OnnxFile
 from edgecmp.onnx_model import OnnxDescription, OnnxModel, template
 
-__all__ = ["open_described", "open_gallery", "open_query"]
+__all__ = ["GalleryFacts", "check_pair", "open_described", "open_gallery", "open_query"]
 
 SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -70,6 +72,11 @@ def open_described(source: Path) -> OnnxModel:
     Raises:
         UserError: see `open_gallery`; or the description is wrong.
     """
+    if describes_table(source):
+        raise UserError(
+            f"{source} describes a table of embeddings, and here the network itself is needed.",
+            "Name the model that made them.",
+        )
     description = OnnxDescription.load(source)
     gallery = description.gallery
     if gallery is not None and not SHA256.fullmatch(gallery):
@@ -83,3 +90,38 @@ def open_described(source: Path) -> OnnxModel:
             raise UserError(f"{source} names itself as its gallery.", "Remove that line.")
         gallery = open_gallery(place).sha256
     return OnnxModel.described(description, source=source, gallery=gallery)
+
+
+class GalleryFacts(Protocol):
+    """What a query network must agree with: a gallery model, or what stands for one."""
+
+    @property
+    def name(self) -> str:
+        """Where it lies, for errors."""
+
+    @property
+    def sha256(self) -> str:
+        """The name that query networks know it by."""
+
+    @property
+    def embedding_dim(self) -> int:
+        """D of its embeddings."""
+
+
+def check_pair(query: Embedder, gallery: GalleryFacts) -> None:
+    """Refuses a query network and a gallery model that do not belong together.
+
+    Raises:
+        UserError: the query network was trained for another gallery model, or has another size.
+    """
+    if query.gallery_sha256 not in (None, gallery.sha256):
+        raise UserError(
+            f"{query.name} was trained for another gallery model than {gallery.name}.",
+            "Name with --gallery the gallery model it was trained with, or train it again.",
+        )
+    if query.embedding_dim != gallery.embedding_dim:
+        raise UserError(
+            f"{query.name} gives {query.embedding_dim} values, {gallery.name} "
+            f"{gallery.embedding_dim}: they are not compatible.",
+            "Name a query network that was trained for this gallery model.",
+        )

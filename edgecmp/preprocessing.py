@@ -72,7 +72,7 @@ class Preprocessing:
             (S, S, 3) uint8, RGB.
         """
         side = self.input_size
-        upright = self._on_background(ImageOps.exif_transpose(image))
+        upright = self.flat(image)
         if upright.size == (side, side):
             return np.array(upright)
         scale = side / max(upright.size)
@@ -82,8 +82,9 @@ class Preprocessing:
         square.paste(resized, ((side - width) // 2, (side - height) // 2))
         return np.array(square)
 
-    def _on_background(self, image: Image.Image) -> Image.Image:
-        """The image as RGB, its transparent parts over the background."""
+    def flat(self, image: Image.Image) -> Image.Image:
+        """The upright image as RGB at its own size, its transparent parts over the background."""
+        image = ImageOps.exif_transpose(image)
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             # Pillow would clip 16-bit gray to 255; its high byte is the picture
             values = np.asarray(image, np.float32)

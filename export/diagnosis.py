@@ -78,7 +78,7 @@ def first_departure(
     """
     metadata = runner.metadata
     network = prepare(bundle, registry.target(metadata.target), metadata.precision)
-    names = layer_names(network)
+    names = layer_names(network, metadata.target)
     found = layers(runner, names, runner.read(pixels))
     if found is None:
         return None

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp.export.lowering import LoweredNet
+from edgecmp.export.lowering.extra_nodes import clipped_at_once
 from edgecmp.export.lowering.graph import Conv, Linear
 from edgecmp.export.runners import Batch, Runner
 
@@ -22,9 +23,14 @@ __all__ = ["layer_names", "layers"]
 Floats = NDArray[np.float32]
 
 
-def layer_names(network: LoweredNet) -> list[str]:
-    """The nodes that are compared, in the order in which they run."""
-    return [node.name for node in network.graph if isinstance(node, Conv | Linear)]
+def layer_names(network: LoweredNet, target: str) -> list[str]:
+    """The values that are compared, in the order in which they are computed.
+
+    TFLite shows what its operators give, after the activation that is fused into them.
+    """
+    fused = clipped_at_once(network.graph) if target == "tflite" else {}
+    layers = [node for node in network.graph if isinstance(node, Conv | Linear)]
+    return [fused.get(node.name, node).name for node in layers]
 
 
 def layers(runner: Runner, names: Sequence[str], images: Batch) -> list[Floats] | None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgecmp.architecture import Architecture
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_json
+from edgecmp.form import Form, form_from_dict
 
 if TYPE_CHECKING:
     from edgecmp.preprocessing import Preprocessing
@@ -35,7 +35,7 @@ class Metadata(BaseModel):
         options: what else the writer was told or decided, such as the system it needs.
         calibration: the real images that the writer looked at (data, fingerprint, images, seed);
             None if it looked at none.
-        architecture: `Architecture.to_dict()` of the network.
+        architecture: `Form.to_dict()` of the network.
         preprocessing: `Preprocessing.to_dict()`: how an image becomes the network's input.
         preprocessing_fingerprint: SHA-256 of `preprocessing`; a changed document is refused.
         gallery_sha256: weights of the gallery model that the network is compatible with, if any.
@@ -92,9 +92,9 @@ class Metadata(BaseModel):
             )
         return metadata
 
-    def build_architecture(self, *, source: str = "The exported file") -> Architecture:
+    def build_architecture(self, *, source: str = "The exported file") -> Form:
         """The stored architecture as an object."""
-        return Architecture.from_dict(self.architecture, source=source)
+        return form_from_dict(self.architecture, source=source)
 
     def build_preprocessing(self) -> Preprocessing:
         """The stored preprocessing as an object."""

@@ -52,6 +52,33 @@ def _same_padding(
     return padding
 
 
+def max_pool(
+    x: Tensor,
+    kernel_sizes: Sequence[int],
+    strides: Sequence[int] = (1, 1),
+    pad_type: str = "valid",
+    pad: Sequence[int] = (0, 0, 0, 0),
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The largest value of each window of (N, C, H, W); padding never wins."""
+    if pad_type not in ("valid", "custom"):
+        raise ValueError(f"max_pool with pad_type {pad_type!r}")
+    if pad_type == "custom" and any(pad):
+        top, bottom, left, right = pad
+        x = F.pad(x, (left, right, top, bottom), value=-torch.inf)
+    return F.max_pool2d(x, tuple(kernel_sizes), tuple(strides), ceil_mode=ceil_mode)
+
+
+def sigmoid_hard(x: Tensor, alpha: float, beta: float) -> Tensor:
+    """A line of slope `alpha` through `beta`, held between 0 and 1."""
+    return (alpha * x + beta).clamp(0, 1)
+
+
+def thresholded_relu(x: Tensor, alpha: float) -> Tensor:
+    """`x` from `alpha` on, 0 below."""
+    return torch.where(x >= alpha, x, 0.0)
+
+
 def tile(x: Tensor, reps: Sequence[int]) -> Tensor:
     """`x` repeated `reps` times along its axes."""
     return x.repeat(tuple(reps))
@@ -153,6 +180,7 @@ OPERATIONS: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
     "conv": conv,
     "expand_dims": expand_dims,
     "linear": linear,
+    "max_pool": max_pool,
     "maximum": _binary(torch.maximum),
     "mul": _binary(torch.mul),
     "pad": pad,
@@ -160,11 +188,14 @@ OPERATIONS: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
     "reduce_l2_norm": reduce_l2_norm,
     "reduce_mean": reduce_mean,
     "relu": lambda x: torch.relu(x),
+    "relu6": lambda x: x.clamp(0, 6),
     "reshape": lambda x, shape: x.reshape(tuple(shape)),
+    "sigmoid_hard": sigmoid_hard,
     "slice_by_index": slice_by_index,
     "split": split,
     "squeeze": squeeze,
     "sub": _binary(torch.sub),
+    "thresholded_relu": thresholded_relu,
     "tile": tile,
     "transpose": lambda x, perm: x.permute(tuple(perm)),
 }

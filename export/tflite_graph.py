@@ -12,11 +12,12 @@ from torch import Tensor
 from edgecmp.export.flatbuffer import Quantisation, TFLiteBuilder
 from edgecmp.export.half import halved
 from edgecmp.export.lowering import graph as ir
+from edgecmp.export.lowering.extra_nodes import Activation, clipped_at_once
 from edgecmp.export.lowering.graph import IMAGE, Graph
 from edgecmp.export.lowering.pad_stride2 import is_same
 from edgecmp.export.quantisation.plan import Plan
 from edgecmp.export.quantisation.weights import SMALL, quantise_layer, quantise_weight
-from edgecmp.export.tflite_operators import FUSIBLE, MOVING, fused_activations, no_activation
+from edgecmp.export.tflite_operators import FUSIBLE, MOVING, no_activation
 
 __all__ = ["write_graph", "write_part"]
 
@@ -61,7 +62,7 @@ class _Writer:
         self.inside = inside
         self.store = store
         self.plan = plan or {}
-        self.fused = fused_activations(graph)
+        self.fused = clipped_at_once(graph)
         self.graph_shapes = graph.shapes()
         self.shapes = {name: _nhwc(shape) for name, shape in self.graph_shapes.items()}
         self.builder = TFLiteBuilder()
@@ -71,9 +72,11 @@ class _Writer:
     def write(self, metadata: Mapping[str, bytes], outputs: Sequence[str] = ()) -> bytes:
         image = self.image()
         for node in self.graph:
-            integer = node.name in self.plan
-            inputs = [self.read(name, integer=integer) for name in node.inputs]
-            self.values[node.name] = KINDS[type(node)](self, node, inputs)
+            inputs = [self.read(name, integer=self.integer(node)) for name in node.inputs]
+            value = KINDS[type(node)](self, node, inputs)
+            if node.name in self.plan and not self.integer(node):
+                value = self.convert(node.name, value, integer=True)
+            self.values[node.name] = value
         output = self.graph.nodes[-1].name
         return self.builder.finish(
             inputs={IMAGE: image},
@@ -100,6 +103,18 @@ class _Writer:
         image = self.builder.tensor(IMAGE, shape, np.uint8, pixel)
         self.values[IMAGE] = self.convert(IMAGE, image, integer=IMAGE in self.plan)
         return image
+
+    def integer(self, node: ir.Node) -> bool:
+        """Whether a node is computed in integers; h-sigmoid, of a few numbers, never is."""
+        if isinstance(node, Activation) and node.kind == "hsigmoid":
+            return False
+        return node.name in self.plan
+
+    def kind_of(self, node: ir.Node) -> dict[str, Any]:
+        """Type and quantisation of the tensors of a node's value."""
+        if not self.integer(node):
+            return {}
+        return {"dtype": np.int8, "quantisation": self.plan[node.name]}
 
     def read(self, name: str, *, integer: bool) -> int:
         """A value as integers or as floats, converted once where it is of the other kind."""
@@ -144,7 +159,6 @@ class _Writer:
 
         A value that an activation was fused into has the activation's name.
         """
-        integer = node.name in self.plan
         named = self.fused.get(node.name, node)
         return self.builder.operator(
             kind,
@@ -153,9 +167,8 @@ class _Writer:
             self.shapes[node.name],
             options,
             options_type=options_type,
-            version=INTEGER_VERSIONS[kind] if integer else version,
-            dtype=np.int8 if integer else np.float32,
-            quantisation=self.plan.get(node.name),
+            version=INTEGER_VERSIONS[kind] if self.integer(node) else version,
+            **self.kind_of(node),
         )
 
     def weight(self, name: str, values: Tensor, axis: int) -> int:
@@ -302,8 +315,14 @@ INTEGER_VERSIONS = {
     "CONV_2D": 3,
     "DEPTHWISE_CONV_2D": 3,
     "FULLY_CONNECTED": 4,
+    "HARD_SWISH": 1,
+    "MAX_POOL_2D": 2,
     "MEAN": 2,
+    "MUL": 2,
     "PAD": 2,
+    "RELU": 2,
+    "RELU6": 2,
+    "RESHAPE": 1,
     "SLICE": 2,
     "STRIDED_SLICE": 2,
 }

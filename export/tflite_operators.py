@@ -15,7 +15,7 @@ from edgecmp.export.lowering.pad_stride2 import is_same
 if TYPE_CHECKING:
     from edgecmp.export.tflite_graph import _Writer
 
-__all__ = ["FUSIBLE", "MOVING", "fused_activations", "no_activation"]
+__all__ = ["FUSIBLE", "MOVING", "no_activation"]
 
 
 def take(writer: _Writer, node: ir.Take, inputs: list[int]) -> int:
@@ -95,6 +95,7 @@ def shuffle(writer: _Writer, node: extra.Shuffle, inputs: list[int]) -> int:
     *_, height, width, channels = writer.shapes[node.name]
     size = channels // node.groups
     apart, turned = (height * width, node.groups, size), (height * width, size, node.groups)
+    kind = writer.kind_of(node)
     value = writer.builder.operator(
         "RESHAPE",
         [*inputs, writer.integers(f"{node.name}/groups", apart)],
@@ -102,6 +103,7 @@ def shuffle(writer: _Writer, node: extra.Shuffle, inputs: list[int]) -> int:
         apart,
         {"newShape": list(apart)},
         options_type="ReshapeOptions",
+        **kind,
     )
     value = writer.builder.operator(
         "TRANSPOSE",
@@ -109,6 +111,8 @@ def shuffle(writer: _Writer, node: extra.Shuffle, inputs: list[int]) -> int:
         f"{node.name}/turned",
         turned,
         options_type="TransposeOptions",
+        version=2 if writer.integer(node) else 1,
+        **kind,
     )
     whole = writer.shapes[node.name]
     return writer.give(
@@ -152,25 +156,6 @@ FUSIBLE: dict[extra.Kind, int] = {
     "relu6": schema.ActivationFunctionType.RELU6,
 }
 """What other operators can do on the way."""
-
-
-def fused_activations(graph: ir.Graph) -> dict[str, extra.Activation]:
-    """The activations that the operator before them does, by the name of its node."""
-    nodes = {node.name: node for node in graph}
-    readers: dict[str, list[ir.Node]] = {}
-    for node in graph:
-        for name in node.inputs:
-            readers.setdefault(name, []).append(node)
-    found: dict[str, extra.Activation] = {}
-    for name, (node, *others) in readers.items():
-        source = nodes.get(name)
-        if others or not isinstance(node, extra.Activation) or node.kind not in FUSIBLE:
-            continue
-        if isinstance(source, ir.Linear) or (
-            isinstance(source, ir.Conv | ir.Affine | ir.Add) and not source.relu
-        ):
-            found[name] = node
-    return found
 
 
 def no_activation() -> dict[str, Any]:

@@ -13,13 +13,20 @@ from edgecmp.architecture import TIERS
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.latency import LatencyTable
 from edgecmp.search.flops import FlopsTable, Genes
-from edgecmp.search.sampling import BudgetSampler
+from edgecmp.search.sampling import MAX_BINS, BudgetSampler
 
-__all__ = ["Constraint", "FlopsBudget", "parse_budget", "percent"]
+__all__ = [
+    "Constraint",
+    "FlopsBudget",
+    "budget_text",
+    "parse_budget",
+    "parse_budgets",
+    "percent",
+]
 
 
 class Constraint(Protocol):
-    """A bound that candidates hold; the search asks nothing else of it."""
+    """A bound on blocks and widths; `Space` makes rows of genes of it."""
 
     @property
     def table(self) -> FlopsTable:
@@ -45,6 +52,10 @@ class Constraint(Protocol):
     def share(self) -> float:
         """The share of the tier's space that holds it, 0..1."""
 
+    @property
+    def share_flops(self) -> float:
+        """The share that meets the FLOPs budget alone, 0..1."""
+
     def holds(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
         """(N, 20) blocks and widths to (N,): which of them hold it."""
 
@@ -62,6 +73,11 @@ class Constraint(Protocol):
 class FlopsBudget:
     """At most `budget` FLOPs, as fvcore counts them at the table's input size.
 
+    Args:
+        table: counts them.
+        budget: the most allowed.
+        max_bins: of the sampler; with fewer it is small, and the count may be an estimate.
+
     Raises:
         UserError: not even the smallest architecture of the tier meets the budget.
     """
@@ -70,7 +86,7 @@ class FlopsBudget:
     budget: int
     sampler: BudgetSampler
 
-    def __init__(self, table: FlopsTable, budget: int) -> None:
+    def __init__(self, table: FlopsTable, budget: int, *, max_bins: int = MAX_BINS) -> None:
         smallest = table.count(table.smallest())
         if budget < smallest:
             raise UserError(
@@ -81,7 +97,7 @@ class FlopsBudget:
         object.__setattr__(self, "table", table)
         object.__setattr__(self, "budget", budget)
         bound = budget - table.fixed_flops
-        sampler = BudgetSampler([table.layer_flops], [bound], self.holds)
+        sampler = BudgetSampler([table.layer_flops], [bound], self.holds, max_bins=max_bins)
         object.__setattr__(self, "sampler", sampler)
 
     @property
@@ -103,6 +119,11 @@ class FlopsBudget:
     def share(self) -> float:
         """The share of the tier's space that meets the budget, 0..1."""
         return self.sampler.share
+
+    @property
+    def share_flops(self) -> float:
+        """The same: nothing else is bounded."""
+        return self.share
 
     def holds(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
         """(N, 20) blocks and widths to (N,): which of them meet the budget."""
@@ -128,6 +149,23 @@ class FlopsBudget:
 def percent(share: float) -> str:
     """A share of a space, however small."""
     return f"{share:.1%}" if share >= 0.001 else f"{100 * share:.1e} %"
+
+
+def budget_text(flops: int) -> str:
+    """A budget as people write it, for a file's name: "80M", "97.5M", "95000001"."""
+    return f"{flops / 1e6:g}M" if round(flops / 1e6, 3) * 1e6 == flops else str(flops)
+
+
+def parse_budgets(text: str) -> list[int]:
+    """FLOPs of one budget or a list such as "330M,230M,100M", the largest first.
+
+    Raises:
+        UserError: one of them is no budget, or is given twice.
+    """
+    budgets = sorted((parse_budget(part) for part in text.split(",")), reverse=True)
+    if len({*budgets}) < len(budgets):
+        raise UserError(f"The budgets {text} are not all different.", "Give each one once.")
+    return budgets
 
 
 def parse_budget(text: str) -> int:

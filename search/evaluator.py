@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from edgecmp.architecture import Architecture
-from edgecmp.bundle import GalleryBundle, SupernetBundle
+from edgecmp.bundle import SupernetBundle
 from edgecmp.data import Dataset
 from edgecmp.errors import UserError
+from edgecmp.gallery_source import Gallery, open_source
 from edgecmp.holdout import HoldOut
 from edgecmp.networks.layerwise import CACHE_BYTES
 from edgecmp.search.candidate import Measurement
@@ -35,7 +36,7 @@ class SupernetEvaluator:
 
     Args:
         supernet: the trained supernet.
-        gallery: the gallery model it was trained to be compatible with.
+        gallery: the gallery, as `open_source` takes it, that it was trained to be compatible with.
         dataset: gives the hold-out identities and the training images to calibrate on.
         calibration_images: how many training images batch norms are recalibrated on.
         calibration_seed: which ones.
@@ -48,17 +49,18 @@ class SupernetEvaluator:
     def __init__(
         self,
         supernet: SupernetBundle,
-        gallery: GalleryBundle,
+        gallery: Gallery,
         dataset: Dataset,
         *,
         calibration_images: int = CALIBRATION_IMAGES,
         calibration_seed: int = 0,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        if supernet.manifest.gallery_sha256 not in (None, gallery.sha256):
+        source = open_source(gallery)
+        if supernet.manifest.gallery_sha256 not in (None, source.sha256):
             raise UserError(
                 f"The supernet in {supernet.folder} was trained for another gallery model than the "
-                f"one in {gallery.folder}.",
+                f"one in {source.name}.",
                 "Name with --gallery the gallery model that it was trained with.",
             )
         self.tier = supernet.network.tier
@@ -70,7 +72,7 @@ class SupernetEvaluator:
             "method": METHOD,
             "tier": self.tier,
             "supernet_sha256": supernet.sha256,
-            "gallery_sha256": gallery.sha256,
+            "gallery_sha256": source.sha256,
             "preprocessing_fingerprint": supernet.preprocessing.fingerprint,
             "data": dataset.name,
             "train_fingerprint": dataset.train.fingerprint,
@@ -82,7 +84,7 @@ class SupernetEvaluator:
         }
         self.holdout = HoldOut(
             dataset,
-            gallery,
+            source,
             supernet.preprocessing,
             calibration_images=calibration_images,
             seed=calibration_seed,

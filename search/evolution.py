@@ -13,28 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgecmp.architecture import BLOCKS, DEPTH, WIDTHS
 from edgecmp.errors import UserError
-from edgecmp.search.constraint import Constraint
+from edgecmp.search.breeding import bred, fresh
+from edgecmp.search.space import Rows, Space
 
 __all__ = ["EvolutionSettings", "Proposal", "first_generation", "next_generation"]
-
-Rows = NDArray[np.uint8]
-"""(N, 40) genes: 20 blocks, then 20 widths."""
-
-GENES = 2 * DEPTH
-CHOICES = np.array([len(BLOCKS)] * DEPTH + [len(WIDTHS)] * DEPTH)
-"""Values each gene can take, (40,)."""
-
-OVERSAMPLE = 4
-"""Children bred for each one wanted; only where more than three in four break the constraint are
-some of those repaired."""
-
-BREEDING_ROUNDS = 8
-SAMPLING_ROUNDS = 64
-SAMPLES_A_ROUND = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,23 +60,23 @@ class Proposal:
 
     Attributes:
         survivors: positions in the ranked population that stay, best first.
-        children: genes to evaluate, (M, 40); M is 0 when nothing new obeys the constraint.
+        children: genes to evaluate, (M, G); M is 0 when the space holds nothing new.
     """
 
     survivors: tuple[int, ...]
     children: Rows
 
 
-def first_generation(constraint: Constraint, settings: EvolutionSettings, *, seed: int) -> Proposal:
-    """The random start: distinct uniform samples under the constraint."""
+def first_generation(space: Space, settings: EvolutionSettings, *, seed: int) -> Proposal:
+    """The random start: distinct uniform samples of the space."""
     rng = np.random.default_rng((seed, 1))
-    return Proposal((), _sampled(constraint, rng, settings.population, set()))
+    return Proposal((), fresh(space, rng, settings.population, set()))
 
 
 def next_generation(
     ranked: Sequence[tuple[int, ...]],
     seen: set[bytes],
-    constraint: Constraint,
+    space: Space,
     settings: EvolutionSettings,
     *,
     seed: int,
@@ -101,15 +85,15 @@ def next_generation(
     """Survivors of a population and the children that replace the rest.
 
     Args:
-        ranked: the population's genes (40 each), best first.
+        ranked: the population's genes, best first.
         seen: genes of everything ever proposed in this search, as bytes.
-        constraint: what children obey.
+        space: what children belong to.
         settings: sizes and chances.
         seed: of the search.
         generation: the number of the generation to make, 2 or more.
 
     Returns:
-        Fewer children than asked for only if the space under the constraint holds no more.
+        Fewer children than asked for only if the space holds no more.
     """
     rng = np.random.default_rng((seed, generation))
     lucky = rng.random(len(ranked)) < settings.retain_chance
@@ -117,76 +101,7 @@ def next_generation(
     survivors = tuple(np.flatnonzero(lucky).tolist())
     parents = np.array([ranked[position] for position in survivors], np.uint8)
     wanted = settings.population - len(survivors)
-    children = np.empty((0, GENES), np.uint8)
     known = set(seen)
-    for _ in range(BREEDING_ROUNDS):
-        if len(children) >= wanted or len(known) >= constraint.count:
-            break
-        bred = _bred(rng, parents, OVERSAMPLE * wanted, constraint, settings.mutate_chance)
-        children = np.concatenate((children, _new(bred, known, wanted - len(children))))
-    missing = _sampled(constraint, rng, wanted - len(children), known)
-    return Proposal(survivors, np.concatenate((children, missing)))
-
-
-def _bred(
-    rng: np.random.Generator, parents: Rows, n: int, constraint: Constraint, mutate_chance: float
-) -> Rows:
-    """N children that obey the constraint; those that do by themselves come first."""
-    count = len(parents)
-    first = rng.integers(count, size=n)
-    second = (first + rng.integers(1, max(count, 2), size=n)) % count  # another one, if there is
-    mask = rng.random((n, GENES)) < 0.5
-    bred = np.where(mask, parents[first], parents[second])
-    mutated = rng.random((n, GENES)) < mutate_chance
-    bred = np.where(mutated, rng.integers(CHOICES, size=(n, GENES), dtype=np.uint8), bred)
-    order = rng.permuted(np.tile(np.arange(DEPTH), (n, 1)), axis=1)
-    held = _holds(constraint, bred)
-    return np.concatenate(
-        (bred[held], _repaired(bred[~held], parents[first[~held]], order[~held], constraint))
-    )
-
-
-def _repaired(
-    children: Rows, parents: Rows, order: NDArray[np.intp], constraint: Constraint
-) -> Rows:
-    """Children given layers of a parent, in random order, one by one until they obey.
-
-    The parent obeys, so each child does after 20 layers at the latest, whatever the constraint is.
-    """
-    children = children.copy()
-    rows = np.arange(len(children))
-    for layer in order.T:  # (n,) one layer of each child
-        rows = rows[~_holds(constraint, children[rows])]
-        if not len(rows):
-            break
-        for gene in (layer[rows], layer[rows] + DEPTH):
-            children[rows, gene] = parents[rows, gene]
-    return children
-
-
-def _sampled(constraint: Constraint, rng: np.random.Generator, n: int, known: set[bytes]) -> Rows:
-    """Up to N uniform samples that are not `known` yet; bounded work, and adds them to `known`."""
-    found = np.empty((0, GENES), np.uint8)
-    for _ in range(SAMPLING_ROUNDS):
-        if len(found) >= n or len(known) >= constraint.count:
-            break
-        drawn = np.hstack(constraint.sample(rng, SAMPLES_A_ROUND))
-        found = np.concatenate((found, _new(drawn, known, n - len(found))))
-    return found
-
-
-def _new(rows: Rows, known: set[bytes], limit: int) -> Rows:
-    """The first `limit` rows that are not `known`, which then are."""
-    chosen: list[int] = []
-    for position, row in enumerate(rows):
-        if len(chosen) == limit:
-            break
-        key = row.tobytes()
-        if key not in known:
-            known.add(key)
-            chosen.append(position)
-    return rows[chosen]
-
-
-def _holds(constraint: Constraint, rows: Rows) -> NDArray[np.bool_]:
-    return constraint.holds(rows[:, :DEPTH], rows[:, DEPTH:])
+    chance = settings.mutate_chance
+    children = bred(space, rng, parents, wanted, known, mutate_chance=chance)
+    return Proposal(survivors, children)

@@ -21,9 +21,12 @@ from edgecmp.errors import UserError
 from edgecmp.files import provenance, write_atomic
 from edgecmp.search.candidate import Candidate
 
-__all__ = ["FORMAT", "History", "read_header"]
+__all__ = ["FORMAT", "SHAPE", "History", "candidate_of", "read_header", "read_history"]
 
 FORMAT = "edgecmp-history/1"
+
+SHAPE = ("tier", "embedding_dim", "input_size")
+"""Of an evaluator: what makes architectures of a history's genes."""
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
@@ -45,6 +48,20 @@ def read_header(path: Path) -> dict[str, Any] | None:
     return header
 
 
+def read_history(path: Path) -> tuple[dict[str, Any], list[Candidate]]:
+    """Header and candidates of a history, finished or not, which another process may be writing.
+
+    Raises:
+        UserError: there is none, or it was changed or damaged.
+    """
+    header = read_header(path)
+    if header is None:
+        raise UserError(f"{path} does not exist.", "Name the folder of a search.")
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    return header, _candidates(path, whole, header["search"])
+
+
 class History:
     """The candidates of a search: those on file first, then those appended.
 
@@ -61,7 +78,9 @@ class History:
 
     @classmethod
     @contextmanager
-    def opened(cls, path: Path, search: Mapping[str, Any]) -> Iterator[History]:
+    def opened(
+        cls, path: Path, search: Mapping[str, Any], shape: Mapping[str, Any] | None = None
+    ) -> Iterator[History]:
         """Starts a history, or takes one up where it was left.
 
         A last line that was not finished is cut off. All other lines must be intact.
@@ -70,11 +89,17 @@ class History:
             path: history.jsonl.
             search: all that decides the candidates and their numbers, as JSON values; its "metric"
                 is what the rewards are made of.
+            shape: the `SHAPE` of the architectures, for `rerank`.
 
         Raises:
             UserError: the file belongs to another search, was changed, or is in use.
         """
-        header = {"format": FORMAT, "search": dict(search), "provenance": provenance()}
+        header = {
+            "format": FORMAT,
+            "search": dict(search),
+            "shape": dict(shape or {}),
+            "provenance": provenance(),
+        }
         if not path.exists():
             write_atomic(path, _line(header))
         with _opened(path) as file:
@@ -89,7 +114,7 @@ class History:
             whole = content[: content.rfind(b"\n") + 1]
             file.seek(len(whole))
             file.truncate()
-            yield cls(file, path, _candidates(path, whole, str(search["metric"])))
+            yield cls(file, path, _candidates(path, whole, search))
 
     def append(self, candidate: Candidate) -> None:
         """Adds one line; when this returns it is on the disk.
@@ -148,14 +173,24 @@ def _same_search(path: Path, search: Mapping[str, Any]) -> None:
         )
 
 
-def _candidates(path: Path, content: bytes, metric: str) -> list[Candidate]:
+def _candidates(path: Path, content: bytes, search: Mapping[str, Any]) -> list[Candidate]:
     candidates = []
     for number, line in enumerate(content.splitlines()[1:], start=2):
         try:
-            candidates.append(Candidate.from_dict(json.loads(line), metric))
+            candidates.append(candidate_of(json.loads(line), search))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise _unusable(path, number, f"it is not a candidate ({error})") from error
     return candidates
+
+
+def candidate_of(line: Mapping[str, Any], search: Mapping[str, Any]) -> Candidate:
+    """The candidate of a line.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: it is not such a line.
+    """
+    sizes = search.get("budget", {}).get("input_sizes", ())
+    return Candidate.from_dict(line, str(search["metric"]), sizes)
 
 
 def _unusable(path: Path, line: int, why: str) -> UserError:

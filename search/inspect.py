@@ -10,8 +10,7 @@ from edgecmp.architecture import Architecture
 from edgecmp.errors import UserError
 from edgecmp.files import read_json
 from edgecmp.inspection import Check, Inspection, architecture_facts, made_by, size_facts
-from edgecmp.search.candidate import Candidate
-from edgecmp.search.history import read_header
+from edgecmp.search.history import candidate_of, read_header
 
 __all__ = ["inspect_search"]
 
@@ -70,7 +69,7 @@ def _history(file: Path, checks: list[Check]) -> dict[str, Any]:
     name, broken, generations = "every line of the history is whole", "", set()
     for number, line in enumerate(lines[1:], start=2):
         try:
-            candidate = Candidate.from_dict(json.loads(line), str(header["search"]["metric"]))
+            candidate = candidate_of(json.loads(line), header["search"])
             generations.add(candidate.generation)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             broken = broken or f"line {number}: {error}"

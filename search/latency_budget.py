@@ -83,6 +83,11 @@ class LatencyBudget:
         """The share of the tier's space that holds both, 0..1."""
         return min(self.sampler.share, self.flops.share)
 
+    @property
+    def share_flops(self) -> float:
+        """The share that meets the FLOPs budget, 0..1."""
+        return self.flops.share
+
     def holds(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
         """(N, 20) blocks and widths to (N,): which of them hold both."""
         return self.flops.holds(blocks, widths) & (

@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from edgecmp.architecture import DEPTH
 from edgecmp.progress import Bar, duration, progress
 from edgecmp.search.candidate import Candidate, Evaluator, architecture_of
 from edgecmp.search.constraint import Constraint
-from edgecmp.search.evolution import (
-    EvolutionSettings,
-    Proposal,
-    first_generation,
-    next_generation,
-)
-from edgecmp.search.history import History
+from edgecmp.search.evolution import EvolutionSettings
+from edgecmp.search.history import SHAPE, History
+from edgecmp.search.pareto_strategy import ParetoSearch, ParetoSettings
+from edgecmp.search.predictor_strategy import PredictorSearch, PredictorSettings
+from edgecmp.search.space import Space
+from edgecmp.search.strategy import Evolution, Strategy, best_first
 
 __all__ = ["SearchOutcome", "SearchSettings", "search"]
 
@@ -36,14 +34,41 @@ class SearchSettings:
     Attributes:
         reward: "r1", "r2", "r3" or "r3sum".
         metric: the accuracy that the reward is made of ("top10").
-        seed: of the evolution; the evaluator has none.
-        evolution: sizes and chances.
+        seed: of the strategy; the evaluator has none.
+        evolution: sizes and chances of the evolution, the strategy unless another is given.
+        predictor: those of the search by a predictor.
+        pareto: those of the search for a front.
     """
 
     reward: str = "r3"
     metric: str = "top10"
     seed: int = 0
     evolution: EvolutionSettings = field(default_factory=EvolutionSettings)
+    predictor: PredictorSettings | None = None
+    pareto: ParetoSettings | None = None
+
+    @property
+    def name(self) -> str:
+        """The strategy: "evolution", "predictor" or "pareto"."""
+        return "predictor" if self.predictor else "pareto" if self.pareto else "evolution"
+
+    def strategy(self, spaces: Sequence[Space]) -> Strategy:
+        """The strategy over these spaces, the widest first.
+
+        Raises:
+            UserError: what it needs is not installed.
+        """
+        if self.predictor:
+            return PredictorSearch(spaces, self.predictor, self.reward, self.seed)
+        if self.pareto:
+            return ParetoSearch(spaces, self.pareto, self.reward, self.seed)
+        return Evolution(spaces[0], self.evolution, self.reward, self.seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a history's header keeps of it: the sizes of its strategy alone."""
+        document = asdict(self)
+        sizes = {name: document.pop(name) for name in ("evolution", "predictor", "pareto")}
+        return {**document, self.name: sizes[self.name]}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,31 +96,55 @@ class SearchOutcome:
 
 
 def search(
-    evaluator: Evaluator, budget: Constraint, settings: SearchSettings, *, history: Path
+    evaluator: Evaluator,
+    budget: Constraint | Space,
+    settings: SearchSettings,
+    *,
+    history: Path,
+    tighter: Sequence[Constraint | Space] = (),
 ) -> SearchOutcome:
     """Runs a search to its end, or takes it up where `history` stops.
 
+    Args:
+        evaluator: measures candidates.
+        budget: what all candidates hold.
+        settings: what is maximised, and how.
+        history: the file.
+        tighter: smaller budgets, whose best are searched in the same run; the evolution has none.
+
     Raises:
-        UserError: the history belongs to another search or was changed.
+        UserError: the history belongs to another search or was changed, or what the strategy needs
+            is not installed.
     """
+    spaces = [Space.of(bound) for bound in (budget, *tighter)]
+    more = {"tighter": [space.to_dict() for space in spaces[1:]]} if tighter else {}
     about: dict[str, Any] = {
-        "budget": budget.to_dict(),
-        **asdict(settings),
+        "budget": spaces[0].to_dict(),
+        **more,
+        **settings.to_dict(),
         "evaluator": evaluator.to_dict(),
     }
-    with History.opened(history, about) as log:
-        return _Search(evaluator, budget, settings, log).run()
+    strategy = settings.strategy(spaces)
+    shape = {name: getattr(evaluator, name) for name in SHAPE}
+    with History.opened(history, about, shape) as log:
+        return _Search(evaluator, spaces[0], settings, strategy, log).run()
 
 
 class _Search:
     """One run: the history's candidates first, then new ones."""
 
     def __init__(
-        self, evaluator: Evaluator, budget: Constraint, settings: SearchSettings, log: History
+        self,
+        evaluator: Evaluator,
+        space: Space,
+        settings: SearchSettings,
+        strategy: Strategy,
+        log: History,
     ) -> None:
         self._evaluator = evaluator
-        self._budget = budget
+        self._space = space
         self._settings = settings
+        self._strategy = strategy
         self._log = log
         self._on_file = len(log.candidates)
         self._position = 0
@@ -103,47 +152,28 @@ class _Search:
 
     def run(self) -> SearchOutcome:
         start = time.perf_counter()
-        settings = self._settings.evolution
-        population: list[Candidate] = []
-        exhausted = False
-        total = self._expected()
-        with progress("Searching", total=total, unit="architecture") as bar:
+        strategy = self._strategy
+        with progress("Searching", total=self._expected(), unit="architecture") as bar:
             if self._on_file:
                 bar.note(f"Going on after the {self._on_file} architectures in the history.")
-            for generation in range(1, settings.generations + 1):
-                proposal = self._proposal(generation, population)
+            for generation in range(1, strategy.generations + 1):
                 children = [
                     self._candidate(generation, index, genes, bar)
-                    for index, genes in enumerate(proposal.children.tolist())
+                    for index, genes in enumerate(strategy.propose(generation).tolist())
                 ]
-                survivors = [population[position] for position in proposal.survivors]
-                exhausted = len(survivors) + len(children) < settings.population
                 if children:
-                    population = self._sorted(survivors + children)
-                    bar.note(self._report(generation, population, len(children)))
-                if exhausted:
+                    strategy.tell(children)
+                    bar.note(self._report(generation, len(children)))
+                if strategy.exhausted:
                     break
         if self._position < self._on_file:
             raise self._log.changed(self._position)
         return SearchOutcome(
-            ranked=tuple(self._sorted(self._log.candidates)),
+            ranked=tuple(best_first(self._log.candidates, self._settings.reward)),
             new=len(self._log.candidates) - self._on_file,
-            exhausted=exhausted,
+            exhausted=strategy.exhausted,
             seconds=time.perf_counter() - start,
             seconds_each=median(self._times) if self._times else None,
-        )
-
-    def _proposal(self, generation: int, population: Sequence[Candidate]) -> Proposal:
-        settings, seed = self._settings.evolution, self._settings.seed
-        if generation == 1:
-            return first_generation(self._budget, settings, seed=seed)
-        return next_generation(
-            [candidate.genes for candidate in population],
-            {bytes(candidate.genes) for candidate in self._log.candidates[: self._position]},
-            self._budget,
-            settings,
-            seed=seed,
-            generation=generation,
         )
 
     def _candidate(self, generation: int, index: int, genes: list[int], bar: Bar) -> Candidate:
@@ -169,7 +199,8 @@ class _Search:
 
     def _evaluated(self, generation: int, index: int, genes: list[int]) -> Candidate:
         start = time.perf_counter()
-        measurement = self._evaluator.evaluate(architecture_of(genes, self._evaluator))
+        size = self._space.input_size(genes)
+        measurement = self._evaluator.evaluate(architecture_of(genes, self._evaluator, size))
         self._times.append(time.perf_counter() - start)
         return Candidate(
             generation=generation,
@@ -178,28 +209,25 @@ class _Search:
             flops=self._flops(genes),
             metric=self._settings.metric,
             measurement=measurement,
+            input_size=size,
         )
 
     def _expected(self) -> int:
         """About how many evaluations the whole search has."""
-        return int(min(self._settings.evolution.expected_evaluations, self._budget.count))
+        return int(min(self._strategy.expected_evaluations, self._space.count))
 
     def _flops(self, genes: list[int]) -> int:
-        row = np.array([genes], np.uint8)
-        return int(self._budget.table.counts(row[:, :DEPTH], row[:, DEPTH:])[0])
+        return int(self._space.flops(np.array([genes], np.uint8))[0])
 
-    def _sorted(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        name = self._settings.reward
-        return sorted(candidates, key=lambda candidate: candidate.order(name))
-
-    def _report(self, generation: int, population: Sequence[Candidate], new: int) -> str:
-        name = self._settings.reward
-        best = population[0]
-        mean = fmean(candidate.reward(name) for candidate in population)
-        table = self._budget.latency
+    def _report(self, generation: int, new: int) -> str:
+        name, alive = self._settings.reward, self._strategy.alive
+        best = alive[0]
+        mean = fmean(candidate.reward(name) for candidate in alive)
+        table = self._space.latency
         latency = f", {table.predicts(*best.rows)[0]:.3g} ms" if table else ""
+        latency += f", {best.input_size} px" if best.input_size else ""
         return (
-            f"Generation {generation:2d}/{self._settings.evolution.generations}: "
+            f"Generation {generation:2d}/{self._strategy.generations}: "
             f"best {name.upper()} {best.reward(name):.4f} "
             f"(M(q,q) {best.mqq:.1%}, M(q,g) {best.mqg:.1%}, {best.flops / 1e6:.1f}M{latency}), "
             f"mean {mean:.4f}, {new} new"

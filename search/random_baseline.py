@@ -7,20 +7,23 @@ import numpy as np
 from edgecmp.progress import progress
 from edgecmp.search.candidate import Candidate, Evaluator, architecture_of
 from edgecmp.search.constraint import Constraint
+from edgecmp.search.space import Space
 
 __all__ = ["evaluate_random"]
 
 
 def evaluate_random(
-    evaluator: Evaluator, budget: Constraint, *, count: int, metric: str, seed: int
+    evaluator: Evaluator, budget: Constraint | Space, *, count: int, metric: str, seed: int
 ) -> list[Candidate]:
     """Evaluates `count` uniform samples under a budget, in the order drawn."""
     # A stream of its own: seed s of a search starts from other architectures.
-    blocks, widths = budget.sample(np.random.default_rng((seed, 0)), count)
-    flops = budget.table.counts(blocks, widths)
+    space = Space.of(budget)
+    rows = space.sample(np.random.default_rng((seed, 0)), count)
+    flops = space.flops(rows)
     candidates = []
     with progress("Evaluating at random", total=count, unit="architecture") as bar:
-        for index, row in enumerate(np.hstack((blocks, widths)).tolist()):
+        for index, row in enumerate(rows.tolist()):
+            size = space.input_size(row)
             candidates.append(
                 Candidate(
                     generation=1,
@@ -28,7 +31,8 @@ def evaluate_random(
                     genes=tuple(row),
                     flops=int(flops[index]),
                     metric=metric,
-                    measurement=evaluator.evaluate(architecture_of(row, evaluator)),
+                    measurement=evaluator.evaluate(architecture_of(row, evaluator, size)),
+                    input_size=size,
                 )
             )
             bar.advance()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecmp.architecture import Architecture
+from edgecmp.search.constraint import budget_text
 
 __all__ = ["SearchResult"]
 
@@ -22,7 +23,11 @@ class SearchResult:
         rows: the best architectures, best first, five or as many as were measured: "rank",
             "generation", "flops_224" (fvcore's count), "macs_224" and "macs_deployed" (batch norm
             folded), "mqq" and "mqg" in percent, the reward; with a latency bound also "latency_ms"
-            (by the table), "measured_ms" and "holds" (None where it was not measured).
+            (by the table), "measured_ms" and "holds" (None where it was not measured); where the
+            input size is a gene "input_size" and "flops_counted", which the budget bounds.
+        tighter: the best under each smaller budget of the same run: "budget", "rank" among all, the
+            figures of a row, and the "architecture".
+        strategy: "evolution", "predictor" or "pareto".
         front: the architectures that no other beats in reward, FLOPs and, with a bound on it,
             latency: "rank", those figures, and the "architecture" as its file holds it.
         bound: what the history's header keeps: "flops" at "input_size", and with a latency bound
@@ -46,6 +51,8 @@ class SearchResult:
     architecture: Architecture
     winner: int
     rows: list[dict[str, Any]]
+    tighter: list[dict[str, Any]]
+    strategy: str
     front: list[dict[str, Any]]
     bound: dict[str, Any]
     device: str | None
@@ -71,7 +78,11 @@ class SearchResult:
             "picture": self.out / "search.png",
             "result": self.out / "result.json",
         }
-        return files | ({"front": self.out / "pareto.png"} if self.device else {})
+        for row in self.tighter:
+            name = budget_text(row["budget"])
+            files[f"best under {name}"] = self.out / f"architecture-{name}.json"
+        front = self.device or self.strategy == "pareto"
+        return files | ({"front": self.out / "pareto.png"} if front else {})
 
     def to_dict(self) -> dict[str, Any]:
         """What `edgecmp search --json` and result.json hold."""
@@ -79,6 +90,7 @@ class SearchResult:
             "rows": self.rows,
             "architecture": self.architecture.to_dict(),
             "winner": self.winner,
+            "strategy": self.strategy,
             "budget": self.bound["flops"],
             "latency_ms": self.bound.get("latency_ms"),
             "table": self.bound.get("table"),
@@ -95,5 +107,6 @@ class SearchResult:
             "seconds": round(self.seconds, 3),
             "seconds_each": None if self.seconds_each is None else round(self.seconds_each, 4),
             "files": {name: str(path) for name, path in self.files.items()},
+            "tighter": self.tighter,
             "front": self.front,
         }

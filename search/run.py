@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from edgecmp import kit
-from edgecmp.bundle import GalleryBundle, SupernetBundle
+from edgecmp.architecture import Architecture
+from edgecmp.bundle import SupernetBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.files import write_json
+from edgecmp.gallery_source import Gallery
 from edgecmp.latency import LatencyTable
 from edgecmp.progress import say
-from edgecmp.search.candidate import Evaluator, architecture_of
-from edgecmp.search.constraint import FlopsBudget, parse_budget
+from edgecmp.search.candidate import Evaluator
+from edgecmp.search.constraint import Constraint, FlopsBudget, budget_text, parse_budgets
 from edgecmp.search.evaluator import SupernetEvaluator
 from edgecmp.search.flops import FlopsTable
 from edgecmp.search.history import read_header
@@ -26,6 +29,8 @@ from edgecmp.search.pareto_picture import draw_pareto
 from edgecmp.search.picture import draw_search
 from edgecmp.search.result import SearchResult
 from edgecmp.search.settings import search_settings
+from edgecmp.search.sized_evaluator import SizedEvaluator
+from edgecmp.search.space import Space, parse_sizes
 from edgecmp.search.summary import latencies, summarised
 from edgecmp.search.verify import Remeasure, Verification, earlier, verify
 
@@ -41,12 +46,14 @@ def run(
     lowering: str | None = None,
     remeasure: Remeasure | None = None,
     supernet: str | Path | None = None,
-    gallery: str | Path | None = None,
+    gallery: Gallery = None,
     data: str = "emoji",
     reward: str = "r3",
     metric: str | None = None,
     quick: bool = False,
     seed: int = 0,
+    strategy: str = "evolution",
+    input_sizes: str | None = None,
     generations: int | None = None,
     population: int | None = None,
 ) -> SearchResult:
@@ -55,25 +62,30 @@ def run(
     Run again with the same arguments it takes up `out`/history.jsonl where that stops.
 
     Args:
-        budget: FLOPs at 224 x 224 by fvcore's rules: "100M", "0.1G" or "95000000".
-        out: folder for architecture.json, history.jsonl, search.png, result.json and, with a
-            latency bound, pareto.png.
+        budget: FLOPs at 224 x 224 by fvcore's rules: "100M", "0.1G" or "95000000"; a list such as
+            "100M,80M" also gives the best under each smaller one, but not by evolution.
+        out: folder for architecture.json, history.jsonl, search.png, result.json; with a latency
+            bound or the pareto strategy pareto.png; architecture-80M.json for a smaller budget.
         latency: of one query, "4ms" or "850us", by the table; candidates hold both bounds.
         table: the latency table of the device, as `edgecmp latency build` wrote it.
         lowering: hash of today's lowering; the table must be of the same. None: not compared.
         remeasure: measures whole networks on the table's device; the winner is then the best that
             holds the bound there.
         supernet: folder of a trained supernet; the starter kit's by default.
-        gallery: folder of the gallery model it was trained with; the starter kit's by default.
+        gallery: the gallery it was trained with, as `open_source` takes it; the starter kit's by
+            default.
         data: registry name, folder or manifest; its hold-out identities make the rewards.
-        reward, metric, quick, seed, generations, population: see `search_settings`.
+        strategy, reward, metric, quick, seed, generations, population: see `search_settings`.
+        input_sizes: pixels that queries may be deployed at, "48,56,64": the size becomes a gene,
+            and the budget counts it as `Space` says; the gallery model keeps its own size.
 
     Raises:
         UserError: an argument is unknown, nothing holds the bounds, the table is of another
             network than the supernet's, or `out` holds another search.
     """
-    flops = parse_budget(budget)
+    budgets = parse_budgets(budget)
     settings = search_settings(
+        strategy=strategy,
         reward=reward,
         metric=metric,
         quick=quick,
@@ -81,38 +93,69 @@ def run(
         generations=generations,
         population=population,
     )
+    if len(budgets) > 1 and settings.name == "evolution":
+        raise UserError(
+            f"The evolution searches one budget, not {len(budgets)}.",
+            "Search them by --strategy predictor or pareto, or one after the other.",
+        )
     if (latency is None) != (table is None):
         raise UserError(
             "A latency bound needs a latency and the table of a device.",
             "Give both: --latency 4ms --table table.json (edgecmp latency build writes one).",
         )
+    if input_sizes and table:
+        raise UserError(
+            "A latency table holds one input size, so it cannot bound several.",
+            "Leave out --input-sizes, or --latency and --table.",
+        )
+    sizes = parse_sizes(input_sizes) if input_sizes else []
     latency_ms = parse_latency(latency) if latency else None
     times = LatencyTable.load(table) if table else None
     if times and lowering:
         times.require_lowering(lowering)
     bundle = SupernetBundle.load(supernet or kit.path("supernet"))
-    network = bundle.network
+    if metric is None:  # what the supernet's recipe says (supplement A.3), if it says it
+        own = str(bundle.manifest.recipe.get("metric", settings.metric))
+        settings = replace(settings, metric=own)
+    network, native = bundle.network, bundle.preprocessing.input_size
     flops_table = FlopsTable.of(network.tier, embedding_dim=network.embedding_dim)
-    budget_alone = FlopsBudget(flops_table, flops)
-    bound: FlopsBudget | LatencyBudget = budget_alone
-    if times and latency_ms:
-        deployed = (network.tier, bundle.preprocessing.input_size, network.embedding_dim)
-        times.predict(FlopsTable.of(*deployed).smallest())  # refuses a table of other networks
-        bound = LatencyBudget(budget_alone, times, latency_ms)
+    if times:
+        deployed = FlopsTable.of(network.tier, native, network.embedding_dim)
+        times.predict(deployed.smallest())  # refuses a table of other networks
+
+    def space(flops: int) -> Space:
+        if sizes:
+            return Space.sized(flops_table, flops, sizes, native=native)
+        alone = FlopsBudget(flops_table, flops)
+        if times and latency_ms:
+            return Space.of(LatencyBudget(alone, times, latency_ms))
+        return Space.of(alone)
+
+    spaces = [space(flops) for flops in budgets]
     with _threads_of(Path(out) / "history.jsonl"):
-        evaluator = open_evaluator(bundle, gallery=gallery, data=data)
+        evaluator: Evaluator = (
+            SizedEvaluator(bundle, gallery, load_dataset(data), sizes)
+            if sizes
+            else open_evaluator(bundle, gallery=gallery, data=data)
+        )
         return search_and_write(
-            evaluator, bound, settings, Path(out), remeasure=remeasure, table=table
+            evaluator,
+            spaces[0],
+            settings,
+            Path(out),
+            remeasure=remeasure,
+            table=table,
+            tighter=spaces[1:],
         )
 
 
 def open_evaluator(
-    supernet: SupernetBundle, *, gallery: str | Path | None, data: str, calibration_seed: int = 0
+    supernet: SupernetBundle, *, gallery: Gallery, data: str, calibration_seed: int = 0
 ) -> SupernetEvaluator:
     """The evaluator of a supernet on the hold-out of `data`."""
     return SupernetEvaluator(
         supernet,
-        GalleryBundle.load(gallery or kit.path("gallery")),
+        gallery,
         load_dataset(data),
         calibration_seed=calibration_seed,
     )
@@ -120,28 +163,32 @@ def open_evaluator(
 
 def search_and_write(
     evaluator: Evaluator,
-    bound: FlopsBudget | LatencyBudget,
+    budget: Constraint | Space,
     settings: SearchSettings,
     out: Path,
     *,
     remeasure: Remeasure | None = None,
     table: str | Path | None = None,
+    tighter: Sequence[Space] = (),
 ) -> SearchResult:
     """Searches with any evaluator and writes the files into `out`.
 
     With a latency bound they are written twice, before and after the best are measured again:
     whatever happens on the device, the result is there, and what an earlier run measured stays.
     """
-    for sentence in bound.describe():
-        say(sentence)
-    outcome = search(evaluator, bound, settings, history=out / "history.jsonl")
+    bound = Space.of(budget)
+    for space in (bound, *tighter):
+        for sentence in space.describe():
+            say(sentence)
+    history = out / "history.jsonl"
+    outcome = search(evaluator, bound, settings, history=history, tighter=tighter)
     if outcome.exhausted:
         say(
             f"The search ended early: {len(outcome.ranked)} of the {bound.count:,.0f} "
             "architectures within these bounds were evaluated, and no other was found."
         )
     before = earlier(out / "result.json", bound.to_dict(), len(outcome.ranked))
-    result = _written(outcome, evaluator, bound, settings, before, out)
+    result = _written(outcome, evaluator, bound, settings, before, tighter, out)
     predicted = latencies(outcome.ranked, bound)
     if predicted is None or bound.latency_ms is None:
         return result
@@ -150,7 +197,7 @@ def search_and_write(
         say(f"The winner's latency is by the table alone. To measure it: {later}")
         return result
     found = verify(
-        [architecture_of(candidate.genes, evaluator) for candidate in outcome.ranked],
+        [candidate.architecture(evaluator) for candidate in outcome.ranked],
         predicted.tolist(),
         bound.latency_ms,
         remeasure,
@@ -159,23 +206,24 @@ def search_and_write(
     if found.holds is None and before.holds is not None:
         say("What an earlier run measured stands.")
         return result
-    return _written(outcome, evaluator, bound, settings, found, out)
+    return _written(outcome, evaluator, bound, settings, found, tighter, out)
 
 
 def _written(
     outcome: SearchOutcome,
     evaluator: Evaluator,
-    bound: FlopsBudget | LatencyBudget,
+    bound: Space,
     settings: SearchSettings,
     found: Verification,
+    tighter: Sequence[Space],
     out: Path,
 ) -> SearchResult:
     """The result, after its files but for the history were written."""
-    share_flops = bound.flops.share if isinstance(bound, LatencyBudget) else bound.share
-    result = summarised(
-        outcome, evaluator, bound, settings, found, share_flops=share_flops, out=out
-    )
+    result = summarised(outcome, evaluator, bound, settings, found, tighter=tighter, out=out)
     result.architecture.save(result.files["winner"])
+    for row in result.tighter:
+        file = result.files[f"best under {budget_text(row['budget'])}"]
+        Architecture.from_dict(row["architecture"], source=str(file)).save(file)
     title = (
         f"{len(outcome.ranked)} architectures of the {evaluator.tier} tier under "
         f"{bound.budget / 1e6:g}M FLOPs"
@@ -191,7 +239,7 @@ def _written(
         title=title,
     )
     predicted = latencies(outcome.ranked, bound)
-    if predicted is not None and bound.latency_ms is not None:
+    if "front" in result.files:
         draw_pareto(
             outcome.ranked,
             predicted,
@@ -200,7 +248,7 @@ def _written(
             bound_ms=bound.latency_ms,
             winner=found.winner,
             measured_ms=found.measured_ms,
-            title=f"{title} on {result.device}",
+            title=f"{title} on {result.device}" if result.device else title,
         )
     write_json(result.files["result"], result.to_dict())
     return result

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgecmp.architecture import DEPTH, WIDTHS
 from edgecmp.search.flops import CHOICES, Genes
 
-__all__ = ["BudgetSampler"]
+__all__ = ["MAX_BINS", "BudgetSampler"]
 
 MAX_BINS = 1 << 20
 """Longest count table a layer, one cost. FLOPs at 224 stay below: they are multiples of 784."""
@@ -40,7 +40,7 @@ class BudgetSampler:
     """Counts and samples the architectures whose summed costs are at most their bounds.
 
     One cost is counted in units of its greatest common divisor, which is exact. Two costs, or one
-    that would need more than `MAX_BINS` bins, are rounded down to coarser units, and what is over
+    that would need more than `max_bins` bins, are rounded down to coarser units, and what is over
     a bound after all is drawn again: the samples are exactly uniform over the feasible set all the
     same, and only `count` is estimated, unless it is small.
 
@@ -54,6 +54,7 @@ class BudgetSampler:
             be rounded down.
         bounds: the largest sum allowed of each; may be rounded up.
         holds: which of N architectures, blocks and widths (N, 20) each, are feasible: (N,).
+        max_bins: bins of one cost, at most.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class BudgetSampler:
         costs: Sequence[NDArray[np.int64]],
         bounds: Sequence[int],
         holds: Callable[[Genes, Genes], NDArray[np.bool_]],
+        *,
+        max_bins: int = MAX_BINS,
     ) -> None:
         self._holds = holds
         excess = [cost - cost.min(1, keepdims=True) for cost in costs]
@@ -69,7 +72,7 @@ class BudgetSampler:
             for cost, bound, over in zip(costs, bounds, excess, strict=True)
         ]
         binding = [left < int(over.max(1).sum()) for left, over in zip(slack, excess, strict=True)]
-        limit = MAX_BINS if sum(binding) < 2 else int(MAX_PAIRS ** (1 / 2))
+        limit = max_bins if sum(binding) < 2 else int(MAX_PAIRS ** (1 / 2))
         steps, bins, self.exact = [], [], len(costs) == 1
         for over, left, binds in zip(excess, slack, binding, strict=True):
             divisor = max(1, int(np.gcd.reduce(over, axis=None)))

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecmp.architecture import DEPTH
-from edgecmp.search.candidate import Candidate, Evaluator, architecture_of
-from edgecmp.search.constraint import Constraint
+from edgecmp.search.candidate import Candidate, Evaluator
 from edgecmp.search.flops import FlopsTable
 from edgecmp.search.loop import SearchOutcome, SearchSettings
 from edgecmp.search.pareto import pareto_front
 from edgecmp.search.result import SearchResult
+from edgecmp.search.space import Space
 from edgecmp.search.verify import Verification
 
 __all__ = ["latencies", "summarised"]
@@ -24,22 +23,19 @@ TOP = 5
 """Rows of the result: the supplement's Figure 1 averages the best five."""
 
 
-def latencies(candidates: Sequence[Candidate], bound: Constraint) -> NDArray[np.float64] | None:
+def latencies(candidates: Sequence[Candidate], bound: Space) -> NDArray[np.float64] | None:
     """(N,) latencies in ms by the bound's table; None if it has none."""
-    if bound.latency is None:
-        return None
-    genes = np.array([candidate.genes for candidate in candidates], np.uint8)
-    return bound.latency.predicts(genes[:, :DEPTH], genes[:, DEPTH:])
+    return bound.latencies(np.array([candidate.genes for candidate in candidates], np.uint8))
 
 
 def summarised(
     outcome: SearchOutcome,
     evaluator: Evaluator,
-    bound: Constraint,
+    bound: Space,
     settings: SearchSettings,
     verification: Verification,
     *,
-    share_flops: float,
+    tighter: Sequence[Space],
     out: Path,
 ) -> SearchResult:
     """The result of a search, with what measuring its best found."""
@@ -52,14 +48,16 @@ def summarised(
             row |= _latency(place, predicted, verification, bound)
         rows.append({"rank": place + 1, **row})
     return SearchResult(
-        architecture=architecture_of(ranked[verification.winner].genes, evaluator),
+        architecture=ranked[verification.winner].architecture(evaluator),
         winner=verification.winner + 1,
         rows=rows,
-        front=_front(ranked, predicted, evaluator, reward),
+        tighter=[_tighter(space, outcome.ranked, evaluator, reward) for space in tighter],
+        strategy=settings.name,
+        front=_front(ranked, predicted, evaluator, bound.table, reward),
         bound=bound.to_dict(),
         device=bound.latency.device if bound.latency else None,
         share=bound.share,
-        share_flops=share_flops,
+        share_flops=bound.share_flops,
         verified=verification.holds,
         reward=reward,
         metric=settings.metric,
@@ -73,18 +71,40 @@ def summarised(
     )
 
 
+def _tighter(
+    space: Space, ranked: Sequence[Candidate], evaluator: Evaluator, reward: str
+) -> dict[str, Any]:
+    """The best under a smaller budget; by the table alone where latency is bounded."""
+    rows = np.array([candidate.genes for candidate in ranked], np.uint8)
+    place = int(space.holds(rows).argmax())
+    return {
+        "budget": space.budget,
+        "rank": place + 1,
+        **_row(ranked[place], evaluator, space.table, reward),
+        "architecture": ranked[place].architecture(evaluator).to_dict(),
+    }
+
+
 def _row(
     candidate: Candidate, evaluator: Evaluator, table: FlopsTable, reward: str
 ) -> dict[str, Any]:
-    architecture = architecture_of(candidate.genes, evaluator)
+    architecture = candidate.architecture(evaluator)
     deployed = FlopsTable.of(table.tier, architecture.input_size, architecture.embedding_dim)
     return {
         "generation": candidate.generation,
-        "flops_224": candidate.flops,
+        **_size(candidate),
+        "flops_224": table.count(architecture),
         "macs_224": table.macs(architecture),
         "macs_deployed": deployed.macs(architecture),
         **_accuracies(candidate, reward),
     }
+
+
+def _size(candidate: Candidate) -> dict[str, int]:
+    """Where the input size is a gene: it, and the FLOPs that the budget bounds."""
+    if candidate.input_size is None:
+        return {}
+    return {"input_size": candidate.input_size, "flops_counted": candidate.flops}
 
 
 def _accuracies(candidate: Candidate, reward: str) -> dict[str, float]:
@@ -96,7 +116,7 @@ def _accuracies(candidate: Candidate, reward: str) -> dict[str, float]:
 
 
 def _latency(
-    place: int, predicted: NDArray[np.float64], verification: Verification, bound: Constraint
+    place: int, predicted: NDArray[np.float64], verification: Verification, bound: Space
 ) -> dict[str, Any]:
     known = verification.measured_ms[place : place + 1]
     return {
@@ -110,6 +130,7 @@ def _front(
     ranked: Sequence[Candidate],
     predicted: NDArray[np.float64] | None,
     evaluator: Evaluator,
+    table: FlopsTable,
     reward: str,
 ) -> list[dict[str, Any]]:
     """All candidates that no other beats in everything, best reward first."""
@@ -122,10 +143,11 @@ def _front(
     return [
         {
             "rank": place + 1,
-            "flops_224": ranked[place].flops,
+            **_size(ranked[place]),
+            "flops_224": table.count(ranked[place].architecture(evaluator)),
             **({} if predicted is None else {"latency_ms": round(float(predicted[place]), 6)}),
             **_accuracies(ranked[place], reward),
-            "architecture": architecture_of(ranked[place].genes, evaluator).to_dict(),
+            "architecture": ranked[place].architecture(evaluator).to_dict(),
         }
         for place in pareto_front(np.stack(costs, 1)).tolist()
     ]

@@ -13,6 +13,7 @@ import typer
 
 from edgecmp.cli import (
     bench,
+    data,
     devices,
     doctor,
     evaluate,
@@ -22,7 +23,11 @@ from edgecmp.cli import (
     inspect,
     latency,
     parity,
+    prune,
+    rank,
+    reproduce,
     search,
+    study,
     train,
 )
 from edgecmp.cli.options import help_text
@@ -50,6 +55,7 @@ HELP = help_text(
         "edgecmp bench --device local runs/query.tflite",
         "edgecmp devices",
         "edgecmp latency build --device local --out runs/latency.json",
+        "edgecmp reproduce --list",
         "edgecmp inspect runs/query.tflite",
         "edgecmp doctor",
     ),
@@ -83,16 +89,21 @@ def edgecmp(
         print(context.get_help())
 
 
+app.add_typer(data.app, name="data", help=data.HELP)
 app.command("search", help=search.HELP)(search.search)
+app.command("rank", help=rank.HELP)(rank.rank)
 app.add_typer(train.app, name="train", help=train.HELP)
 app.add_typer(gallery.app, name="gallery", help=gallery.HELP)
 app.command("eval", help=evaluate.HELP)(evaluate.evaluate)
 app.command("flops", help=flops.HELP)(flops.flops)
+app.command("prune", help=prune.HELP)(prune.prune)
 app.command("export", help=export.HELP)(export.export)
 app.command("parity", help=parity.HELP)(parity.parity)
 app.command("bench", help=bench.HELP)(bench.bench)
 app.command("devices", help=devices.HELP)(devices.devices)
 app.add_typer(latency.app, name="latency", help=latency.HELP)
+app.command("reproduce", help=reproduce.HELP)(reproduce.reproduce)
+app.add_typer(study.app, name="study", help=study.HELP)
 app.command("inspect", help=inspect.HELP)(inspect.inspect)
 app.command("doctor", help=doctor.HELP)(doctor.doctor)
 

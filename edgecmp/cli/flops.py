@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgecmp.cli.options import JsonFile, help_text
 from edgecmp.cli.output import finish
+
+if TYPE_CHECKING:
+    from edgecmp.form import Form
 
 __all__ = ["HELP", "FlopsReport", "count_flops", "flops"]
 
@@ -19,6 +22,7 @@ HELP = help_text(
     (
         "edgecmp flops runs/search/architecture.json",
         "edgecmp flops runs/*/architecture.json --json flops.json",
+        "edgecmp flops mobilenet_w1 resnet101 runs/query",
     ),
     "flops_224: fvcore's count at 224 x 224, batch norm included; budgets are held by it. "
     "macs_224: multiply-adds at 224 x 224 once batch norm is folded into the convolutions. "
@@ -40,35 +44,49 @@ class FlopsReport:
 
 
 def count_flops(files: Sequence[Path]) -> FlopsReport:
-    """Counts the architectures in JSON files.
+    """Counts architectures in JSON files or folders, and baselines by their names.
 
     Raises:
         UserError: a file holds no architecture.
     """
-    from edgecmp.architecture import Architecture
-    from edgecmp.search.flops import FlopsTable
+    from edgecmp.form import load_form
 
     rows = []
     for file in files:
-        arch = Architecture.load(file)
-        paper = FlopsTable.of(arch.tier, PAPER_SIZE, arch.embedding_dim)
-        deployed = FlopsTable.of(arch.tier, arch.input_size, arch.embedding_dim)
+        form = load_form(file)
+        flops, macs = _count(form, PAPER_SIZE)
         rows.append(
             {
                 "file": str(file),
-                "tier": arch.tier,
-                "flops_224": paper.count(arch),
-                "macs_224": paper.macs(arch),
-                "input_size": arch.input_size,
-                "macs_deployed": deployed.macs(arch),
+                "network": form.label,
+                "flops_224": flops,
+                "macs_224": macs,
+                "input_size": form.input_size,
+                "macs_deployed": _count(form, form.input_size)[1],
             }
         )
     return FlopsReport(rows=tuple(rows))
 
 
+def _count(form: Form, input_size: int) -> tuple[int, int]:
+    """FLOPs and MACs of an image: of searched networks by their table, of others by fvcore."""
+    from edgecmp.architecture import Architecture
+
+    if isinstance(form, Architecture):
+        from edgecmp.search.flops import FlopsTable
+
+        table = FlopsTable.of(form.tier, input_size, form.embedding_dim)
+        return table.count(form), table.macs(form)
+    from edgecmp.networks.fvcore_flops import count_fvcore
+
+    counted = count_fvcore(form.build().eval(), input_size)
+    return counted.flops, counted.macs
+
+
 def flops(
     files: Annotated[
-        list[Path], typer.Argument(metavar="ARCH.json", help="Architectures to count.")
+        list[Path],
+        typer.Argument(metavar="ARCH.json|NAME", help="Architectures and baselines to count."),
     ],
     json_file: JsonFile = None,
 ) -> None:

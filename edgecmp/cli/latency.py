@@ -174,11 +174,11 @@ def check(
 ) -> None:
     """Runs `edgecmp.benchmarks.latency.check`."""
     with on_interrupt("What was measured is kept: run the same command again and it goes on."):
-        from edgecmp.architecture import Architecture
         from edgecmp.benchmarks.latency import check as run
         from edgecmp.benchmarks.latency.picture import draw_check
+        from edgecmp.form import searched
 
-        chosen = [Architecture.load(path) for path in architecture or ()]
+        chosen = [searched(path) for path in architecture or ()]
         report = run(table, nets=nets, architectures=chosen)
         wrote = []
         if chosen:

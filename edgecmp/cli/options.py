@@ -31,8 +31,9 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="NAME|PATH",
-        help="A data set's name, a folder with one folder an identity, a .csv/.jsonl manifest, or "
-        "a .toml file that describes one of them.",
+        help="A data set's name, a folder with one folder an identity, a .csv/.jsonl manifest, "
+        "DeepFashion2's folder, IMDb-Face.csv, a folder of shards, or a .toml file that describes "
+        "one of them.",
     ),
 ]
 Model = Annotated[
@@ -61,8 +62,8 @@ GalleryModel = Annotated[
     typer.Option(
         "--gallery",
         metavar="DIR|FILE",
-        help="A gallery model: a folder, an .onnx file, or a .toml file that describes one; the "
-        "starter kit's if not given.",
+        help="A gallery model: a folder, an .onnx file, or a .toml file that describes one or a "
+        "table of its embeddings; the starter kit's if not given.",
     ),
 ]
 Index = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, Gallery, JsonFile, Seed, help_text
+from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text
 from edgecmp.cli.output import finish, on_interrupt
 from edgecmp.errors import UserError
 
@@ -24,6 +24,8 @@ HELP = help_text(
         "edgecmp search --budget 100M --out runs/search",
         "edgecmp search --budget 100M --latency 850us --table phone.json --out runs/phone",
         "edgecmp search --budget 95M --supernet runs/supernet --data photos/ --out runs/photos",
+        "edgecmp search --budget 100M,90M,80M --strategy predictor --out runs/tiers",
+        "edgecmp search --budget 100M --strategy pareto --input-sizes 48,56,64 --out runs/front",
     ),
     "Best is what finds most in the gallery, by the supernet. "
     "Writes architecture.json, history.jsonl, search.png and result.json to --out. A search "
@@ -32,6 +34,11 @@ HELP = help_text(
     "With --latency and --table (from `edgecmp latency build`) candidates hold both bounds, "
     "pareto.png shows reward against latency, and the best are measured again on the table's "
     "device: the winner is the best that holds the bound there. Exit code 1 if none of 25 does.",
+    "Strategies: evolution (the paper's), predictor (learns from what was measured; half the "
+    "evaluations), pareto (the whole front of reward, FLOPs and latency; pareto.png). The last two "
+    "take several budgets at once and write architecture-80M.json for each smaller one. With "
+    "--input-sizes the size of the query's image is searched too, and a budget counts FLOPs in "
+    "proportion to it.",
 )
 
 
@@ -62,11 +69,20 @@ def search(
             "--supernet", metavar="DIR", help="A trained supernet; the starter kit's if not given."
         ),
     ] = None,
-    gallery: Gallery = None,
+    gallery: GalleryModel = None,
     data: Data = "emoji",
     reward: Annotated[
         str, typer.Option("--reward", metavar="NAME", help="What a candidate is worth.")
     ] = "r3",
+    strategy: Annotated[
+        str, typer.Option("--strategy", metavar="NAME", help="evolution, predictor or pareto.")
+    ] = "evolution",
+    input_sizes: Annotated[
+        str | None,
+        typer.Option(
+            "--input-sizes", metavar="PIXELS", help="Search the query's size too: 48,56,64."
+        ),
+    ] = None,
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
@@ -92,6 +108,8 @@ def search(
             reward=reward,
             quick=quick,
             seed=seed,
+            strategy=strategy,
+            input_sizes=input_sizes,
         )
     finish(
         report,

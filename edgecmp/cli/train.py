@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, Gallery, JsonFile, Seed, help_text
+from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text
 from edgecmp.cli.output import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
@@ -87,7 +87,7 @@ def train_gallery(
 def train_supernet(
     out: Out,
     recipe: Recipe = "emoji",
-    gallery: Gallery = None,
+    gallery: GalleryModel = None,
     start: Annotated[
         Path | None,
         typer.Option("--start", metavar="DIR", help="A supernet to go on from."),
@@ -113,19 +113,35 @@ def train_supernet(
         "Train the network of an architecture, compatible with a gallery model.",
         (
             "edgecmp train query --architecture runs/search/architecture.json --out runs/query",
+            "edgecmp train query --architecture mobilenet_w1 --out runs/mobilenet",
             "edgecmp train query --recipe emoji-imitate --start runs/query "
             "--architecture runs/query/architecture.json --out runs/better",
+            "edgecmp train query --method regression-cosine --gallery gallery.toml --data photos/ "
+            "--architecture runs/search/architecture.json --out runs/query",
         ),
+        "Methods: scratch, fine-tune, kd, bct, regression-mse, regression-cosine, imitation, csd, "
+        "d3still, procrustes. A gallery of which only embeddings exist works with all but kd and "
+        "imitation.",
     ),
 )
 def train_query(
     architecture: Annotated[
         Path,
-        typer.Option("--architecture", metavar="FILE", help="The JSON that a search wrote."),
+        typer.Option(
+            "--architecture",
+            metavar="FILE|NAME",
+            help="The JSON that a search wrote, or a baseline: mobilenet_w1, mobilenet_wd2, "
+            "mobilenetv2_w1, mobilenetv2_wd2, mobilenetv3_large_w1, proxylessnas_mobile, "
+            "shufflenet_g1_w1, shufflenetv2_w1, resnet101.",
+        ),
     ],
     out: Out,
     recipe: Recipe = "emoji",
-    gallery: Gallery = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="NAME", help="In place of the recipe's own method."),
+    ] = None,
+    gallery: GalleryModel = None,
     supernet: Annotated[
         Path | None,
         typer.Option("--supernet", metavar="DIR", help="A supernet to start from."),
@@ -144,7 +160,7 @@ def train_query(
         from edgecmp.training.recipes import query_recipe
 
         report = run(
-            query_recipe(recipe),
+            query_recipe(recipe, method=method),
             architecture=architecture,
             gallery=gallery,
             supernet=supernet,

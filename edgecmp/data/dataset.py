@@ -15,7 +15,10 @@ __all__ = ["Dataset", "Retrieval"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retrieval:
-    """Find each query's identity among the gallery's images; every query has one there."""
+    """Find each query's identity among the gallery's images; every query has one there.
+
+    Gallery images may be of identities that no query has: distractors.
+    """
 
     queries: ImageSet
     gallery: ImageSet
@@ -50,6 +53,11 @@ class Dataset:
         if split not in ("validation", "test"):
             raise unknown_choice("split", split, ("validation", "test"))
         images = self.validation if split == "validation" else self.test
+        if not len(images):
+            raise UserError(
+                f"{self.name} has no {split} split.",
+                f"State a {split} split or a {split}_share, or name other data.",
+            )
         if self.gallery_domain is None:
             in_gallery = np.zeros(len(images), dtype=bool)
             by_key = sorted(range(len(images)), key=images.keys.__getitem__)

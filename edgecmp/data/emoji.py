@@ -57,16 +57,15 @@ class EmojiFile:
             f"{vendors[domain]}/{names[identity]}"
             for identity, domain in zip(self.arrays["identity"], self.arrays["domain"], strict=True)
         )
+        self.shards: Integers | None = None
         self._blob = self.arrays["blob"].tobytes()
         self._decoded = np.empty((len(self.keys), _SIDE, _SIDE, 3), np.uint8)
         self._is_decoded = np.zeros(len(self.keys), dtype=bool)
 
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
         """The images of `rows` (n,), prepared: (n, S, S, 3) uint8."""
-        offsets = self.arrays["offsets"]
         for row in np.unique(rows[~self._is_decoded[rows]]):
-            with Image.open(io.BytesIO(self._blob[offsets[row] : offsets[row + 1]])) as image:
-                self._decoded[row] = image.convert("RGB")
+            self._decoded[row] = self.image(row)
             self._is_decoded[row] = True
         side = preprocessing.input_size
         if side == _SIDE:
@@ -75,6 +74,12 @@ class EmojiFile:
         for place, row in enumerate(rows):
             prepared[place] = preprocessing.fit(Image.fromarray(self._decoded[row]))
         return prepared
+
+    def image(self, row: int) -> Image.Image:
+        """One drawing."""
+        offsets = self.arrays["offsets"]
+        with Image.open(io.BytesIO(self._blob[offsets[row] : offsets[row + 1]])) as image:
+            return image.convert("RGB")
 
 
 def _read(path: Path) -> dict[str, Integers]:

@@ -48,6 +48,8 @@ class ImageRecord:
         domain: such as "shop" or "user"; empty where the data has no domains.
         split: "train", "validation", "test", or empty where the data does not say.
         box: x1, y1, x2, y2 in pixels of the upright image; None: the whole image.
+        box_of: width and height of the image that the box was drawn on, where the stored one may
+            have another size; None: the stored one.
     """
 
     path: Path
@@ -56,24 +58,28 @@ class ImageRecord:
     domain: str = ""
     split: str = ""
     box: tuple[float, float, float, float] | None = None
+    box_of: tuple[int, int] | None = None
 
 
-def _open(path: Path, box: tuple[float, float, float, float] | None) -> tuple[Image.Image, str]:
-    """The decoded, upright image inside the box, and the SHA-256 of its file.
+def _open(record: ImageRecord) -> tuple[Image.Image, str]:
+    """The decoded, upright image inside the record's box, and the SHA-256 of its file.
 
     Raises:
         OSError, SyntaxError, ...: one of `_BROKEN`.
     """
-    content = path.read_bytes()
+    content = record.path.read_bytes()
     with Image.open(io.BytesIO(content)) as stored:
         stored.load()
         image = ImageOps.exif_transpose(stored)
-    if box is not None:
+    if record.box is not None:
         width, height = image.size
-        left, upper = max(0, round(box[0])), max(0, round(box[1]))
-        right, lower = min(width, round(box[2])), min(height, round(box[3]))
+        across, down = record.box_of or (width, height)
+        x1, x2 = (corner * (width / across) for corner in record.box[::2])
+        y1, y2 = (corner * (height / down) for corner in record.box[1::2])
+        left, upper = max(0, round(x1)), max(0, round(y1))
+        right, lower = min(width, round(x2)), min(height, round(y2))
         if left >= right or upper >= lower:
-            raise ValueError(f"the box {box} lies outside the {width}x{height} image")
+            raise ValueError(f"the box {record.box} lies outside the {across}x{down} image")
         image = image.crop((left, upper, right, lower))
     return image, hashlib.sha256(content).hexdigest()
 
@@ -99,7 +105,7 @@ def check_files(records: Sequence[ImageRecord]) -> tuple[list[str], dict[int, st
 
     def check(record: ImageRecord) -> tuple[str, str]:
         try:
-            return _open(record.path, record.box)[1], ""
+            return _open(record)[1], ""
         except _BROKEN as error:
             return "", _reason(error)
 
@@ -136,6 +142,7 @@ class FileImages:
         self.keys = tuple(record.key for record in records)
         lines = (f"{key} {digest}\n" for key, digest in zip(self.keys, digests, strict=True))
         self.fingerprint = hashlib.sha256("".join(lines).encode()).hexdigest()
+        self.shards: Integers | None = None
         self._cache_bytes = cache_bytes
         self._cached_for = ""
         self._cache: dict[int, Pixels] = {}
@@ -169,12 +176,19 @@ class FileImages:
         return prepared
 
     def _prepare(self, row: int, preprocessing: Preprocessing) -> Pixels:
+        return preprocessing.fit(self.image(row))
+
+    def image(self, row: int) -> Image.Image:
+        """One image, upright and cut to its box.
+
+        Raises:
+            UserError: a file that could be read when the data was opened cannot be read now.
+        """
         record = self._records[row]
         try:
-            image, _ = _open(record.path, record.box)
+            return _open(record)[0]
         except _BROKEN as error:
             raise UserError(
                 f"{record.path} can no longer be read: {_reason(error)}.",
                 "Put the file back, then run the same command again.",
             ) from error
-        return preprocessing.fit(image)

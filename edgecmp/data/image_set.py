@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from PIL import Image
 
 from edgecmp.preprocessing import Preprocessing
 
@@ -28,8 +29,18 @@ class ImageSource(Protocol):
     def fingerprint(self) -> str:
         """SHA-256 over the content of all images."""
 
+    @property
+    def shards(self) -> Integers | None:
+        """(N,) in which of several large files each image lies: reading those in turn is fast.
+
+        None where any order is as good.
+        """
+
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
         """The images of `rows` (n,), prepared: (n, S, S, 3) uint8."""
+
+    def image(self, row: int) -> Image.Image:
+        """One image as it is before any preparation: upright, cut to its box."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +77,11 @@ class ImageSet:
         """
         rows = self.rows if indices is None else self.rows[np.asarray(indices, np.int64)]
         return self.source.pixels(rows, preprocessing)
+
+    def parts(self, preprocessing: Preprocessing, at_once: int = 1024) -> Iterator[Pixels]:
+        """All prepared images in order, at most `at_once` of them in memory at a time."""
+        for start in range(0, len(self), at_once):
+            yield self.source.pixels(self.rows[start : start + at_once], preprocessing)
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -8,9 +8,8 @@ from typing import get_args
 from edgecmp.data import emoji  # noqa: F401  (registers itself)
 from edgecmp.data.dataset import Dataset
 from edgecmp.data.description import DESCRIPTION_SUFFIX, DataDescription
-from edgecmp.data.folder import read_folder
-from edgecmp.data.manifest import MANIFEST_SUFFIXES, read_manifest
-from edgecmp.data.own import OnBadImage, own_dataset
+from edgecmp.data.formats import format_of
+from edgecmp.data.own import OnBadImage
 from edgecmp.data.registry import DATASETS
 from edgecmp.errors import UserError, unknown_choice
 
@@ -27,7 +26,8 @@ def load_dataset(
 
     Args:
         name_or_path: a registered name ("emoji"), a folder with one sub-folder an identity, a
-            .csv or .jsonl manifest, or a .toml file that describes one of them and its options.
+            .csv or .jsonl manifest, a DeepFashion2 folder, IMDb-Face.csv, a folder of shards, or a
+            .toml file that describes one of them and its options.
         gallery_domain: the domain whose images form the gallery; None: the dataset's own choice.
         on_bad_image: "refuse" a user's data where an image cannot be read or an identity has none,
             or "skip" those; registered datasets hold no such image.
@@ -42,23 +42,21 @@ def load_dataset(
         return DATASETS[name](gallery_domain)
     if path.suffix.lower() == DESCRIPTION_SUFFIX and path.is_file():
         described = DataDescription.load(path)
-        return load_dataset(
-            described.path,
-            gallery_domain=gallery_domain or described.gallery_domain,
-            on_bad_image=described.on_bad_image,
-        )
-    if path.is_dir():
-        records = read_folder(path, skip_empty=on_bad_image == "skip")
-    elif path.suffix.lower() in MANIFEST_SUFFIXES:
-        records = read_manifest(path)
-    elif path.is_file():
+        name = str(described.path)
+    else:
+        options = {} if on_bad_image == "refuse" else {"on_bad_image": on_bad_image}
+        described = DataDescription.model_validate({"path": path, **options})
+    if gallery_domain is not None:
+        described = described.model_copy(update={"gallery_domain": gallery_domain})
+    format_ = format_of(described)
+    if format_ is not None:
+        return format_.read(name, described)
+    if described.path.is_file():
         raise UserError(
-            f"{path} is neither a folder nor a .csv, .jsonl or .toml file.",
+            f"{described.path} is neither a folder nor a .csv, .jsonl or .toml file.",
             "Name a folder with one sub-folder an identity, or a manifest.",
         )
-    else:
-        raise _unknown(name)
-    return own_dataset(name, records, gallery_domain=gallery_domain, on_bad_image=on_bad_image)
+    raise _unknown(name)
 
 
 def _unknown(name: str) -> UserError:

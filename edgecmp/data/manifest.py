@@ -7,16 +7,14 @@ of the upright image (in JSONL also `"box": [x1, y1, x2, y2]`). Others are not l
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from edgecmp.data.csv_file import bad_row, csv_rows, text_errors
 from edgecmp.data.image_files import ImageRecord
 from edgecmp.errors import UserError
 
@@ -71,7 +69,7 @@ def read_manifest(path: Path) -> list[ImageRecord]:
         try:
             entry = _Row.model_validate(row)
         except ValidationError as error:
-            raise _bad_row(path, line, error) from error
+            raise bad_row(path, line, error) from error
         key = entry.path
         if entry.box is not None:
             key += "#" + ",".join(f"{corner:g}" for corner in entry.box)
@@ -95,36 +93,14 @@ def read_manifest(path: Path) -> list[ImageRecord]:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number and fields of each row."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise UserError(f"{path} cannot be read: {reason}.", "Check the path.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not text in UTF-8 ({error}).", "Save it as UTF-8.") from error
     if path.suffix.lower() == ".jsonl":
+        try:
+            text = path.read_bytes().decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise text_errors(path, error) from error
         yield from _jsonl_rows(path, text)
     else:
-        yield from _csv_rows(path, text)
-
-
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
-    try:
-        columns = [(column or "").strip() for column in reader.fieldnames or ()]
-        reader.fieldnames = columns
-        missing = [name for name in _REQUIRED if name not in columns]
-        if columns and missing:
-            raise UserError(
-                f"{path} has no column {' and no column '.join(map(repr, missing))}.",
-                f"Name the columns in the first line; it has: {', '.join(columns)}.",
-            )
-        for row in reader:
-            yield reader.line_num, {name: value for name, value in row.items() if name}
-    except csv.Error as error:
-        raise UserError(
-            f"{path}, line {reader.line_num}, is not CSV ({error}).", "Save the file as CSV again."
-        ) from error
+        yield from csv_rows(path, required=_REQUIRED)
 
 
 def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -142,17 +118,3 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 f"{path}, line {number}, is no JSON object.", "Write one JSON object a line."
             )
         yield number, row
-
-
-def _bad_row(path: Path, line: int, error: ValidationError) -> UserError:
-    """One sentence for the first thing that is wrong with a row."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "string_too_short":
-        wrong = f"the {field} is empty"
-    elif first["type"] == "missing":
-        wrong = f"there is no {field!r}"
-    else:
-        message = first["msg"].removeprefix("Value error, ")
-        wrong = f"{field}: {message}" if field else message
-    return UserError(f"{path}, line {line}: {wrong}.", "Correct the row, then run again.")

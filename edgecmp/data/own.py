@@ -10,7 +10,7 @@ import numpy as np
 from edgecmp.data.dataset import Dataset
 from edgecmp.data.image_files import FileImages, ImageRecord, check_files
 from edgecmp.data.image_set import ImageSet
-from edgecmp.data.split import SPLITS, TEST_SHARE, split_identities
+from edgecmp.data.split import SPLITS, TEST_SHARE, VALIDATION_SHARE, split_identities
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.progress import say
 
@@ -26,6 +26,8 @@ def own_dataset(
     *,
     gallery_domain: str | None = None,
     on_bad_image: OnBadImage = "refuse",
+    validation_share: float | None = None,
+    test_share: float | None = None,
 ) -> Dataset:
     """The dataset of `records`.
 
@@ -39,14 +41,17 @@ def own_dataset(
         gallery_domain: the domain whose images form the gallery; None: the domain "gallery" if
             there is one, else the first image (by key) of each identity.
         on_bad_image: "refuse" the data where an image cannot be read, or "skip" those images.
+        validation_share: share of the training identities, 0..1, instead of a tenth.
+        test_share: share of all identities, 0..1, instead of 40 %.
 
     Raises:
-        UserError: unreadable images, an unknown domain, or an identity in two splits.
+        UserError: unreadable images, an unknown domain, an identity in two splits, or a share of a
+            split that the records state.
     """
     records = sorted(records, key=lambda record: record.key)
     domain_names = tuple(sorted({record.domain for record in records}))
     gallery = _gallery_domain(name, domain_names, gallery_domain)
-    splits = _splits(name, records)
+    splits = _splits(name, records, validation_share, test_share)
     digests, broken = check_files(records)
     if broken:
         _report_broken(name, records, broken, skip=on_bad_image == "skip")
@@ -84,7 +89,12 @@ def _gallery_domain(name: str, domains: Sequence[str], asked: str | None) -> str
     return asked
 
 
-def _splits(name: str, records: Sequence[ImageRecord]) -> dict[str, str]:
+def _splits(
+    name: str,
+    records: Sequence[ImageRecord],
+    validation_share: float | None,
+    test_share: float | None,
+) -> dict[str, str]:
     """Identity -> split, as the records say or by hash."""
     given: dict[str, str] = {}
     for record in records:
@@ -95,17 +105,25 @@ def _splits(name: str, records: Sequence[ImageRecord]) -> dict[str, str]:
                 "Put all images of an identity into one split.",
             )
     stated = set(given.values())
+    held_out = VALIDATION_SHARE if validation_share is None else validation_share
     if stated == {""}:
-        return split_identities(given, test_share=TEST_SHARE)
+        tested = TEST_SHARE if test_share is None else test_share
+        return split_identities(given, test_share=tested, validation_share=held_out)
     if "" in stated:
         lost = next(identity for identity, split in given.items() if not split)
         raise UserError(
             f"{name}: the identity {lost!r} has no split while others have one.",
             "Give every image a split, or none.",
         )
+    for key, share in (("validation", validation_share), ("test", test_share)):
+        if share is not None and (key == "test" or key in stated):
+            raise UserError(
+                f"{name} states its splits itself, so {key}_share cannot be set.",
+                f"Leave {key}_share out, or the splits.",
+            )
     if "validation" not in stated:
         training = [identity for identity, split in given.items() if split == "train"]
-        return given | split_identities(training, test_share=0.0)
+        return given | split_identities(training, test_share=0.0, validation_share=held_out)
     return given
 
 

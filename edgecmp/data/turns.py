@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
+from PIL import Image
 
 from edgecmp.data.image_set import ImageSet, ImageSource, Integers, Pixels
 from edgecmp.preprocessing import Preprocessing
@@ -29,6 +30,15 @@ class _TurnedSource:
     @property
     def fingerprint(self) -> str:
         return hashlib.sha256(f"{self.upright.fingerprint} in {TURNS} turns".encode()).hexdigest()
+
+    @property
+    def shards(self) -> Integers | None:
+        shards = self.upright.shards
+        return None if shards is None else np.tile(shards, TURNS)
+
+    def image(self, row: int) -> Image.Image:
+        turn, upright = divmod(int(row), len(self.upright.keys))
+        return self.upright.image(upright).rotate(90 * turn, expand=True)
 
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
         turns, upright = np.divmod(rows, len(self.upright.keys))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgecmp.errors import unknown_choice
 
-__all__ = ["PARTS", "path"]
+__all__ = ["PARTS", "architecture", "path"]
 
 PARTS = ("gallery", "supernet", "query", "index")
 """Gallery model, supernet of the 100M tier, found and trained query network, gallery index."""
@@ -21,3 +21,8 @@ def path(part: str) -> Path:
     if part not in PARTS:
         raise unknown_choice("part of the starter kit", part, PARTS)
     return Path(__file__).parent / part
+
+
+def architecture(tier: str) -> Path:
+    """The architecture.json that a search found in a tier's supernet on the embedded set."""
+    return Path(__file__).parent / "architectures" / f"{tier}.json"

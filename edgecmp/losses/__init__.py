@@ -1,7 +1,19 @@
 """Losses: one formula a file; each takes embeddings of unit length."""
 
 from edgecmp.losses.bct import BCT
+from edgecmp.losses.contextual_similarity import ContextualSimilarity
+from edgecmp.losses.decoupled_differences import DecoupledDifferences
 from edgecmp.losses.margin import CosFace
 from edgecmp.losses.regression import EmbeddingRegression
+from edgecmp.losses.soft_labels import SoftLabels
+from edgecmp.losses.squared_distance import SquaredDistance
 
-__all__ = ["BCT", "CosFace", "EmbeddingRegression"]
+__all__ = [
+    "BCT",
+    "ContextualSimilarity",
+    "CosFace",
+    "DecoupledDifferences",
+    "EmbeddingRegression",
+    "SoftLabels",
+    "SquaredDistance",
+]

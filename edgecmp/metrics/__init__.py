@@ -1,6 +1,22 @@
-"""What is measured: retrieval (top-k) and verification (TAR@FAR)."""
+"""What is measured: retrieval (top-k), verification (TAR@FAR), identification (TPIR@FPIR)."""
 
+from edgecmp.metrics.identification import Searches, closed_set, search
+from edgecmp.metrics.nearest import tar_nearest
+from edgecmp.metrics.open_set import tpir_insightface, tpir_nist
+from edgecmp.metrics.pairs import pair_scores
 from edgecmp.metrics.retrieval import ranked, top_k
 from edgecmp.metrics.verification import tar_at_far, tar_from_scores
 
-__all__ = ["ranked", "tar_at_far", "tar_from_scores", "top_k"]
+__all__ = [
+    "Searches",
+    "closed_set",
+    "pair_scores",
+    "ranked",
+    "search",
+    "tar_at_far",
+    "tar_from_scores",
+    "tar_nearest",
+    "top_k",
+    "tpir_insightface",
+    "tpir_nist",
+]

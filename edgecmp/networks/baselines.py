@@ -102,7 +102,9 @@ class Baseline:
 class BaselineNet(nn.Module):
     """A pytorchcv classifier whose classes are the dimensions of an embedding of unit length.
 
-    Its pooling of 7 x 7 pixels becomes that of the whole map, so that any input size will do.
+    Its pooling of 7 x 7 pixels becomes that of the whole map, so that any input size will do. Its
+    last layer loses its bias to a batch norm, as in `edgecmp.networks.blocks.Embedding`: training
+    starts as soon as that of our own networks. The weights are drawn as pytorchcv draws them.
     """
 
     def __init__(self, architecture: Baseline) -> None:
@@ -111,13 +113,18 @@ class BaselineNet(nn.Module):
         classifier = get_model(architecture.name, num_classes=architecture.embedding_dim)
         self.features, self.output = classifier.features, classifier.output
         self.features.final_pool = nn.AdaptiveAvgPool2d(1)
+        last = [
+            layer for layer in self.output.modules() if isinstance(layer, nn.Conv2d | nn.Linear)
+        ]
+        last[-1].bias = None
+        self.bn = nn.BatchNorm1d(architecture.embedding_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) to embeddings (N, D) of unit length."""
         x = self.features(x)
         if isinstance(self.output, nn.Linear):
             x = x.flatten(1)
-        return F.normalize(self.output(x).flatten(1), dim=1)
+        return F.normalize(self.bn(self.output(x).flatten(1)), dim=1)
 
 
 def build_baseline(name: str, *, embedding_dim: int = 128) -> BaselineNet:
@@ -136,5 +143,6 @@ def live_baseline(name: str, input_size: int, seed: int, *, embedding_dim: int =
         torch.manual_seed(seed)
         network = build_baseline(name, embedding_dim=embedding_dim)
         draw_norms(network)
+        network.bn.weight.uniform_(0.5, 1.5)
         recalibrate(network, [patch_images(8, input_size, seed + 1)])
     return network

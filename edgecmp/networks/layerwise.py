@@ -15,7 +15,7 @@ here, as in torch's default layout, it is 5e-7).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -174,7 +174,7 @@ class _Block:
             self.proj = self._norms(choice.proj, [None] * len(choice.proj))
 
     @staticmethod
-    def _norms(layers: Iterable[nn.Module], outs: Sequence[int | None]) -> list[_Norm]:
+    def _norms(layers: nn.Sequential | nn.ModuleList, outs: Sequence[int | None]) -> list[_Norm]:
         norms: list[_Norm] = []
         for layer, out in zip(layers, outs, strict=True):
             assert isinstance(layer, ConvBN)

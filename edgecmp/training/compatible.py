@@ -1,96 +1,34 @@
-"""CompatibleLoss: the terms that tie a query network to its gallery model, with their weights."""
+"""CompatibleLoss: what ties a query network to its gallery, the sum of one or more methods."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from edgecmp.bundle import GalleryBundle
-from edgecmp.data import ImageSet
-from edgecmp.embedding import embed
 from edgecmp.errors import UserError
-from edgecmp.losses import BCT, CosFace, EmbeddingRegression
-from edgecmp.preprocessing import Preprocessing
+from edgecmp.gallery_source import Need
+from edgecmp.training.methods import METHODS, Batch, Method
+from edgecmp.training.supervision import Supervision
 
-__all__ = ["CompatibleLoss", "LossWeights"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LossWeights:
-    """L = own L1(phi_q, kappa_q) + bct L2(phi_q, kappa_g) + regression terms 1 - cos(phi_q, phi_g).
-
-    Attributes:
-        own: weight of the query network's own margin softmax (vanilla training).
-        bct: weight of the softmax over the gallery's frozen classifier.
-        regression: weight of the regression to the gallery's embedding of the clean image, which
-            is computed once.
-        imitation: weight of the regression to the gallery's embedding of the very image that the
-            query network sees, computed at each step: function matching (Beyer et al. 2022).
-        mixed: share of each batch, 0..1, that is turned, mirrored and blended with other images;
-            only imitation knows what to answer there, so the other terms leave these images out.
-        scale, margin: of the own classifier; `bct_margin` of the gallery's.
-    """
-
-    own: float = 0.0
-    bct: float = 1.0
-    regression: float = 0.0
-    imitation: float = 0.0
-    mixed: float = 0.0
-    scale: float = 24.0
-    margin: float = 0.2
-    bct_margin: float = 0.0
+__all__ = ["CompatibleLoss"]
 
 
 class CompatibleLoss(nn.Module):
-    """The weighted sum; parts of weight 0 are neither built nor computed.
+    """The sum of the methods' losses; classifiers that are trained along are its parameters.
 
     Raises:
-        UserError: imitation is asked for, but the two networks prepare images differently; or BCT
-            is, but the gallery model's classifier is one of other identities.
+        UserError: the gallery lacks what a method needs.
     """
 
-    clean: Tensor
-
-    def __init__(
-        self,
-        weights: LossWeights,
-        gallery: GalleryBundle,
-        train: ImageSet,
-        preprocessing: Preprocessing,
-    ) -> None:
+    def __init__(self, methods: Sequence[Method], supervision: Supervision) -> None:
         super().__init__()
-        if weights.imitation and preprocessing.fingerprint != gallery.preprocessing.fingerprint:
-            raise UserError(
-                f"Imitation shows both networks the same images, but the gallery model in "
-                f"{gallery.folder} prepares them differently.",
-                "Use a recipe of the gallery model's input size, or one with regression instead.",
-            )
-        trained_on = gallery.manifest.data
-        if weights.bct and trained_on.get("fingerprint") != train.fingerprint:
-            raise UserError(
-                f"BCT needs the gallery model's classifier of the training identities, but the "
-                f"model in {gallery.folder} was trained on {trained_on.get('name', 'other data')}, "
-                f"not on these images of {train.name}.",
-                "Train a gallery model on them with `edgecmp train gallery --data`, then name it "
-                "with --gallery.",
-            )
-        self.weights = weights
-        classes, embedding_dim = gallery.classifier.shape
-        self.labels = torch.from_numpy(train.identities)
-        self.regression = EmbeddingRegression()
-        self.own: CosFace | None = None
-        self.bct: BCT | None = None
-        if weights.own:
-            self.own = CosFace(classes, embedding_dim, scale=weights.scale, margin=weights.margin)
-        if weights.bct:
-            self.bct = BCT(gallery.classifier, scale=weights.scale, margin=weights.bct_margin)
-        if weights.regression:
-            prepare = gallery.preprocessing
-            clean = torch.from_numpy(embed(gallery.network, train.pixels(prepare), prepare))
-            self.register_buffer("clean", clean, persistent=False)
-        self._gallery = (gallery.network.eval(),)  # in a tuple: frozen, not part of this module
+        require(methods, supervision)
+        self.methods = tuple(methods)
+        self.mixed = max((method.mixed for method in methods), default=0.0)
+        self.labels = supervision.labels
+        self.losses = nn.ModuleList(method.loss(supervision) for method in methods)
 
     def mix(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Images (N, 3, S, S), a first share of them in random directions, blended pairwise."""
@@ -110,26 +48,46 @@ class CompatibleLoss(nn.Module):
             indices: training indices (N,).
             images: what `mix` gave and the network saw, (N, 3, S, S).
         """
-        weights = self.weights
-        loss = embeddings.new_zeros(())
-        if weights.imitation:
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                targets = self._gallery[0](images)
-            loss = loss + weights.imitation * self.regression(embeddings, targets)
+        whole = Batch(embeddings, self.labels[indices], indices, images)
         mixed = self._mixed(len(images))
-        embeddings, indices = embeddings[mixed:], indices[mixed:]
-        labels = self.labels[indices]
-        if self.own is not None:
-            loss = loss + weights.own * self.own(embeddings, labels)
-        if self.bct is not None:
-            loss = loss + weights.bct * self.bct(embeddings, labels)
-        if weights.regression:
-            loss = loss + weights.regression * self.regression(embeddings, self.clean[indices])
-        return loss
+        clean = whole
+        if mixed:
+            clean = Batch(embeddings[mixed:], whole.labels[mixed:], indices[mixed:], images[mixed:])
+        total = embeddings.new_zeros(())
+        for method, loss in zip(self.methods, self.losses, strict=True):
+            total = total + loss(whole if method.sees_mixed else clean)
+        return total
 
     def _mixed(self, images: int) -> int:
         """How many images of a batch are blended."""
-        return int(self.weights.mixed * images)
+        return int(self.mixed * images)
+
+
+def require(methods: Sequence[Method], supervision: Supervision) -> None:
+    """Refuses methods that need what the gallery lacks, and lists those that work with it.
+
+    Raises:
+        UserError: see above.
+    """
+    source, train = supervision.source, supervision.train
+    given = source.provides(train)
+    alike = source.sees_alike(supervision.preprocessing)
+    usable = given if alike else given - {Need.NETWORK}
+    work = [name for name, method in METHODS.items() if method.needs <= usable]
+    for method in methods:
+        lacking = [need for need in Need if need in method.needs - usable]
+        if not lacking:
+            continue
+        if lacking == [Need.NETWORK] and Need.NETWORK in given:
+            why = (
+                f"{method.name} shows both networks the same images, but the gallery model in "
+                f"{source.name} prepares them differently."
+            )
+        else:
+            why = f"{method.name} needs {lacking[0].value}; {source.name} "
+            missing = source.missing(train)
+            why += f"lacks {missing:,} of the {len(train):,}." if missing else "holds none."
+        raise UserError(why, f"These methods work with it here: {', '.join(work)}.")
 
 
 def _in_random_directions(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgecmp.errors import UserError
@@ -23,6 +22,7 @@ from edgecmp.files import read_json, read_tensors, sha256_json, write_json, writ
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import progress
 from edgecmp.training.augment import Augmentation
+from edgecmp.training.batches import Batches, steps_of
 
 __all__ = ["Schedule", "Task", "document_of", "fit"]
 
@@ -77,7 +77,7 @@ class Task(Protocol):
 
 def fit(
     task: Task,
-    pixels: NDArray[Any],
+    batches: Batches,
     preprocessing: Preprocessing,
     schedule: Schedule,
     augmentation: Augmentation,
@@ -90,7 +90,7 @@ def fit(
     """Trains `task.module` in place; gives one record (epoch, loss, lr, seconds) an epoch.
 
     Args:
-        pixels: training images, uint8 (M, S, S, 3).
+        batches: the prepared training images (see `open_batches`).
         checkpoints: folder for the checkpoint, removed at the end; a run that finds one there
             with the same settings goes on from it and ends with the same weights.
         after_epoch: gets the number of finished epochs and may give a line to print.
@@ -103,24 +103,22 @@ def fit(
         "augmentation": document_of(augmentation),
         "task": task.settings,
         "seed": seed,
-        "images": len(pixels),
+        "images": batches.described,
     }
-    state = _State(task.module, schedule, max(1, len(pixels) // schedule.batch_size))
+    state = _State(task.module, schedule, steps_of(batches, schedule.batch_size))
     store = _Store(checkpoints, sha256_json(settings))
     first, records = store.restore(state)
-    source = torch.from_numpy(pixels)
     torch.manual_seed(seed)
     total_steps, before = schedule.epochs * state.steps, first * state.steps
     with progress(name, total=total_steps, unit="step", before=before) as bar:
         for epoch in range(first, schedule.epochs):
             started = time.monotonic()
             generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-            order = torch.randperm(len(source), generator=generator)
             task.module.train()
             total = 0.0
-            for step in range(state.steps):
-                indices = order[step * schedule.batch_size : (step + 1) * schedule.batch_size]
-                images = augmentation(source[indices], generator)
+            drawn = batches.epoch(schedule.batch_size, generator)
+            for step, (indices, pixels) in enumerate(drawn):
+                images = augmentation(pixels, generator)
                 images = preprocessing.normalise_planes(images)
                 done = (epoch + step / state.steps) / schedule.epochs
                 state.set_lr(epoch * state.steps + step)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from edgecmp.networks.gallery import build_gallery
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
+from edgecmp.training.batches import open_batches
 from edgecmp.training.fit import Schedule, document_of, fit
 from edgecmp.training.report import TrainingReport
 
@@ -105,11 +107,11 @@ def train_gallery(
     preprocessing = Preprocessing(input_size=recipe.input_size)
     train = quarter_turns(dataset.train) if recipe.quarter_turns else dataset.train
     task = _Task(recipe, torch.from_numpy(train.identities), first)
-    pixels = train.pixels(preprocessing)
     if first is not None:
         task.network.load_state_dict(first.network.state_dict())
-        say(f"Embedding {len(pixels)} training images to set the classifier.")
-        task.imprint(torch.from_numpy(embed(task.network, pixels, preprocessing)))
+        say(f"Embedding {len(train)} training images to set the classifier.")
+        parts = [embed(task.network, part, preprocessing) for part in train.parts(preprocessing)]
+        task.imprint(torch.from_numpy(np.concatenate(parts)))
     held_out = dataset.retrieval("validation")
 
     def homogeneous() -> dict[str, Any]:
@@ -127,7 +129,7 @@ def train_gallery(
 
     records = fit(
         task,
-        pixels,
+        open_batches(train, preprocessing),
         preprocessing,
         recipe.schedule,
         recipe.augmentation,

@@ -9,29 +9,37 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgecmp import kit
 from edgecmp.architecture import Architecture
-from edgecmp.bundle import GalleryBundle, Manifest, QueryBundle, SupernetBundle
+from edgecmp.bundle import Manifest, QueryBundle, SupernetBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.form import Form, load_form
+from edgecmp.gallery_source import Gallery, open_source
 from edgecmp.holdout import HoldOut
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
-from edgecmp.training.compatible import CompatibleLoss, LossWeights
+from edgecmp.training.batches import open_batches
+from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.fit import Schedule, document_of, fit
+from edgecmp.training.methods import Method
 from edgecmp.training.report import TrainingReport
+from edgecmp.training.supervision import Supervision
 
 __all__ = ["QueryRecipe", "train_query"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueryRecipe:
-    """Everything that decides a query network but its architecture, images, gallery and seed."""
+    """Everything that decides a query network but its architecture, images, gallery and seed.
+
+    Attributes:
+        methods: what ties it to its gallery; their losses are added.
+        watch_every: epochs between looks at the hold-out.
+    """
 
     input_size: int
     schedule: Schedule
-    losses: LossWeights
+    methods: tuple[Method, ...]
     augmentation: Augmentation = field(default_factory=Augmentation)
     watch_every: int = 10
     half: bool = False
@@ -69,7 +77,7 @@ def train_query(
     *,
     architecture: str | Path | Form,
     out: str | Path,
-    gallery: str | Path | None = None,
+    gallery: Gallery = None,
     supernet: str | Path | None = None,
     start: str | Path | None = None,
     data: str = "emoji",
@@ -82,30 +90,35 @@ def train_query(
     Args:
         architecture: what the search wrote, the name of a baseline, or a `Form`; its input size is
             set to the recipe's.
+        gallery: as `open_source` takes it; the kit's by default.
         supernet: folder of a supernet whose weights it starts from; from scratch by default.
         start: folder of a query network of this architecture that it goes on from instead.
 
     Raises:
-        UserError: embeddings of another length than the gallery model's, another architecture in
-            `start`, or both a supernet and a query network to start from.
+        UserError: embeddings of another length than the gallery's, a gallery that lacks what the
+            method needs, another architecture in `start`, or both a supernet and a query network
+            to start from.
     """
     out = Path(out)
     torch.manual_seed(seed)
-    gallery_bundle = GalleryBundle.load(gallery or kit.path("gallery"))
+    source = open_source(gallery)
     dataset = load_dataset(data)
     if isinstance(architecture, str | Path):
         architecture = load_form(architecture)
-    if architecture.embedding_dim != gallery_bundle.network.embedding_dim:
+    if architecture.embedding_dim != source.embedding_dim:
         raise UserError(
             f"The architecture gives embeddings of {architecture.embedding_dim} values, the "
-            f"gallery model has {gallery_bundle.network.embedding_dim}.",
-            "Set embedding_dim in the architecture file to that of the gallery model.",
+            f"gallery {source.name} has {source.embedding_dim}.",
+            "Set embedding_dim in the architecture file to that of the gallery.",
         )
     architecture = architecture.resized(recipe.input_size)
     network, started_from = _first_network(architecture, supernet, start)
     preprocessing = Preprocessing(input_size=recipe.input_size)
-    criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train, preprocessing)
-    holdout = HoldOut(dataset, gallery_bundle, preprocessing)
+    for method in recipe.methods:
+        method.check(network)
+    supervision = Supervision(source, dataset.train, preprocessing)
+    criterion = CompatibleLoss(recipe.methods, supervision)
+    holdout = HoldOut(dataset, source, preprocessing)
 
     def judge() -> dict[str, float]:
         scores = holdout.judge(network, calibrate=False)
@@ -123,7 +136,7 @@ def train_query(
     task = _Task(recipe, network, architecture, criterion, started_from)
     records = fit(
         task,
-        dataset.train.pixels(preprocessing),
+        open_batches(dataset.train, preprocessing),
         preprocessing,
         recipe.schedule,
         recipe.augmentation,
@@ -132,11 +145,14 @@ def train_query(
         name="query network",
         after_epoch=after_epoch,
     )
+    for method in recipe.methods:
+        if method.post_hoc:
+            method.finish(network, supervision)
     row = judge()
     manifest = Manifest(
         kind="query",
         preprocessing=preprocessing.to_dict(),
-        gallery_sha256=gallery_bundle.sha256,
+        gallery_sha256=source.sha256,
         data={"name": dataset.name, "fingerprint": dataset.train.fingerprint},
         recipe={**document_of(recipe), "start_sha256": started_from, "seed": seed},
         metrics={"holdout": row},

@@ -1,7 +1,7 @@
 """Recipes: functions that return dataclasses; a variant calls another and changes fields.
 
-"emoji" is the starter kit's, at the scale of two CPU cores. "paper" follows the supplement, at a
-scale that wants a GPU. "tiny" is for tests.
+"emoji" is the starter kit's, at the scale of two CPU cores. "face" and "fashion" follow the
+supplement, at a scale that wants a GPU. "tiny" is for tests. `edgecmp.recipes` puts them together.
 """
 
 from __future__ import annotations
@@ -14,9 +14,16 @@ from typing import TypeVar
 from edgecmp.architecture import BLOCKS, TIERS
 from edgecmp.errors import unknown_choice
 from edgecmp.training.augment import Augmentation
-from edgecmp.training.compatible import LossWeights
 from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import GalleryRecipe
+from edgecmp.training.methods import (
+    BackwardCompatible,
+    Imitation,
+    Method,
+    RegressionCosine,
+    Scratch,
+    method_named,
+)
 from edgecmp.training.paths import Phase
 from edgecmp.training.query import QueryRecipe
 from edgecmp.training.supernet import SupernetRecipe
@@ -72,7 +79,7 @@ def emoji_turns_gallery() -> GalleryRecipe:
     )
 
 
-def paper_gallery() -> GalleryRecipe:
+def face_gallery() -> GalleryRecipe:
     """ResNet-101 at 119 px with CosFace, 16 epochs, as face models of the BCT paper are trained."""
     return GalleryRecipe(
         network="resnet101",
@@ -81,6 +88,13 @@ def paper_gallery() -> GalleryRecipe:
         margin=0.35,
         schedule=Schedule(epochs=16, batch_size=320, lr=0.1, weight_decay=5e-4),
     )
+
+
+def fashion_gallery() -> GalleryRecipe:
+    """ResNet-101 at 224 px, where garments show; the supplement does not say the size."""
+    recipe = face_gallery()
+    schedule = replace(recipe.schedule, epochs=30, batch_size=256)
+    return replace(recipe, input_size=224, schedule=schedule)
 
 
 def tiny_gallery() -> GalleryRecipe:
@@ -113,7 +127,7 @@ def emoji_supernet() -> SupernetRecipe:
             Phase(until=0.40, blocks=1, narrowest=2),
             Phase(until=1.00, blocks=1, narrowest=0),
         ),
-        losses=LossWeights(own=0.0, bct=1.0, regression=10.0),
+        methods=(BackwardCompatible(own=0.0, bct_margin=0.0), RegressionCosine(weight=10.0)),
         sampling="fair",
         half=True,
     )
@@ -164,12 +178,22 @@ def emoji_sandwich_supernet(*, distil: float = 5.0) -> SupernetRecipe:
     )
 
 
-def emoji_figure_supernet(*, bct: float) -> SupernetRecipe:
-    """One half of the supplement's figure 1: own margin softmax, with BCT or without (vanilla)."""
-    return replace(emoji_short_supernet("100M"), losses=LossWeights(own=1.0, bct=bct))
+def emoji_vanilla_supernet() -> SupernetRecipe:
+    """One half of the supplement's figure 1: the own margin softmax alone."""
+    return replace(emoji_short_supernet("100M"), methods=(Scratch(),))
 
 
-def paper_supernet(tier: str) -> SupernetRecipe:
+def emoji_bct_supernet() -> SupernetRecipe:
+    """The other half: the same with BCT."""
+    return replace(emoji_short_supernet("100M"), methods=(BackwardCompatible(bct_margin=0.0),))
+
+
+FACE_BCT = BackwardCompatible(scale=30.0, margin=0.35, bct_margin=0.35)
+FACE_VANILLA = Scratch(scale=30.0, margin=0.35)
+"""The vanilla supernet of the supplement's figure 1."""
+
+
+def face_supernet(tier: str, *, method: Method = FACE_BCT) -> SupernetRecipe:
     """Supplement A.2: 10 epochs of all four blocks averaged at full width, then uniform paths."""
     epochs = 120
     return SupernetRecipe(
@@ -180,8 +204,14 @@ def paper_supernet(tier: str) -> SupernetRecipe:
             Phase(until=10 / epochs, blocks=4, narrowest=9),
             Phase(until=1.0, blocks=1, narrowest=0),
         ),
-        losses=LossWeights(own=1.0, bct=1.0, scale=30.0, margin=0.35, bct_margin=0.35),
+        methods=(method,),
+        metric="tar",
     )
+
+
+def fashion_supernet(tier: str, *, method: Method = FACE_BCT) -> SupernetRecipe:
+    """The same at 224 px, for searches by top-50 (supplement A.3)."""
+    return replace(face_supernet(tier, method=method), input_size=224, metric="top50")
 
 
 def tiny_supernet() -> SupernetRecipe:
@@ -196,7 +226,10 @@ def emoji_query() -> QueryRecipe:
     return QueryRecipe(
         input_size=64,
         schedule=Schedule(epochs=40, lr=0.15, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
-        losses=LossWeights(own=0.0, bct=0.3, imitation=10.0, mixed=0.75),
+        methods=(
+            Imitation(weight=10.0, mixed=0.75),
+            BackwardCompatible(own=0.0, bct=0.3, bct_margin=0.0),
+        ),
         half=True,
     )
 
@@ -207,14 +240,47 @@ def emoji_imitate_query() -> QueryRecipe:
     return replace(
         recipe,
         schedule=replace(recipe.schedule, epochs=20, lr=0.1),
-        losses=LossWeights(own=0.0, bct=0.0, imitation=10.0, mixed=1.0),
+        methods=(Imitation(weight=10.0, mixed=1.0),),
         augmentation=STRONG,
     )
 
 
 def bct_query() -> QueryRecipe:
     """BCT as the paper trains: own margin softmax and the gallery's frozen classifier."""
-    return replace(emoji_query(), losses=LossWeights(own=1.0, bct=1.0, bct_margin=0.2))
+    return replace(emoji_query(), methods=(BackwardCompatible(),))
+
+
+def emoji_table_query() -> QueryRecipe:
+    """Every network of tables 1 to 3 from scratch, with the losses of the supernet."""
+    return QueryRecipe(
+        input_size=64,
+        schedule=Schedule(epochs=12, lr=0.15, weight_decay=2e-4, warmup_epochs=1, ema=0.99),
+        methods=(BackwardCompatible(own=0.0, bct_margin=0.0), RegressionCosine(weight=10.0)),
+        watch_every=6,
+        half=True,
+    )
+
+
+def emoji_pruned_query() -> QueryRecipe:
+    """The pruned copies of table 4: a short training that a whole network also survives."""
+    recipe = emoji_table_query()
+    return replace(
+        recipe, schedule=replace(recipe.schedule, epochs=3, lr=0.05, bf16=True), watch_every=3
+    )
+
+
+def face_query() -> QueryRecipe:
+    """BCT as the face gallery is trained: 119 px, CosFace, 16 epochs."""
+    return QueryRecipe(
+        input_size=119,
+        schedule=face_gallery().schedule,
+        methods=(FACE_BCT,),
+    )
+
+
+def fashion_query() -> QueryRecipe:
+    """The same as the fashion gallery is trained."""
+    return replace(face_query(), input_size=224, schedule=fashion_gallery().schedule)
 
 
 def tiny_query() -> QueryRecipe:
@@ -227,7 +293,8 @@ GALLERY_RECIPES: dict[str, Callable[[], GalleryRecipe]] = {
     "emoji": emoji_gallery,
     "emoji-turns": emoji_turns_gallery,
     "emoji-bottleneck": emoji_bottleneck_gallery,
-    "paper": paper_gallery,
+    "face": face_gallery,
+    "fashion": fashion_gallery,
     "tiny": tiny_gallery,
 }
 SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
@@ -235,15 +302,22 @@ SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
     "emoji-adapt": emoji_adapt_supernet,
     **{f"emoji-{tier}": partial(emoji_short_supernet, tier) for tier in TIERS},
     "emoji-sandwich": emoji_sandwich_supernet,
-    "emoji-vanilla": partial(emoji_figure_supernet, bct=0.0),
-    "emoji-bct": partial(emoji_figure_supernet, bct=1.0),
-    **{f"paper-{tier}": partial(paper_supernet, tier) for tier in TIERS},
+    "emoji-vanilla": emoji_vanilla_supernet,
+    "emoji-bct": emoji_bct_supernet,
+    **{f"face-{tier}": partial(face_supernet, tier) for tier in TIERS},
+    "face-vanilla": partial(face_supernet, "100M", method=FACE_VANILLA),
+    **{f"fashion-{tier}": partial(fashion_supernet, tier) for tier in TIERS},
+    "fashion-vanilla": partial(fashion_supernet, "100M", method=FACE_VANILLA),
     "tiny": tiny_supernet,
 }
 QUERY_RECIPES: dict[str, Callable[[], QueryRecipe]] = {
     "emoji": emoji_query,
     "emoji-imitate": emoji_imitate_query,
+    "emoji-table": emoji_table_query,
+    "emoji-pruned": emoji_pruned_query,
     "bct": bct_query,
+    "face": face_query,
+    "fashion": fashion_query,
     "tiny": tiny_query,
 }
 
@@ -264,6 +338,11 @@ def supernet_recipe(name: str) -> SupernetRecipe:
     return _find("supernet", name, SUPERNET_RECIPES)
 
 
-def query_recipe(name: str) -> QueryRecipe:
-    """The query recipe of that name; a UserError lists them if there is none."""
-    return _find("query", name, QUERY_RECIPES)
+def query_recipe(name: str, *, method: str | None = None) -> QueryRecipe:
+    """The query recipe of that name; a UserError lists them if there is none.
+
+    Args:
+        method: trains by this method with its own settings, in place of the recipe's.
+    """
+    recipe = _find("query", name, QUERY_RECIPES)
+    return replace(recipe, methods=(method_named(method),)) if method else recipe

@@ -10,23 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgecmp import kit
 from edgecmp.architecture import Architecture
-from edgecmp.bundle import GalleryBundle, Manifest, QueryBundle, SupernetBundle
+from edgecmp.bundle import Manifest, QueryBundle, SupernetBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
+from edgecmp.gallery_source import Gallery, GallerySource, open_source
 from edgecmp.holdout import HoldOut
 from edgecmp.networks.grow import grow, seed_architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
-from edgecmp.training.compatible import CompatibleLoss, LossWeights
+from edgecmp.training.batches import open_batches
+from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.fit import Schedule, document_of, fit
+from edgecmp.training.methods import Method
 from edgecmp.training.paths import Path as Steps
 from edgecmp.training.paths import Phase, Sampling, sample_paths
 from edgecmp.training.query import QueryRecipe, train_query
 from edgecmp.training.report import TrainingReport
+from edgecmp.training.supervision import Supervision
 
 __all__ = ["SupernetRecipe", "train_supernet"]
 
@@ -41,6 +44,7 @@ class SupernetRecipe:
     Attributes:
         seed_schedule: how the network that the supernet grows from is trained; None starts the
             supernet from scratch, as the paper does.
+        methods: what ties every path to the gallery; their losses are added.
         phases: which paths are sampled when (see `Phase`).
         sampling: how many paths a step takes, and of which widths (see `Sampling`).
         distil: in-place distillation (BigNAS) for "sandwich" sampling: weight of 1 - cos between
@@ -49,19 +53,21 @@ class SupernetRecipe:
             as many times more as a step has paths.
         watch_every: epochs between looks at random subnets.
         watched: how many random subnets a look takes.
+        metric: what the rewards of searches in it are made of (supplement A.3).
     """
 
     tier: str
     input_size: int
     schedule: Schedule
     phases: tuple[Phase, ...]
-    losses: LossWeights
+    methods: tuple[Method, ...]
     seed_schedule: Schedule | None = None
     sampling: Sampling = "uniform"
     distil: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     watch_every: int = 5
     watched: int = 5
+    metric: str = "top1"
     half: bool = False
 
     def __post_init__(self) -> None:
@@ -107,13 +113,14 @@ class _Task:
     def _distilled(self, images: Tensor, indices: Tensor, paths: list[Steps]) -> Tensor:
         """Mean loss of all paths on the same images; the first, the widest, teaches the others."""
         widest = self.network(images, paths[0])
-        total: Tensor = self.criterion(widest, indices, images)
+        total = self.criterion(widest, indices, images)
         for path in paths[1:]:
             embeddings = self.network(images, path)
             apart = 1 - (embeddings * widest.detach()).sum(1)  # (N,), both of unit length
             total = total + self.criterion(embeddings, indices, images)
             total = total + self.recipe.distil * apart.mean()
-        return total / len(paths)
+        mean: Tensor = total / len(paths)
+        return mean
 
 
 def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int) -> dict[str, Any]:
@@ -133,14 +140,14 @@ def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int
 
 
 def _seed_network(
-    recipe: SupernetRecipe, gallery: GalleryBundle, folder: Path, data: str, seed: int
+    recipe: SupernetRecipe, gallery: GallerySource, folder: Path, data: str, seed: int
 ) -> QueryNet:
     """The trained network that the supernet grows from; one that stands in `folder` is taken."""
     assert recipe.seed_schedule is not None
     query_recipe = QueryRecipe(
         input_size=recipe.input_size,
         schedule=recipe.seed_schedule,
-        losses=recipe.losses,
+        methods=recipe.methods,
         augmentation=recipe.augmentation,
         watch_every=recipe.watch_every,
     )
@@ -154,14 +161,13 @@ def _seed_network(
         if same_recipe and bundle.manifest.gallery_sha256 == gallery.sha256:
             return _query_net(bundle)
     architecture = seed_architecture(
-        recipe.tier, embedding_dim=gallery.network.embedding_dim, input_size=recipe.input_size
+        recipe.tier, embedding_dim=gallery.embedding_dim, input_size=recipe.input_size
     )
-    assert gallery.folder is not None
     train_query(
         query_recipe,
         architecture=architecture,
         out=folder,
-        gallery=gallery.folder,
+        gallery=gallery,
         data=data,
         seed=seed,
     )
@@ -177,7 +183,7 @@ def train_supernet(
     recipe: SupernetRecipe,
     *,
     out: str | Path,
-    gallery: str | Path | None = None,
+    gallery: Gallery = None,
     start: str | Path | None = None,
     data: str = "emoji",
     seed: int = 0,
@@ -187,6 +193,7 @@ def train_supernet(
     Goes on from the checkpoint in `out` when an earlier run with the same settings was killed.
 
     Args:
+        gallery: as `open_source` takes it; the kit's by default.
         start: folder of a supernet of the same form whose weights it starts from, such as one that
             was made for an earlier gallery model; by default what the recipe says.
 
@@ -195,23 +202,30 @@ def train_supernet(
             end: every reward would be noise, so no supernet is written.
     """
     out = Path(out)
+    for method in recipe.methods:
+        if method.post_hoc:
+            raise UserError(
+                f"{method.name} changes one finished network, and a supernet holds many.",
+                "Train the supernet with another method, and the query network with this one.",
+            )
     torch.manual_seed(seed)
-    gallery_bundle = GalleryBundle.load(gallery or kit.path("gallery"))
+    source = open_source(gallery)
     dataset = load_dataset(data)
     preprocessing = Preprocessing(input_size=recipe.input_size)
     network = Supernet(
         recipe.tier,
-        embedding_dim=gallery_bundle.network.embedding_dim,
+        embedding_dim=source.embedding_dim,
         input_size=recipe.input_size,
     )
-    criterion = CompatibleLoss(recipe.losses, gallery_bundle, dataset.train, preprocessing)
-    holdout = HoldOut(dataset, gallery_bundle, preprocessing)
+    supervision = Supervision(source, dataset.train, preprocessing)
+    criterion = CompatibleLoss(recipe.methods, supervision)
+    holdout = HoldOut(dataset, source, preprocessing)
     first = None
     if start is not None:
         first = _starting_supernet(network, start)
         network.load_state_dict(first.network.state_dict())
     elif recipe.seed_schedule is not None:
-        seed_network = _seed_network(recipe, gallery_bundle, out / "seed", data, seed)
+        seed_network = _seed_network(recipe, source, out / "seed", data, seed)
         grow(network, seed_network, holdout.batches[0])
 
     def after_epoch(epoch: int) -> str | None:
@@ -226,7 +240,7 @@ def train_supernet(
     task = _Task(recipe, network, criterion, first)
     records = fit(
         task,
-        dataset.train.pixels(preprocessing),
+        open_batches(dataset.train, preprocessing),
         preprocessing,
         recipe.schedule,
         recipe.augmentation,
@@ -252,7 +266,7 @@ def train_supernet(
             "input_size": recipe.input_size,
         },
         preprocessing=preprocessing.to_dict(),
-        gallery_sha256=gallery_bundle.sha256,
+        gallery_sha256=source.sha256,
         data={"name": dataset.name, "fingerprint": dataset.train.fingerprint},
         recipe={**task.settings, "seed": seed},
         metrics={"holdout_random_subnets": row, "chance_top1": round(chance, 2)},

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import nn
 
 from edgecmp.export.lowering import layers
-from edgecmp.export.lowering.graph import Add, Affine, Conv, Graph, Node, Shape
+from edgecmp.export.lowering.graph import Add, Affine, Conv, Graph, Linear, Node, Shape
 
 __all__ = [
     "ACTIVATIONS",
@@ -18,6 +18,7 @@ __all__ = [
     "MaxPool",
     "Multiply",
     "Shuffle",
+    "clipped_at_once",
     "never_negative",
 ]
 
@@ -106,6 +107,29 @@ class Shuffle(Node):
 
 EXTRA = (Activation, MaxPool, Multiply, Shuffle)
 """All of them."""
+
+
+CLIPS: tuple[Kind, ...] = ("relu", "relu6")
+"""What the operator before can do on the way, in runtimes that know fused activations."""
+
+
+def clipped_at_once(graph: Graph) -> dict[str, Activation]:
+    """The activations that the operator before them can do, by the name of its node."""
+    nodes = {node.name: node for node in graph}
+    readers: dict[str, list[Node]] = {}
+    for node in graph:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    found: dict[str, Activation] = {}
+    for name, (node, *others) in readers.items():
+        source = nodes.get(name)
+        if others or not isinstance(node, Activation) or node.kind not in CLIPS:
+            continue
+        if isinstance(source, Linear) or (
+            isinstance(source, Conv | Affine | Add) and not source.relu
+        ):
+            found[name] = node
+    return found
 
 
 def never_negative(graph: Graph, name: str) -> bool:

@@ -10,7 +10,7 @@ __all__ = ["Add", "Affine", "Concat", "Mean", "Multiply", "Normalise", "Shuffle"
 
 
 class Affine(nn.Module):
-    """x * scale + shift for each channel of (N, C, H, W)."""
+    """x * scale + shift for each channel of (N, C, H, W) or (N, C)."""
 
     def __init__(self, scale: Tensor, shift: Tensor) -> None:
         super().__init__()
@@ -18,6 +18,8 @@ class Affine(nn.Module):
         self.shift = nn.Parameter(shift[:, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 2:
+            return x * self.scale.flatten() + self.shift.flatten()
         return x * self.scale + self.shift
 
 

@@ -67,9 +67,11 @@ def conv(tracing: Tracing, layer: nn.Conv2d, x: Value) -> Value:
     )
 
 
-def batch_norm_2d(tracing: Tracing, layer: nn.BatchNorm2d, x: Value) -> Value:
-    if layer.running_mean is None or not layer.affine or not tracing.is_map(x):
-        raise tracing.refuse("A batch norm without statistics, without weights or of one pixel")
+def norm(tracing: Tracing, layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Value) -> Value:
+    if layer.running_mean is None or not layer.affine:
+        raise tracing.refuse("A batch norm without statistics or without weights")
+    if tracing.is_map(x) != isinstance(layer, nn.BatchNorm2d):
+        raise tracing.refuse("A batch norm of one pixel by BatchNorm2d, of more by BatchNorm1d")
     scale, shift = batch_norm(layer)
     return tracing.append(Affine(name=tracing.name, inputs=(x.name,), scale=scale, shift=shift))
 
@@ -256,7 +258,8 @@ def _skip_module(tracing: Tracing, layer: nn.Module, x: Value) -> Value:
 
 OPERATIONS: dict[Any, Callable[..., Any]] = {
     nn.Conv2d: conv,
-    nn.BatchNorm2d: batch_norm_2d,
+    nn.BatchNorm1d: norm,
+    nn.BatchNorm2d: norm,
     nn.Linear: linear,
     nn.MaxPool2d: max_pool,
     nn.AvgPool2d: average_pool,

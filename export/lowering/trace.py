@@ -68,7 +68,7 @@ def exact(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().to(torch.float64, copy=True).contiguous()
 
 
-def batch_norm(bn: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def batch_norm(bn: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Scale and shift (C,) of a batch norm in evaluation mode."""
     mean, var = (exact(cast(Tensor, stat)) for stat in (bn.running_mean, bn.running_var))
     scale = exact(bn.weight) / torch.sqrt(var + bn.eps)

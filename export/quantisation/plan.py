@@ -8,7 +8,9 @@ from typing import TypeAlias
 import numpy as np
 
 from edgecmp.export.flatbuffer import Quantisation
+from edgecmp.export.lowering import extra_nodes as extra
 from edgecmp.export.lowering import graph as ir
+from edgecmp.export.lowering.extra_nodes import clipped_at_once
 from edgecmp.export.lowering.graph import Graph
 from edgecmp.export.quantisation.ranges import Range
 from edgecmp.export.quantisation.weights import LIMIT
@@ -23,23 +25,26 @@ LARGEST_RATIO = 100
 
 SMALLEST_STEP = 1e-9
 
-SHARING = (ir.Take, ir.Concat, ir.Pad)
+SHARING = (ir.Take, ir.Concat, ir.Pad, extra.MaxPool, extra.Shuffle)
 """Nodes that move integers about: what they read and what they give has one scale."""
 
 
 def make_plan(graph: Graph, ranges: Mapping[str, Range], last: str) -> dict[str, Quantisation]:
-    """Scales for every value up to `last`, which is the last one in integers.
+    """Scales for the values up to `last`, which is the last one in integers.
+
+    Left out are vectors but those that are averages or that feature maps are multiplied by: the
+    few numbers of a squeeze-and-excitation are computed in floats.
 
     Args:
         graph: without batch norms.
         ranges: of each value, by name.
         last: after it the network computes in floats.
     """
-    names = [ir.IMAGE]
-    for node in graph:
-        names.append(node.name)
-        if node.name == last:
-            break
+    names = _integer_values(graph, last)
+    ranges = dict(ranges)
+    clipped = clipped_at_once(graph)
+    for name, activation in clipped.items():  # what is clipped is never seen before it is
+        ranges[name] = ranges[activation.name]
     group = {name: name for name in names}
 
     def root(name: str) -> str:
@@ -47,6 +52,9 @@ def make_plan(graph: Graph, ranges: Mapping[str, Range], last: str) -> dict[str,
             name = group[name]
         return name
 
+    for name, activation in clipped.items():
+        if name in group:
+            group[root(name)] = root(activation.name)
     for node in graph:
         if node.name in group and isinstance(node, SHARING):
             for name in node.inputs:
@@ -73,11 +81,28 @@ def make_plan(graph: Graph, ranges: Mapping[str, Range], last: str) -> dict[str,
             widen(node.name, max(finest / LARGEST_RATIO, SMALLEST_STEP))
         elif isinstance(node, ir.Add):
             widen(node.name, max(map(step, node.inputs)) / LARGEST_RATIO)
+        elif isinstance(node, extra.Multiply):
+            widen(node.name, step(node.inputs[0]) * step(node.inputs[1]) / LARGEST_RATIO)
+        elif isinstance(node, extra.Activation) and node.inputs[0] in group:
+            widen(node.name, step(node.inputs[0]) / LARGEST_RATIO)
     for node in reversed(inside):
         if isinstance(node, ir.Add):
             for name in node.inputs:
                 widen(name, step(node.name) / LARGEST_RATIO)
     return {name: affine_scale(low[root(name)], high[root(name)]) for name in names}
+
+
+def _integer_values(graph: Graph, last: str) -> list[str]:
+    """Names of the values that get a scale."""
+    shapes = graph.shapes()
+    gates = {node.inputs[1] for node in graph if isinstance(node, extra.Multiply)}
+    names = [ir.IMAGE]
+    for node in graph:
+        if len(shapes[node.name]) == 3 or isinstance(node, ir.Mean) or node.name in gates:
+            names.append(node.name)
+        if node.name == last:
+            break
+    return names
 
 
 def affine_scale(low: float, high: float) -> Quantisation:

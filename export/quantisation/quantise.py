@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from edgecmp.export.flatbuffer import Quantisation
 from edgecmp.export.lowering import LoweredNet
-from edgecmp.export.lowering.extra_nodes import EXTRA
 from edgecmp.export.lowering.graph import IMAGE, Graph, Mean, Pad
 from edgecmp.export.quantisation.correct_bias import correct_bias
 from edgecmp.export.quantisation.equalise import equalise
@@ -35,14 +34,8 @@ def quantise(
         network: lowered, without batch norms.
         images: real training images (N, S, S, 3).
         preprocessing: of a network that reads normalised images.
-
-    Raises:
-        ValueError: the network has nodes that ours do not have.
     """
     graph = network.graph
-    for node in graph:
-        if isinstance(node, EXTRA):
-            raise ValueError(f"{type(node).__name__} ({node.name}) is not computed in integers.")
     inputs = list(batches(network, images, preprocessing))
     pixel: Quantisation | None = None
     if graph.reads_pixels:
@@ -50,7 +43,7 @@ def quantise(
         inputs = [batch - zero for batch in inputs]
         pixel = Quantisation(scale=np.ones(1, np.float32), zero_point=zero - 128)
     graph, ranges = equalise(graph, observe(LoweredNet(graph), inputs))
-    pooled = next(node.name for node in graph if isinstance(node, Mean))
+    *_, pooled = (node.name for node in graph if isinstance(node, Mean))
     plan = make_plan(graph, ranges, pooled)
     if pixel is not None:
         padded = [node.name for node in graph if isinstance(node, Pad) and IMAGE in node.inputs]

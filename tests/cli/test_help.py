@@ -18,25 +18,32 @@ from edgecmp.version import __version__
 MAX_FLAGS = 8
 """Flags a command, `--json` and `--help` apart: what goes beyond belongs into a recipe."""
 
-MORE_FLAGS = {"search": 10}
-"""`--quick` and `--seed` are a promise to users' scripts, and a bound needs two flags more."""
+MORE_FLAGS = {"search": 12, "train query": 9}
+"""`--quick` and `--seed` are a promise to users' scripts, a bound needs two flags more, and
+`--strategy` and `--input-sizes` choose how and over what the same command searches. Which method
+trains depends on the gallery at hand, so it cannot be left to the recipe."""
 
-GROUPS = ("", "train", "gallery", "latency")
+GROUPS = ("", "data", "train", "gallery", "latency", "study")
 
 COMMANDS = (
+    "data shard",
     "search",
+    "rank",
     "train gallery",
     "train supernet",
     "train query",
     "gallery build",
     "eval",
     "flops",
+    "prune",
     "export",
     "parity",
     "bench",
     "devices",
     "latency build",
     "latency check",
+    "reproduce",
+    "study ranking",
     "inspect",
     "doctor",
 )

@@ -19,6 +19,13 @@ def test_every_image_comes_back_turned_to_the_left() -> None:
             assert np.array_equal(np.rot90(one, turn), other)
 
 
+def test_a_single_image_is_turned_like_the_prepared_ones() -> None:
+    native = Preprocessing(input_size=64)
+    for place in range(0, len(TURNED), 13):
+        image = TURNED.source.image(int(TURNED.rows[place]))
+        assert np.array_equal(np.asarray(image), TURNED.pixels(native, [place])[0])
+
+
 def test_each_direction_has_identities_of_its_own_and_upright_ones_come_first() -> None:
     classes = len(UPRIGHT.identity_names)
     parts = np.split(TURNED.identities, 4)

@@ -164,7 +164,7 @@ def swap_in_a_kernel(model: onnx.ModelProto) -> None:
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     architecture = Architecture.random("100M", seed=3, embedding_dim=32, input_size=64)
     names = layer_names(
-        lower(architecture.build(), without=targets()["onnx"].without, input_size=64)
+        lower(architecture.build(), without=targets()["onnx"].without, input_size=64), "onnx"
     )
     nodes = [node for node in model.graph.node if node.op_type in ("Conv", "Gemm")]
     kernel = tensors[nodes[names.index("blocks.7.main.0")].input[1]]

@@ -298,17 +298,6 @@ def test_relus_run_inside_the_operator_before_them() -> None:
     assert not kinds & {schema.BuiltinOperator.RELU, schema.BuiltinOperator.RELU6}
 
 
-def test_integers_are_refused() -> None:
-    images = np.zeros((2, 64, 64, 3), np.uint8)
-    with pytest.raises(ValueError, match=r"Activation .* not computed in integers"):
-        tflite_bytes(
-            lowered("mobilenetv2_wd2"),
-            precision="int8",
-            images=images,
-            preprocessing=Preprocessing(input_size=64),
-        )
-
-
 @pytest.mark.parametrize("name", ["mobilenetv3_large_w1", "shufflenetv2_w1"])
 def test_the_onnx_file_agrees(name: str) -> None:
     import onnxruntime

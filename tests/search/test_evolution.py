@@ -18,22 +18,24 @@ from edgecmp.search.evolution import (
 )
 from edgecmp.search.flops import FlopsTable
 from edgecmp.search.latency_budget import LatencyBudget
+from edgecmp.search.space import Space
 from tests.search.tables import flops_like, random_table
 
 TABLE = FlopsTable.of("100M")
 SMALLEST = TABLE.count(TABLE.smallest())
-BUDGETS = [FlopsBudget(TABLE, flops) for flops in (round(SMALLEST * 1.02), 60 * 10**6, 10**8)]
-BOUNDS: list[FlopsBudget | LatencyBudget] = [
+FLOPS = [FlopsBudget(TABLE, flops) for flops in (round(SMALLEST * 1.02), 60 * 10**6, 10**8)]
+BUDGETS = [Space.of(budget) for budget in FLOPS]
+BOUNDS = [
     *BUDGETS,
-    LatencyBudget(BUDGETS[2], flops_like(), 0.3),
-    LatencyBudget(BUDGETS[1], random_table(0), 1.0),
+    Space.of(LatencyBudget(FLOPS[2], flops_like(), 0.3)),
+    Space.of(LatencyBudget(FLOPS[1], random_table(0), 1.0)),
+    Space.sized(TABLE, 60 * 10**6, (48, 56, 64), native=64),
+    Space.sized(TABLE, round(SMALLEST * 1.02), (48, 64), native=64),
 ]
 SETTINGS = EvolutionSettings(population=20, generations=4, retain=4)
 
 
-def run(
-    budget: FlopsBudget | LatencyBudget, seed: int, setting: EvolutionSettings = SETTINGS
-) -> list[Proposal]:
+def run(budget: Space, seed: int, setting: EvolutionSettings = SETTINGS) -> list[Proposal]:
     """All generations, ranked by an arbitrary but fixed order."""
     proposals = [first_generation(budget, setting, seed=seed)]
     population = sorted(map(tuple, proposals[0].children.tolist()), key=hash)
@@ -53,15 +55,14 @@ def run(
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32), budget=st.sampled_from(BOUNDS))
-def test_candidates_obey_never_repeat_and_fill_the_population(
-    seed: int, budget: FlopsBudget | LatencyBudget
-) -> None:
+def test_candidates_obey_never_repeat_and_fill_the_population(seed: int, budget: Space) -> None:
     proposals = run(budget, seed)
     rows = np.concatenate([proposal.children for proposal in proposals])
     assert rows.dtype == np.uint8
     assert rows[:, :DEPTH].max() <= 3
     assert rows[:, DEPTH:].max() <= 9
-    assert budget.holds(rows[:, :DEPTH], rows[:, DEPTH:]).all()
+    assert (rows < budget.choices).all()
+    assert budget.holds(rows).all()
     assert len(np.unique(rows, axis=0)) == len(rows)
     for proposal in proposals:
         assert len(proposal.survivors) + len(proposal.children) == SETTINGS.population
@@ -70,7 +71,7 @@ def test_candidates_obey_never_repeat_and_fill_the_population(
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32), budget=st.sampled_from(BUDGETS))
-def test_the_same_seed_gives_the_same_generations(seed: int, budget: FlopsBudget) -> None:
+def test_the_same_seed_gives_the_same_generations(seed: int, budget: Space) -> None:
     for left, right in zip(run(budget, seed), run(budget, seed), strict=True):
         assert left.survivors == right.survivors
         assert (left.children == right.children).all()
@@ -82,7 +83,7 @@ def test_other_seeds_give_other_generations() -> None:
 
 def test_children_are_crossovers_with_a_tenth_of_the_genes_redrawn() -> None:
     """Two parents without a gene in common: what is neither's was redrawn."""
-    everything = FlopsBudget(TABLE, 10**9)
+    everything = Space.of(FlopsBudget(TABLE, 10**9))
     setting = EvolutionSettings(population=2000, generations=2, retain=2, retain_chance=0.0)
     parents = [(0,) * DEPTH + (2,) * DEPTH, (1,) * DEPTH + (3,) * DEPTH]
     children = next_generation(
@@ -122,7 +123,7 @@ def test_parents_at_the_ceiling_still_breed() -> None:
 
 @pytest.mark.parametrize("factor", [1.0, 1.001, 1.003])
 def test_a_handful_of_architectures_ends_early(factor: float) -> None:
-    budget = FlopsBudget(TABLE, round(SMALLEST * factor))
+    budget = Space.of(FlopsBudget(TABLE, round(SMALLEST * factor)))
     assert budget.count < 40
     proposals = run(budget, 3, EvolutionSettings(population=50, generations=3))
     assert [len(proposal.children) for proposal in proposals] == [budget.count, 0, 0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,14 @@ from edgecmp.search.evolution import EvolutionSettings
 from edgecmp.search.flops import FlopsTable
 from edgecmp.search.latency_budget import LatencyBudget
 from edgecmp.search.loop import SearchOutcome, SearchSettings, search
+from edgecmp.search.pareto_strategy import ParetoSettings
+from edgecmp.search.predictor_strategy import PredictorSettings
+from edgecmp.search.space import Space
 
 
 @dataclass
 class ToyEvaluator:
-    """Likes wide layers early and shuffle5 blocks, so that the budget bites."""
+    """Likes wide layers early, shuffle5 blocks and large inputs, so that the budget bites."""
 
     tier: str = "100M"
     embedding_dim: int = 128
@@ -33,6 +38,8 @@ class ToyEvaluator:
         time.sleep(self.seconds)
         width = sum((20 - i) * w for i, w in enumerate(architecture.widths)) / 1890
         block = sum(block == 1 for block in architecture.blocks) / 20
+        seen = (architecture.input_size / self.input_size) ** 0.5
+        width, block = width * seen, block * seen
         return Measurement(
             mqq={"top1": width / 2, "top10": width}, mqg={"top1": block / 3, "top10": block}
         )
@@ -52,12 +59,53 @@ def toy_search(
     seed: int = 0,
     table: LatencyTable | None = None,
     latency_ms: float = 0.8,
+    strategy: str = "evolution",
+    tighter: Sequence[int] = (),
+    sizes: Sequence[int] = (),
 ) -> SearchOutcome:
-    evolution = EvolutionSettings(population=population, generations=generations, retain=3)
-    budget = FlopsBudget(FlopsTable.of("100M"), flops)
+    settings = toy_settings(strategy, population, generations)
+    spaces = [toy_space(budget, table, latency_ms, sizes) for budget in (flops, *tighter)]
     return search(
         evaluator or ToyEvaluator(),
-        LatencyBudget(budget, table, latency_ms) if table else budget,
-        SearchSettings(reward=reward, seed=seed, evolution=evolution),
+        spaces[0],
+        replace(settings, reward=reward, seed=seed),
         history=history,
+        tighter=spaces[1:],
     )
+
+
+def toy_settings(strategy: str, population: int = 12, generations: int = 6) -> SearchSettings:
+    """About as many evaluations by each strategy; a predictor starts with two rounds' worth."""
+    if strategy == "predictor":
+        predictor = PredictorSettings(
+            start=2 * population, batch=population, generations=generations - 1
+        )
+        return SearchSettings(predictor=predictor)
+    if strategy == "pareto":
+        return SearchSettings(pareto=ParetoSettings(population=population, generations=generations))
+    return SearchSettings(
+        evolution=EvolutionSettings(population=population, generations=generations, retain=3)
+    )
+
+
+def toy_space(
+    flops: int,
+    table: LatencyTable | None = None,
+    latency_ms: float = 0.8,
+    sizes: Sequence[int] = (),
+) -> Space:
+    if sizes:
+        return _sized(flops, tuple(sizes))
+    budget = _budget(flops)
+    return Space.of(LatencyBudget(budget, table, latency_ms) if table else budget)
+
+
+@cache
+def _budget(flops: int) -> FlopsBudget:
+    """Counting a space takes longer than a toy search in it."""
+    return FlopsBudget(FlopsTable.of("100M"), flops)
+
+
+@cache
+def _sized(flops: int, sizes: tuple[int, ...]) -> Space:
+    return Space.sized(FlopsTable.of("100M"), flops, sizes, native=64)

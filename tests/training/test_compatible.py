@@ -1,73 +1,131 @@
-"""CompatibleLoss: each term by itself, and what blended images leave out."""
+"""CompatibleLoss: the recipes' losses bit for bit, what blended images leave out, refusals."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from edgecmp.bundle import GalleryBundle, Manifest
+from edgecmp.bundle import GalleryBundle
 from edgecmp.data import load_dataset
+from edgecmp.embedding import embed
 from edgecmp.errors import UserError
-from edgecmp.losses import BCT
-from edgecmp.networks.gallery import build_gallery
+from edgecmp.losses import BCT, CosFace
 from edgecmp.preprocessing import Preprocessing
-from edgecmp.training.compatible import CompatibleLoss, LossWeights
-
-PREPROCESSING = Preprocessing(input_size=32)
-TRAIN = load_dataset("emoji").train.subset(np.arange(12)).relabelled()
+from edgecmp.training.compatible import CompatibleLoss
+from edgecmp.training.methods import (
+    KD,
+    METHODS,
+    BackwardCompatible,
+    Imitation,
+    Method,
+    RegressionCosine,
+    Scratch,
+    method_named,
+)
+from edgecmp.training.recipes import query_recipe, supernet_recipe
+from tests.training.small import (
+    DIM,
+    PREPROCESSING,
+    TRAIN,
+    small_gallery,
+    supervised,
+    table_of,
+)
 
 
 @pytest.fixture(scope="module")
 def gallery() -> GalleryBundle:
-    torch.manual_seed(0)
-    classes = len(TRAIN.identity_names)
-    return GalleryBundle(
-        network=build_gallery("resnet18s", embedding_dim=16, input_size=32).eval(),
-        classifier=F.normalize(torch.randn(classes, 16), dim=1),
-        manifest=Manifest(
-            kind="gallery",
-            preprocessing=PREPROCESSING.to_dict(),
-            data={"name": TRAIN.name, "fingerprint": TRAIN.fingerprint},
-        ),
-    )
+    return small_gallery()
 
 
-def _images() -> torch.Tensor:
+def _images() -> Tensor:
     return PREPROCESSING.normalise(TRAIN.pixels(PREPROCESSING))
 
 
-def test_the_gallery_models_own_embeddings_have_no_regression_loss(gallery: GalleryBundle) -> None:
+FACE = {"scale": 30.0, "margin": 0.35, "bct_margin": 0.35}
+# what each recipe's loss was before there were methods: weights of the old formula
+OLD = {
+    ("query", "emoji"): {"bct": 0.3, "imitation": 10.0, "mixed": 0.75},
+    ("query", "emoji-imitate"): {"imitation": 10.0, "mixed": 1.0},
+    ("query", "bct"): {"own": 1.0, "bct": 1.0, "bct_margin": 0.2},
+    ("supernet", "emoji"): {"bct": 1.0, "regression": 10.0},
+    ("supernet", "emoji-vanilla"): {"own": 1.0},
+    ("supernet", "emoji-bct"): {"own": 1.0, "bct": 1.0},
+    ("query", "emoji-table"): {"bct": 1.0, "regression": 10.0},
+    ("query", "face"): {"own": 1.0, "bct": 1.0, **FACE},
+    ("supernet", "face-100M"): {"own": 1.0, "bct": 1.0, **FACE},
+    ("supernet", "face-vanilla"): {"own": 1.0, **FACE},
+}
+
+
+def _old_formula(
+    weights: dict[str, float], gallery: GalleryBundle, embeddings: Tensor, images: Tensor
+) -> Tensor:
+    """imitation + own + bct + regression, in that order, the last three without blended images."""
+    loss = embeddings.new_zeros(())
+    if weights.get("imitation"):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            targets = gallery.network(images)
+        loss = loss + weights["imitation"] * (1.0 - (embeddings * targets).sum(1)).mean()
+    mixed = int(weights.get("mixed", 0.0) * len(images))
+    embeddings, labels = embeddings[mixed:], torch.from_numpy(TRAIN.identities)[mixed:]
+    scale = weights.get("scale", 24.0)
+    if weights.get("own"):
+        torch.manual_seed(5)
+        own = CosFace(len(gallery.classifier), DIM, scale=scale, margin=weights.get("margin", 0.2))
+        loss = loss + weights["own"] * own(embeddings, labels)
+    if weights.get("bct"):
+        bct = BCT(gallery.classifier, scale=scale, margin=weights.get("bct_margin", 0.0))
+        loss = loss + weights["bct"] * bct(embeddings, labels)
+    if weights.get("regression"):
+        clean = embed(gallery.network, TRAIN.pixels(PREPROCESSING), PREPROCESSING)
+        targets = torch.from_numpy(clean)[mixed:]
+        loss = loss + weights["regression"] * (1.0 - (embeddings * targets).sum(1)).mean()
+    return loss
+
+
+@pytest.mark.parametrize(("kind", "name"), OLD, ids="-".join)
+def test_recipes_of_the_kit_have_the_loss_they_had_bit_for_bit(
+    kind: str, name: str, gallery: GalleryBundle
+) -> None:
+    recipe = query_recipe(name) if kind == "query" else supernet_recipe(name)
     images, indices = _images(), torch.arange(12)
-    with torch.no_grad():
-        embeddings = gallery.network(images)
-    for weights, bound in (
-        (LossWeights(bct=0.0, regression=1.0), 1e-5),
-        (LossWeights(bct=0.0, imitation=1.0), 1e-2),  # the target is computed in bfloat16
-    ):
-        criterion = CompatibleLoss(weights, gallery, TRAIN, PREPROCESSING)
-        assert criterion(embeddings, indices, images).item() < bound
-        assert criterion(-embeddings, indices, images).item() > 1.9
+    start = F.normalize(torch.randn(12, DIM), dim=1)
+    torch.manual_seed(5)
+    criterion = CompatibleLoss(recipe.methods, supervised(gallery))
+    assert criterion.mixed == OLD[kind, name].get("mixed", 0.0)
+    images = criterion.mix(images, torch.Generator().manual_seed(0))
+    one, other = start.clone().requires_grad_(), start.clone().requires_grad_()
+    found: Tensor = criterion(one, indices, images)
+    expected = _old_formula(OLD[kind, name], gallery, other, images)
+    assert found.item() == expected.item()
+    torch.autograd.backward([found, expected])
+    assert one.grad is not None
+    assert other.grad is not None
+    assert torch.equal(one.grad, other.grad)
 
 
-def test_terms_add_up_with_their_weights(gallery: GalleryBundle) -> None:
+def test_losses_of_several_methods_add_up(gallery: GalleryBundle) -> None:
     images, indices = _images(), torch.arange(12)
-    embeddings = F.normalize(torch.randn(12, 16), dim=1)
+    embeddings = F.normalize(torch.randn(12, DIM), dim=1)
 
-    def loss(weights: LossWeights) -> float:
-        criterion = CompatibleLoss(weights, gallery, TRAIN, PREPROCESSING)
-        return float(criterion(embeddings, indices, images))
+    def loss(*methods: Method) -> float:
+        return float(CompatibleLoss(methods, supervised(gallery))(embeddings, indices, images))
 
-    both = loss(LossWeights(bct=2.0, regression=3.0))
-    parts = 2 * loss(LossWeights()) + 3 * loss(LossWeights(bct=0.0, regression=1.0))
-    assert both == pytest.approx(parts, rel=1e-5)
+    bct, regression = BackwardCompatible(own=0.0), RegressionCosine(weight=1.0)
+    both = loss(replace(bct, bct=2.0), replace(regression, weight=3.0))
+    assert both == pytest.approx(2 * loss(bct) + 3 * loss(regression), rel=1e-5)
 
 
 def test_blended_images_count_for_imitation_only(gallery: GalleryBundle) -> None:
     images, indices = _images(), torch.arange(12)
-    weights = LossWeights(bct=1.0, mixed=0.5)
-    criterion = CompatibleLoss(weights, gallery, TRAIN, PREPROCESSING)
+    methods = (Imitation(weight=0.0, mixed=0.5), BackwardCompatible(own=0.0, bct_margin=0.0))
+    criterion = CompatibleLoss(methods, supervised(gallery))
     mixed = criterion.mix(images, torch.Generator().manual_seed(0))
     assert torch.equal(mixed[6:], images[6:])
     centre = slice(15, 17)  # four pixels that every direction permutes among themselves
@@ -78,21 +136,54 @@ def test_blended_images_count_for_imitation_only(gallery: GalleryBundle) -> None
     assert (inside >= bounds[..., None, None]).all()
     assert (inside <= tops[..., None, None]).all()
     assert not torch.equal(mixed[:6], images[:6])
-    embeddings = F.normalize(torch.randn(12, 16), dim=1)
+    embeddings = F.normalize(torch.randn(12, DIM), dim=1)
     expected = BCT(gallery.classifier)(embeddings[6:], criterion.labels[6:])
     torch.testing.assert_close(criterion(embeddings, indices, mixed), expected)
 
 
-def test_bct_refuses_a_classifier_of_other_identities(gallery: GalleryBundle) -> None:
-    others = load_dataset("emoji").train.subset(np.arange(12, 24)).relabelled()
-    with pytest.raises(UserError, match="BCT needs the gallery model's classifier"):
-        CompatibleLoss(LossWeights(), gallery, others, PREPROCESSING)
-    CompatibleLoss(LossWeights(bct=0.0, regression=1.0), gallery, others, PREPROCESSING)
-
-
 def test_the_gallery_model_is_not_trained(gallery: GalleryBundle) -> None:
-    criterion = CompatibleLoss(
-        LossWeights(own=1.0, bct=1.0, regression=1.0, imitation=1.0), gallery, TRAIN, PREPROCESSING
-    )
+    methods = [method_named(name) for name in METHODS]
+    criterion = CompatibleLoss(methods, supervised(gallery))
     trained = [name for name, p in criterion.named_parameters() if p.requires_grad]
-    assert trained == ["own.weight"]
+    own = ("scratch", "fine-tune", "kd", "bct", "procrustes")
+    assert trained == [f"losses.{list(METHODS).index(name)}.own.weight" for name in own]
+
+
+def test_a_classifier_of_other_identities_is_replaced_by_their_mean_embeddings(
+    gallery: GalleryBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = load_dataset("emoji").train.subset(np.arange(12, 24)).relabelled()
+    found = supervised(gallery, others).classifier.numpy()
+    assert "mean embedding of each identity" in capsys.readouterr().err
+    embeddings = gallery.embed(others.pixels(PREPROCESSING))
+    for identity, row in enumerate(found):
+        mean = embeddings[others.identities == identity].mean(0)
+        np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-6)
+    assert torch.equal(supervised(gallery).classifier, gallery.classifier)
+
+
+def test_a_table_refuses_what_needs_the_network_and_lists_what_works(
+    gallery: GalleryBundle,
+) -> None:
+    ground = supervised(table_of(gallery))
+    for method in (Imitation(), KD()):
+        with pytest.raises(UserError, match=rf"{method.name} needs the network itself") as raised:
+            CompatibleLoss([method], ground)
+        names = raised.value.way_out.split(": ")[1].rstrip(".").split(", ")
+        assert set(names) == set(METHODS) - {"imitation", "kd"}
+    for name in names:
+        CompatibleLoss([method_named(name)], ground)
+
+
+def test_a_table_without_some_training_images_says_how_many(gallery: GalleryBundle) -> None:
+    ground = supervised(table_of(gallery, TRAIN.subset(np.arange(9))))
+    with pytest.raises(UserError, match=r"lacks 3 of the 12.* work with it here: scratch\.$"):
+        CompatibleLoss([BackwardCompatible()], ground)
+    CompatibleLoss([Scratch()], ground)
+
+
+def test_another_size_refuses_the_network_only(gallery: GalleryBundle) -> None:
+    ground = supervised(gallery, preprocessing=Preprocessing(input_size=48))
+    with pytest.raises(UserError, match="prepares them differently"):
+        CompatibleLoss([Imitation()], ground)
+    CompatibleLoss([RegressionCosine()], ground)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edgecmp.errors import UserError
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
+from edgecmp.training.batches import InMemory
 from edgecmp.training.fit import Schedule, fit
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
@@ -36,7 +37,7 @@ class _Task:
 def _fit(task: _Task, folder: Path, schedule: Schedule, **more: Any) -> list[dict[str, float]]:
     return fit(
         task,
-        PIXELS,
+        InMemory(PIXELS),
         Preprocessing(input_size=16),
         schedule,
         Augmentation(),

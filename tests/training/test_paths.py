@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecmp.training.paths import Phase, sample_paths
-from edgecmp.training.recipes import paper_supernet
+from edgecmp.training.recipes import face_supernet
 
 PHASES = (
     Phase(until=0.2, blocks=4, narrowest=9),
@@ -42,7 +42,7 @@ def test_sandwich_has_the_widest_and_the_narrowest_path() -> None:
 
 def test_the_papers_schedule_warms_up_and_then_samples_uniformly() -> None:
     """Supplement A.2: averaging at the largest width, then block 0-3 and width 0-9 uniform."""
-    phases = paper_supernet("330M").phases
+    phases = face_supernet("330M").phases
     generator = torch.Generator().manual_seed(1)
     (warm,) = sample_paths(phases, 0.05, "uniform", generator)
     assert all(step.blocks == (0, 1, 2, 3) and step.width == 9 for step in warm)

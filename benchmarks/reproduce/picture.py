@@ -1,0 +1,110 @@
+"""The picture of a table: the paper's figures on the left, ours on the right."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.axes
+import matplotlib.figure
+import numpy as np
+
+from edgecmp.benchmarks.reproduce.systems import GALLERY
+from edgecmp.benchmarks.reproduce.table import Group, Table
+from edgecmp.files import write_atomic
+
+__all__ = ["draw"]
+
+INK, FADED = "#222222", "#888888"
+COLOURS = ("#3b528b", "#d1495b", "#21918c", "#edae49")
+
+
+def draw(table: Table, groups: Sequence[Group], path: Path, *, data: str) -> Path:
+    """Draws a table: accuracy over MFLOPs, over the pruned amount, or as bars."""
+    figure = matplotlib.figure.Figure(dpi=130, layout="constrained")
+    if table.name == "figure1":
+        _bars(figure, groups, data)
+    else:
+        figure.set_size_inches(11, 4.6)
+        left, right = figure.subplots(1, 2)
+        paint = _pruned if table.name == "table4" else _networks
+        paint(left, groups, ours=False)
+        paint(right, groups, ours=True)
+        left.set_title(f"published, {table.published_data}", color=INK, fontsize=10)
+        right.set_title(f"ours, {data}", color=INK, fontsize=10)
+        for axes in (left, right):
+            _tidy(axes)
+    figure.suptitle(f"{table.name}: {table.title}", color=INK, fontsize=11)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", metadata={"Software": None})
+    return write_atomic(path, image.getvalue())
+
+
+def _tidy(axes: matplotlib.axes.Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=FADED, labelcolor=INK)
+    axes.grid(alpha=0.15)
+    axes.set_axisbelow(True)
+
+
+def _networks(axes: matplotlib.axes.Axes, groups: Sequence[Group], *, ours: bool) -> None:
+    """The middle metric by MFLOPs; the gallery model on both sides is the dashed line."""
+    key = "mflops" if ours else "published_mflops"
+    for group in groups:
+        values = group.ours if ours else group.published
+        name = list(values)[len(values) // 2] if values else ""
+        value = values.get(name)
+        if value is None:
+            continue
+        axes.set_ylabel(name, color=INK)
+        if group.system == GALLERY:
+            axes.axhline(value, color=FADED, linestyle="--", linewidth=1)
+            continue
+        x = group.facts[key]
+        colour = COLOURS[1] if group.system.startswith("CMP-NAS") else COLOURS[0]
+        if group.group == "homogeneous":
+            axes.plot(x, value, "o", color=colour, markersize=4, alpha=0.4)
+            continue
+        axes.plot(x, value, "o", color=colour, markersize=7)
+        axes.annotate(
+            group.system, (x, value), xytext=(5, 4), textcoords="offset points", fontsize=7
+        )
+    axes.set_xlabel("MFLOPs; small: M(q,q), large: M(q,g)", color=INK)
+
+
+def _pruned(axes: matplotlib.axes.Axes, groups: Sequence[Group], *, ours: bool) -> None:
+    """Accuracy over the pruned amount: a colour a training method, dashed for channel pruning."""
+    for style, method in (("-", "magnitude"), ("--", "channel")):
+        rows = [group for group in groups if group.system.startswith(method)]
+        names = list(rows[0].published)
+        for colour, name in zip(COLOURS, names, strict=True):
+            points = [
+                (float(row.system.split()[1].rstrip("%")), value)
+                for row in rows
+                if (value := (row.ours if ours else row.published).get(name)) is not None
+            ]
+            if points:
+                axes.plot(*zip(*points, strict=True), style, marker="o", markersize=4, color=colour)
+                axes.plot([], [], style, color=colour, label=f"{name}, {method}")
+    axes.set_xlabel("filters pruned, %", color=INK)
+    axes.legend(fontsize=7, frameon=False)
+
+
+def _bars(figure: matplotlib.figure.Figure, groups: Sequence[Group], data: str) -> None:
+    """Bars of the mean of five, their spread as a line; one panel a protocol."""
+    figure.set_size_inches(10, 4)
+    panels = figure.subplots(1, 2)
+    for axes, protocol in zip(panels, ("homogeneous", "heterogeneous"), strict=True):
+        rows = [group for group in groups if group.group == protocol and group.ours]
+        places = np.arange(len(rows))
+        for place, row in zip(places, rows, strict=True):
+            colour = COLOURS[1] if row.system.startswith("BCT") else COLOURS[0]
+            spread = row.spread.get("top10", 0.0)
+            axes.bar(place, row.ours["top10"], color=colour, yerr=spread / 2, ecolor=FADED)
+        axes.set_xticks(places, [row.system for row in rows], rotation=30, fontsize=8)
+        if rows:
+            values = [row.ours["top10"] for row in rows]
+            axes.set_ylim(max(0.0, min(values) - 5), max(values) + 3)
+        axes.set_title(f"{protocol}, ours, {data}: top-10", color=INK, fontsize=10)
+        _tidy(axes)

@@ -1,0 +1,72 @@
+"""`edgecmp data shard`: data sets written so that training can stream them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgecmp.cli.options import JsonFile, help_text
+from edgecmp.cli.output import finish, on_interrupt
+
+__all__ = ["HELP", "app"]
+
+HELP = help_text(
+    "Prepare a data set for training.",
+    ("edgecmp data shard --data photos/ --size 112 --out runs/shards",),
+)
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def data(context: typer.Context) -> None:
+    """Prints the help when no command follows."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command(
+    "shard",
+    help=help_text(
+        "Write a data set as shards, which open at once and stream in training.",
+        (
+            "edgecmp data shard --data photos/ --size 112 --out runs/shards",
+            "edgecmp data shard --data IMDb-Face.csv --size 128 --out runs/faces",
+            "edgecmp train gallery --data runs/faces --out runs/gallery",
+        ),
+        "Every image is decoded once, cut to its box and shrunk; identity, domain, key and split "
+        "go with it. A folder of shards is a data set like any other: --data DIR.",
+    ),
+)
+def shard(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the shards.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--data", metavar="NAME|PATH", help="The data set, as other commands name it."
+        ),
+    ] = "emoji",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size",
+            metavar="PIXELS",
+            min=1,
+            help="Shrink images whose longer side has more pixels; all sizes are kept without it.",
+        ),
+    ] = None,
+    lossless: Annotated[
+        bool,
+        typer.Option("--lossless", help="PNG instead of JPEG: larger, but no pixel changes."),
+    ] = False,
+    json_file: JsonFile = None,
+) -> None:
+    """Runs `edgecmp.data.shard_writer.write_shards`."""
+    with on_interrupt(f"{out} was not written: run the same command again."):
+        from edgecmp.data import load_dataset
+        from edgecmp.data.shard_writer import write_shards
+
+        report = write_shards(load_dataset(source), out, longest_side=size, lossless=lossless)
+    finish(report, json_file, wrote=[("the shards", out)])

@@ -1,0 +1,60 @@
+"""`edgecmp rank`: a search's candidates by another reward or metric, without evaluating again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgecmp.cli.options import JsonFile, help_text
+from edgecmp.cli.output import finish
+
+__all__ = ["HELP", "rank"]
+
+HELP = help_text(
+    "Rank a search's candidates by another reward, metric or budget; nothing is evaluated again.",
+    (
+        "edgecmp rank runs/search --reward r1",
+        "edgecmp rank runs/search --metric top10 --top 3 --out runs/by-top10",
+        "edgecmp rank runs/search --budget 80M --top 1 --out runs/smaller",
+    ),
+    "The search may be running or have been stopped. Each row has every reward, and before: its "
+    "rank in the search itself. Writes architecture.json (the best), architecture-2.json and so "
+    "on to --out; each can be trained.",
+)
+
+
+def rank(
+    search: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a search, or its history.jsonl.")
+    ],
+    reward: Annotated[
+        str | None,
+        typer.Option("--reward", metavar="NAME", help="r1, r2, r3 or r3sum; its own if not given."),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric", metavar="NAME", help="What the reward is made of; its own if not given."
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option("--budget", metavar="FLOPS", help="Rank only what has at most so many: 80M."),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", help="How many.")] = 5,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Folder for the architectures; none if left out."
+        ),
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Runs `edgecmp.search.rerank`."""
+    from edgecmp.search import rerank
+
+    ranking = rerank(search, reward=reward, metric=metric, budget=budget, top=top, out=out)
+    wrote = [(f"the {what}", where) for what, where in ranking.files.items()]
+    finish(ranking, json_file, wrote=wrote)

@@ -1,0 +1,74 @@
+"""Templates: the images of one person that are compared as one, as IJB-C's protocols have it.
+
+The features of the images of one media (a photograph, or the frames of one video) are averaged, the
+media are summed, and the sum is scaled to unit length, so that a video of a hundred frames counts
+as much as one photograph.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecmp.errors import UserError
+from edgecmp.metrics.retrieval import Embeddings, checked
+
+__all__ = ["template_embeddings"]
+
+
+def template_embeddings(
+    features: Embeddings,
+    templates: NDArray[Any],
+    media: NDArray[Any],
+    *,
+    norm: bool = False,
+    scores: NDArray[Any] | None = None,
+) -> Embeddings:
+    """The embedding of each template.
+
+    Args:
+        features: (N, D), one image each.
+        templates: (N,) row 0..T-1 of the template of each image; every row occurs.
+        media: (N,) media ids.
+        norm: scale each image's feature to unit length first; insightface keeps its length.
+        scores: (N,) weights of the images, such as the face detector's scores; None: all 1.
+
+    Returns:
+        (T, D) float32, unit length.
+
+    Raises:
+        UserError: features that are not finite, or a template whose features cancel out.
+    """
+    features = checked(features)
+    weights = _share_of_media(np.asarray(templates), np.asarray(media))  # (N,)
+    if norm:
+        weights /= np.maximum(np.linalg.norm(features, axis=1), np.finfo(np.float32).tiny)
+    if scores is not None:
+        weights *= scores
+    order = np.argsort(templates, kind="stable")
+    edges = np.flatnonzero(np.diff(np.asarray(templates)[order], prepend=-1, append=-1))
+    sums = np.empty((len(edges) - 1, features.shape[1]))  # (T, D)
+    for row, (start, end) in enumerate(itertools.pairwise(edges.tolist())):
+        images = order[start:end]
+        sums[row] = weights[images] @ features[images]
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    if not lengths.all():
+        raise UserError(
+            f"The features of {int((lengths == 0).sum())} templates add up to nothing, such as "
+            f"those of template number {int(np.argmin(lengths)) + 1}.",
+            "Leave the detector's scores out, or mend those that are 0.",
+        )
+    embeddings: Embeddings = (sums / lengths).astype(np.float32)
+    return embeddings
+
+
+def _share_of_media(templates: NDArray[Any], media: NDArray[Any]) -> NDArray[np.float64]:
+    """(N,) one over the number of images of the same media in the same template."""
+    _, medium = np.unique(media, return_inverse=True)
+    groups = templates.astype(np.int64) * (medium.max() + 1) + medium
+    _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    shares: NDArray[np.float64] = 1 / counts[group]
+    return shares

@@ -1,0 +1,10 @@
+"""Pruning a gallery network into a query network (supplement C): one file a method."""
+
+from edgecmp.pruning import channel as _channel
+from edgecmp.pruning import magnitude as _magnitude
+from edgecmp.pruning.prune import PruningReport, prune, prune_gallery
+from edgecmp.pruning.registry import METHODS
+
+__all__ = ["METHODS", "PruningReport", "prune", "prune_gallery"]
+
+del _channel, _magnitude  # imported so that they register themselves

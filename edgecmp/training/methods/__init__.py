@@ -1,0 +1,40 @@
+"""Weight-level methods: one file each; `METHODS` holds them by name, in the order of their age."""
+
+from edgecmp.training.methods.method import METHODS, Batch, Method, method_named, register_method
+from edgecmp.training.methods.scratch import Scratch  # isort: split
+
+from edgecmp.training.methods.fine_tune import FineTune  # isort: split
+
+from edgecmp.training.methods.kd import KD  # isort: split
+
+from edgecmp.training.methods.bct import BackwardCompatible  # isort: split
+
+from edgecmp.training.methods.regression_mse import RegressionMSE  # isort: split
+
+from edgecmp.training.methods.regression_cosine import RegressionCosine  # isort: split
+
+from edgecmp.training.methods.imitation import Imitation  # isort: split
+
+from edgecmp.training.methods.csd import CSD  # isort: split
+
+from edgecmp.training.methods.d3still import D3still  # isort: split
+
+from edgecmp.training.methods.procrustes import Procrustes
+
+__all__ = [
+    "CSD",
+    "KD",
+    "METHODS",
+    "BackwardCompatible",
+    "Batch",
+    "D3still",
+    "FineTune",
+    "Imitation",
+    "Method",
+    "Procrustes",
+    "RegressionCosine",
+    "RegressionMSE",
+    "Scratch",
+    "method_named",
+    "register_method",
+]

@@ -1,0 +1,53 @@
+"""Imitation: the gallery's embedding of the very image that the query network sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from edgecmp.gallery_source import Need
+from edgecmp.losses import EmbeddingRegression
+from edgecmp.training.methods.method import Batch, Method, register_method
+from edgecmp.training.supervision import Supervision
+
+__all__ = ["Imitation"]
+
+
+class _Loss(nn.Module):
+    """The gallery network runs at each step; it is not a part of this module and not trained."""
+
+    def __init__(self, weight: float, supervision: Supervision) -> None:
+        super().__init__()
+        self.weight, self.supervision = weight, supervision
+        self.regression = EmbeddingRegression()
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss of a batch, a scalar."""
+        targets = self.supervision.live(batch.images)
+        loss: Tensor = self.weight * self.regression(batch.embeddings, targets)
+        return loss
+
+
+@register_method("imitation")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Imitation(Method):
+    """L = weight (1 - cos(phi_q(x'), phi_g(x'))), x' the augmented and mixed image.
+
+    Function matching (Beyer et al. 2022): the gallery model answers for any image, so blends of
+    images teach too.
+
+    Attributes:
+        weight: of the loss.
+        mixed: see `Method`.
+    """
+
+    weight: float = 10.0
+    mixed: float = 0.75
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.NETWORK})
+    sees_mixed: ClassVar[bool] = True
+
+    def loss(self, supervision: Supervision) -> nn.Module:
+        """See `Method.loss`."""
+        return _Loss(self.weight, supervision)

@@ -1,0 +1,65 @@
+"""KD: the classifiers of the two models are to say the same (knowledge distillation)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edgecmp.gallery_source import Need
+from edgecmp.losses import SoftLabels
+from edgecmp.training.methods.method import Batch, Method, register_method
+from edgecmp.training.methods.scratch import OwnClassifier
+from edgecmp.training.supervision import Supervision
+
+__all__ = ["KD"]
+
+
+class _Loss(OwnClassifier):
+    """The own margin softmax, and the soft labels of the gallery model on the same images."""
+
+    classifier: Tensor
+
+    def __init__(self, settings: KD, supervision: Supervision) -> None:
+        super().__init__(supervision, scale=settings.scale, margin=settings.margin)
+        self.settings, self.supervision = settings, supervision
+        self.soft_labels = SoftLabels(temperature=settings.temperature)
+        frozen = F.normalize(supervision.classifier.float(), dim=1)
+        self.register_buffer("classifier", frozen, persistent=False)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss of a batch, a scalar."""
+        settings = self.settings
+        theirs = self.supervision.live(batch.images) @ self.classifier.T
+        ours = batch.embeddings @ F.normalize(self.own.weight, dim=1).T
+        soft: Tensor = self.soft_labels(settings.scale * ours, settings.scale * theirs)
+        return settings.own * super().forward(batch) + settings.weight * soft
+
+
+@register_method("kd")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KD(Method):
+    """L = own L1(phi_q, kappa_q) + weight T^2 KL(kappa_g phi_g || kappa_q phi_q).
+
+    The gallery model embeds what the query network sees, and both classifiers read cosines times
+    `scale`. It does not touch the geometry of the embeddings (supplement C, table 4).
+
+    Attributes:
+        own: weight of the own margin softmax.
+        weight: of the soft labels.
+        temperature: T.
+        scale, margin: of the own classifier.
+    """
+
+    own: float = 1.0
+    weight: float = 1.0
+    temperature: float = 4.0
+    scale: float = 24.0
+    margin: float = 0.2
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.CLASSIFIER, Need.NETWORK})
+
+    def loss(self, supervision: Supervision) -> nn.Module:
+        """See `Method.loss`."""
+        return _Loss(self, supervision)

@@ -1,0 +1,33 @@
+"""Cosine regression to the gallery's embedding of each training image, computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from edgecmp.gallery_source import Need
+from edgecmp.losses import EmbeddingRegression
+from edgecmp.training.methods.method import Method, register_method
+from edgecmp.training.methods.regression import ToTable
+from edgecmp.training.supervision import Supervision
+
+__all__ = ["RegressionCosine"]
+
+
+@register_method("regression-cosine")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegressionCosine(Method):
+    """L = weight (1 - cos(phi_q, phi_g)); needs neither labels nor a classifier.
+
+    Attributes:
+        weight: of the loss.
+    """
+
+    weight: float = 10.0
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.EMBEDDINGS})
+
+    def loss(self, supervision: Supervision) -> nn.Module:
+        """See `Method.loss`."""
+        return ToTable(EmbeddingRegression(), self.weight, supervision)

@@ -1,0 +1,33 @@
+"""Regression by squared distance to the gallery's embedding of each training image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from edgecmp.gallery_source import Need
+from edgecmp.losses import SquaredDistance
+from edgecmp.training.methods.method import Method, register_method
+from edgecmp.training.methods.regression import ToTable
+from edgecmp.training.supervision import Supervision
+
+__all__ = ["RegressionMSE"]
+
+
+@register_method("regression-mse")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegressionMSE(Method):
+    """L = weight ||phi_q - phi_g||^2; on unit vectors the cosine regression of twice the weight.
+
+    Attributes:
+        weight: of the loss.
+    """
+
+    weight: float = 10.0
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.EMBEDDINGS})
+
+    def loss(self, supervision: Supervision) -> nn.Module:
+        """See `Method.loss`."""
+        return ToTable(SquaredDistance(), self.weight, supervision)

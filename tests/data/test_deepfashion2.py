@@ -1,0 +1,185 @@
+"""DeepFashion2's layout: who is query and gallery, what is trained on, what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgecmp.data import Dataset, load_dataset
+from edgecmp.data.deepfashion2 import Item
+from edgecmp.errors import UserError
+from edgecmp.preprocessing import Preprocessing
+from tests.data.deepfashion2_layout import items_of, lay_out
+
+Box = tuple[float, ...]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay_out(tmp_path_factory.mktemp("deepfashion2"))
+
+
+@pytest.fixture(scope="module")
+def data(root: Path) -> Dataset:
+    return load_dataset(root)
+
+
+def as_items(keys: tuple[str, ...]) -> set[tuple[int, int, Box]]:
+    found = [Item.of(key) for key in keys]
+    return {(one.image_id, one.category, one.box) for one in found if one}
+
+
+def test_queries_are_users_items_with_a_counterpart_and_the_gallery_is_all_of_the_shops(
+    root: Path, data: Dataset
+) -> None:
+    items = items_of(root, "validation")
+    shop = [i for i in items if i["source"] == "shop"]
+    sold = {(i["pair"], i["style"]) for i in shop}
+    asked = [
+        i
+        for i in items
+        if i["source"] == "user" and i["style"] > 0 and (i["pair"], i["style"]) in sold
+    ]
+    task = data.retrieval("test")
+    for images, expected in ((task.queries, asked), (task.gallery, shop)):
+        assert len(images) == len(expected)
+        assert as_items(images.keys) == {(i["image"], i["category"], i["box"]) for i in expected}
+    assert len(asked) < len([i for i in items if i["source"] == "user" and i["style"] > 0])
+    distractors = ~np.isin(task.gallery.identities, task.queries.identities)
+    assert distractors.sum() >= sum(i["style"] == 0 for i in shop) == 20
+
+
+def test_training_takes_items_with_a_style_and_holds_out_whole_pairs(
+    root: Path, data: Dataset
+) -> None:
+    items = items_of(root, "train")
+    held_out = {name.split("/")[1] for name in data.validation.identity_names}
+    trained = {name.split("/")[1] for name in data.train.identity_names}
+    assert not held_out & trained
+    assert len(held_out) == 2  # a tenth of 20
+    assert len(held_out | trained) == 20
+    expected = {
+        (i["image"], i["category"], i["box"])
+        for i in items
+        if i["style"] > 0 and f"pair {i['pair']}" in trained
+    }
+    assert as_items(data.train.keys) == expected
+    assert len(data.train) == len(expected)
+    task = data.retrieval("validation")
+    assert set(task.gallery.domains) == {task.gallery.domain_names.index("shop")}
+    styles = {task.gallery.identity_names[i].split("/")[2] for i in task.gallery.identities}
+    assert styles == {"style 0", "style 1", "style 2"}
+
+
+def test_pixels_are_those_inside_the_box(root: Path, data: Dataset) -> None:
+    side = Preprocessing(input_size=64)
+    images = data.test.subset(range(0, len(data.test), 7))
+    for key, pixels in zip(images.keys, images.pixels(side), strict=True):
+        item = Item.of(key)
+        assert item is not None
+        with Image.open(root / key.split("#")[0]) as photo:
+            expected = photo.crop(tuple(map(int, item.box)))  # type: ignore[arg-type]
+        assert np.array_equal(pixels, np.asarray(expected))
+
+
+def test_a_description_sets_the_share_and_the_category(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "fashion.toml"
+    lines = [f'path = "{root}"', 'format = "deepfashion2"', "validation_share = 0.25"]
+    file.write_text("\n".join([*lines, "category_in_key = true"]))
+    data = load_dataset(file)
+    assert len({name.split("/")[1] for name in data.validation.identity_names}) == 5
+    assert {name.split("/")[3] for name in data.train.identity_names} == {
+        "category 3",
+        "category 7",
+    }
+    file.write_text("\n".join([*lines, "margin = 0.1"]))
+    with pytest.raises(UserError, match=r"read as deepfashion2, which has no margin.*category_in"):
+        load_dataset(file)
+
+
+def test_with_the_category_in_the_key_another_category_is_another_product(tmp_path: Path) -> None:
+    root = lay_out(tmp_path, train_pairs=4, test_pairs=4)
+    changed = next(
+        file
+        for file in sorted((root / "validation" / "annos").iterdir())
+        if json.loads(file.read_text())["source"] == "user"
+    )
+    document = json.loads(changed.read_text())
+    document["item1"]["category_id"] = 4
+    changed.write_text(json.dumps(document))
+    plain = load_dataset(root).retrieval("test")
+    (tmp_path / "d.toml").write_text('path = "."\ncategory_in_key = true\n')
+    strict = load_dataset(tmp_path / "d.toml").retrieval("test")
+    assert len(plain.gallery) == len(strict.gallery)
+    assert as_items(plain.queries.keys) - as_items(strict.queries.keys) == {
+        (int(changed.stem), 4, tuple(map(float, document["item1"]["bounding_box"])))
+    }
+
+
+def test_images_that_are_missing_are_refused_or_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = lay_out(tmp_path / "data", train_pairs=4, test_pairs=4)
+    (root / "train" / "image" / "000001.jpg").unlink()
+    with pytest.raises(UserError, match=r"3 of \d+ images .* cannot be read: train/image/000001"):
+        load_dataset(root)
+    (tmp_path / "d.toml").write_text('path = "data"\non_bad_image = "skip"\n')
+    load_dataset(tmp_path / "d.toml")
+    assert "Skipped images: 3 of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d.update(source="studio"), "source: Input should be 'shop' or 'user'"),
+        (lambda d: d.pop("pair_id"), "pair_id: Field required"),
+        (lambda d: d["item1"].update(category_id=14), "items.1.category_id"),
+        (lambda d: d["item1"].pop("style"), "items.1.style: Field required"),
+        (lambda d: d["item1"].update(bounding_box=[1, 2, 3]), "items.1.bounding_box"),
+        (lambda d: d["item1"].update(bounding_box=[1, 2, "x", 4]), "items.1.bounding_box"),
+    ],
+)
+def test_wrong_annotations_are_named(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], says: str
+) -> None:
+    root = lay_out(tmp_path, train_pairs=4, test_pairs=4)
+    file = root / "train" / "annos" / "000002.json"
+    document = json.loads(file.read_text())
+    change(document)
+    file.write_text(json.dumps(document))
+    with pytest.raises(UserError, match=f"000002.json is no annotation of DeepFashion2: {says}"):
+        load_dataset(root)
+
+
+@pytest.mark.parametrize("text", ['{"source": "sh', "[]", "\x00"])
+def test_annotations_that_are_no_json_object_are_named(tmp_path: Path, text: str) -> None:
+    for portion in ("train", "validation"):
+        (tmp_path / portion / "annos").mkdir(parents=True)
+        (tmp_path / portion / "annos" / "000001.json").write_text(text)
+    with pytest.raises(UserError, match=r"000001.json is no annotation"):
+        load_dataset(tmp_path)
+
+
+def test_a_portion_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
+    (tmp_path / "validation" / "annos").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"train/annos cannot be read: No such file"):
+        load_dataset(tmp_path)
+    (tmp_path / "train" / "annos").mkdir(parents=True)
+    with pytest.raises(UserError, match="holds no annotation"):
+        load_dataset(tmp_path)
+    (tmp_path / "train" / "annos" / "one.json").write_text("{}")
+    with pytest.raises(UserError, match="its name is no number"):
+        load_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("box", [(1.0, 2.0, 30.5, 40.125), (0.1, 0.2, 123456.7, 1e6)])
+def test_a_key_gives_its_item_back(box: tuple[float, float, float, float]) -> None:
+    item = Item(image_id=42, item=3, category=13, box=box)
+    assert Item.of(item.key("train", "000042")) == item
+    assert Item.of("photos/000042.jpg#1,2,3,4") is None

@@ -1,0 +1,78 @@
+"""A gallery model and a query network trained on shards, by the same commands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from edgecmp import Architecture
+from edgecmp.bundle import GalleryBundle
+from edgecmp.data import load_dataset
+from edgecmp.data.shard_writer import write_shards
+from edgecmp.embedding import embed
+from edgecmp.evaluate import evaluate
+from edgecmp.gallery_source import open_source
+from edgecmp.preprocessing import Preprocessing
+from edgecmp.training.fit import Schedule
+from edgecmp.training.gallery import train_gallery
+from edgecmp.training.methods import BackwardCompatible
+from edgecmp.training.query import train_query
+from edgecmp.training.recipes import gallery_recipe, query_recipe
+from edgecmp.training.supervision import Supervision
+
+SPLITS = {"train": 8, "validation": 4, "test": 4}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for split, count in SPLITS.items():
+        for identity in range(count):
+            pattern = random.integers(0, 256, (8, 8, 3)).repeat(4, 0).repeat(4, 1)
+            place = root / "images" / split / f"{split}-{identity}"
+            place.mkdir(parents=True)
+            for index in range(4):
+                noisy = (pattern + random.normal(0, 20, pattern.shape)).clip(0, 255)
+                Image.fromarray(noisy.astype(np.uint8)).save(place / f"{index}.png")
+    write_shards(load_dataset(root / "images"), root / "shards", images_per_shard=5, lossless=True)
+    return root / "shards"
+
+
+def test_gallery_and_query_network_train_on_shards(shards: Path, tmp_path: Path) -> None:
+    data = str(shards)
+    train_gallery(gallery_recipe("tiny"), out=tmp_path / "gallery", data=data)
+    recipe = query_recipe("tiny")
+    train_query(
+        replace(
+            recipe,
+            schedule=Schedule(epochs=1, batch_size=16, lr=0.01),
+            methods=(BackwardCompatible(own=0.0),),
+        ),
+        architecture=Architecture.random("100M", seed=0),
+        gallery=tmp_path / "gallery",
+        out=tmp_path / "query",
+        data=data,
+    )
+    report = evaluate(tmp_path / "query", gallery=tmp_path / "gallery", data=data)
+    assert [row["protocol"] for row in report.rows] == ["gg", "qq", "qg"]
+    assert report.gallery_images == 4
+
+
+def test_targets_of_all_training_images_are_indexed_by_their_number(
+    shards: Path, tmp_path: Path
+) -> None:
+    """What a regression is tied to, for the images as they are in memory."""
+    train_gallery(gallery_recipe("tiny"), out=tmp_path, data=str(shards))
+    gallery = GalleryBundle.load(tmp_path)
+    train = load_dataset(shards).train
+    prepare = Preprocessing(input_size=32)
+    targets = Supervision(open_source(tmp_path), train, prepare).embeddings
+    pixels = load_dataset(shards.parent / "images").train.pixels(gallery.preprocessing)
+    expected = embed(gallery.network, pixels, gallery.preprocessing)
+    assert torch.equal(targets, torch.from_numpy(expected))
