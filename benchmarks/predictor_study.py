@@ -116,8 +116,8 @@ def compare(
 
     Returns:
         "who", "seed", "evaluations", "best", "mean_best_5"; "seconds": of its evaluations and of
-        its own computing; "best_at_equal_time" (None if its own computing took longer) and M(q,q),
-        M(q,g) of the best in percent.
+        its own computing; "best_at_equal_time" (None if its own computing took longer);
+        M(q,q) and M(q,g) of the best in percent.
     """
     found: dict[str, tuple[list[Candidate], float]] = {}
     for strategy in ("evolution", "predictor"):

@@ -189,7 +189,8 @@ def candidate_of(line: Mapping[str, Any], search: Mapping[str, Any]) -> Candidat
     Raises:
         AttributeError, KeyError, TypeError, ValueError: it is not such a line.
     """
-    sizes = search.get("budget", {}).get("input_sizes", ())
+    budget = search.get("budget")
+    sizes = budget.get("input_sizes", ()) if isinstance(budget, Mapping) else ()
     return Candidate.from_dict(line, str(search["metric"]), sizes)
 
 
