@@ -88,8 +88,8 @@ def train_query(
     Goes on from the checkpoint in `out` when an earlier run with the same settings was killed.
 
     Args:
-        architecture: what the search wrote, the name of a baseline, or a `Form`; its input size is
-            set to the recipe's.
+        architecture: what the search wrote, which keeps its input size; or the name of a baseline
+            or a `Form`, whose input size is set to the recipe's.
         gallery: as `open_source` takes it; the kit's by default.
         supernet: folder of a supernet whose weights it starts from; from scratch by default.
         start: folder of a query network of this architecture that it goes on from instead.
@@ -103,17 +103,20 @@ def train_query(
     torch.manual_seed(seed)
     source = open_source(gallery)
     dataset = load_dataset(data)
+    input_size = recipe.input_size
     if isinstance(architecture, str | Path):
-        architecture = load_form(architecture)
+        path, architecture = Path(architecture), load_form(architecture)
+        if path.exists():
+            input_size = architecture.input_size  # what the search chose
     if architecture.embedding_dim != source.embedding_dim:
         raise UserError(
             f"The architecture gives embeddings of {architecture.embedding_dim} values, the "
             f"gallery {source.name} has {source.embedding_dim}.",
             "Set embedding_dim in the architecture file to that of the gallery.",
         )
-    architecture = architecture.resized(recipe.input_size)
+    architecture = architecture.resized(input_size)
     network, started_from = _first_network(architecture, supernet, start)
-    preprocessing = Preprocessing(input_size=recipe.input_size)
+    preprocessing = Preprocessing(input_size=input_size)
     for method in recipe.methods:
         method.check(network)
     supervision = Supervision(source, dataset.train, preprocessing)

@@ -325,3 +325,16 @@ def test_every_recipe_is_found_by_name_and_a_typo_is_met_with_the_list() -> None
         assert query_recipe(name).schedule.epochs > 0
     with pytest.raises(UserError, match=r"Did you mean emoji.*face-330M"):
         supernet_recipe("emojis")
+
+
+def test_a_file_keeps_its_input_size_and_a_form_takes_the_recipes(
+    data: str, gallery: Path, tmp_path: Path
+) -> None:
+    recipe = replace(query_recipe("tiny"), methods=(method_named("regression-cosine"),))
+    architecture = Architecture.random("100M", seed=0, input_size=48)
+    path = architecture.save(tmp_path / "architecture.json")
+    for given, size in ((path, 48), (architecture, 32)):
+        out = tmp_path / str(size)
+        train_query(recipe, architecture=given, gallery=gallery, out=out, data=data)
+        bundle = QueryBundle.load(out)
+        assert bundle.architecture.input_size == bundle.preprocessing.input_size == size
