@@ -39,9 +39,9 @@ def lines(groups: Sequence[Group]) -> list[dict[str, Any]]:
         rule = _rule(by.get((system, "homogeneous")), by.get((system, "heterogeneous")))
         if rule is not None:
             line["q,g > q,q"] = rule
-    for line in found.values():
-        line["state"] = line.pop("state")  # last
-    return list(found.values())
+    cells = (column for line in found.values() for column in line if column != "state")
+    order = dict.fromkeys(("system", "mflops", "params", *cells, "state"))
+    return [{name: line[name] for name in order if name in line} for line in found.values()]
 
 
 def _cell(group: Group, name: str) -> str:

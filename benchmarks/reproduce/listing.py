@@ -39,7 +39,9 @@ class Listing:
                 "state": group.state,
             }
             for name, values in (("published", group.published), ("ours", group.ours)):
-                shown = [f"{metric} {value:.1f}" for metric, value in values.items() if value]
+                shown = [
+                    f"{metric} {value:.1f}" for metric, value in values.items() if value is not None
+                ]
                 row[name] = ", ".join(shown) or "-"
             found.append(row)
         return found

@@ -63,13 +63,14 @@ class Group:
 
     def to_dict(self) -> dict[str, Any]:
         """A row of `--json`."""
+        known = any(value is not None for value in self.published.values())
         return {
             "table": self.table,
             "system": self.system,
             "group": self.group,
             "state": self.state,
             "runs": self.runs,
-            "published": dict(self.published) if any(self.published.values()) else None,
+            "published": dict(self.published) if known else None,
             "ours": dict(self.ours) or None,
             "spread": dict(self.spread) or None,
             **self.facts,

@@ -126,6 +126,14 @@ def test_the_command_lists_with_json(
     assert states == {"run"}
 
 
+def test_the_runs_that_ship_are_listed_whatever_the_folder(tmp_path: Path) -> None:
+    rows = listing("table4", out=tmp_path).to_dict()["rows"]
+    assert {row["state"] for row in rows} == {"run"}
+    (row,) = (row for row in rows if row["system"] == "channel 90%")
+    assert row["published"]["scratch"] == 0.0
+    assert row["ours"]["bct"] > row["ours"]["kd"]
+
+
 def test_a_damaged_run_is_named(out: Path, tmp_path: Path) -> None:
     place = tmp_path / "emoji-tiny" / "query" / "mobilenet_w1" / "seed0"
     place.mkdir(parents=True)
