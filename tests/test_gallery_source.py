@@ -46,7 +46,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     half = "mean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]\n"
     (folder / "onnx.toml").write_text(f'onnx = "gallery.onnx"\n{half}')
     write_table(folder / "table.toml", bundle, _train(), _gallery(), _queries())
-    Architecture.random("100M", seed=0).save(folder / "architecture.json")
+    Architecture.random("100M", seed=0, input_size=SIZE).save(folder / "architecture.json")
     return folder
 
 

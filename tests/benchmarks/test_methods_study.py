@@ -12,7 +12,7 @@ import pytest
 
 from edgecmp import Architecture, UserError
 from edgecmp.benchmarks.methods_study import main, summary
-from edgecmp.data import DATASETS, Dataset, register_dataset
+from edgecmp.data import DATASETS, Dataset
 from tests.search.tiny import save_tiny_models, tiny_emoji
 
 
@@ -22,13 +22,10 @@ def small_emoji(gallery_domain: str | None = None) -> Dataset:
     return replace(dataset, name="small-emoji", test=dataset.validation)
 
 
-if "small-emoji" not in DATASETS:
-    register_dataset("small-emoji")(small_emoji)
-
-
 def test_cells_are_trained_once_and_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(DATASETS, "small-emoji", small_emoji)
     save_tiny_models(tmp_path)
     architecture = Architecture.random("100M", seed=0)
     architecture.save(tmp_path / "architecture.json")
