@@ -165,11 +165,22 @@ def test_procrustes_is_not_for_supernets(data: str, gallery: Path, tmp_path: Pat
         train_supernet(recipe, gallery=gallery, out=tmp_path, data=data)
 
 
+@pytest.mark.parametrize(("vanilla", "where"), [(False, "the gallery"), (True, "their own index")])
 def test_a_supernet_at_chance_is_refused_and_not_written(
-    data: str, gallery: Path, tmp_path: Path
+    vanilla: bool,
+    where: str,
+    data: str,
+    gallery: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(UserError, match="has not learned"):
-        train_supernet(supernet_recipe("tiny"), gallery=gallery, out=tmp_path, data=data)
+    """Nothing ties a vanilla one to the gallery: it has to find its own embeddings."""
+    monkeypatch.setattr(supernet_module, "CHANCE_FACTOR", 100.0)
+    recipe = supernet_recipe("tiny")
+    if vanilla:
+        recipe = replace(recipe, seed_schedule=None, methods=(method_named("scratch"),))
+    with pytest.raises(UserError, match=f"has not learned.* in {where}"):
+        train_supernet(recipe, gallery=gallery, out=tmp_path, data=data)
     assert not (tmp_path / "manifest.json").exists()
 
 
