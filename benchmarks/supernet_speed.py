@@ -30,6 +30,7 @@ from edgecmp.bundle import SupernetBundle
 from edgecmp.cli.output import table_text
 from edgecmp.files import provenance, write_json
 from edgecmp.networks.blocks import ChoiceBlock, ConvBN, even_odd_split
+from edgecmp.networks.layerwise import CACHE_BYTES
 from edgecmp.networks.live import patch_images
 from edgecmp.networks.supernet import LayerPath, Supernet, path_of
 from edgecmp.search.candidate import architecture_of
@@ -39,6 +40,7 @@ from edgecmp.search.evolution import EvolutionSettings, next_generation
 from edgecmp.search.flops import FlopsTable
 from edgecmp.search.run import open_evaluator
 from edgecmp.search.space import Space
+from edgecmp.search.workers import Workers, default_jobs
 from edgecmp.training.fit import Schedule, _State
 from edgecmp.training.paths import Phase, sample_paths
 
@@ -259,6 +261,47 @@ def evaluation_rows(
     return rows, differences
 
 
+def search_row(bundle: SupernetBundle, rounds: int) -> dict[str, Any]:
+    """Random candidates as a search evaluates them, and one after the other in the plain way.
+
+    The search has its processes of one thread each, the plain way all threads of torch. Per second
+    of wall time here, as the processes' own is not this one's.
+    """
+    threads, jobs = torch.get_num_threads(), default_jobs()
+    torch.set_num_threads(max(1, threads // jobs))
+    evaluator = open_evaluator(bundle, gallery=None, data="emoji", cache_bytes=CACHE_BYTES // jobs)
+    bound = FlopsBudget(
+        FlopsTable.of(evaluator.tier, embedding_dim=evaluator.embedding_dim),
+        tier(evaluator.tier).max_flops,
+    )
+    drawn = np.hstack(bound.sample(np.random.default_rng(1), (rounds + 1) * 2 * jobs)).tolist()
+    turns = np.array_split(drawn, rounds + 1)
+    seconds: dict[str, list[float]] = {"ours": [], "plain": []}
+    with Workers(evaluator, jobs) as workers:
+        for turn, genes in enumerate(turns):
+            architectures = [architecture_of(row.tolist(), evaluator) for row in genes]
+            start = time.perf_counter()
+            list(workers.measure(architectures))
+            middle = time.perf_counter()
+            torch.set_num_threads(threads)
+            for one in architectures:
+                plain_scores(evaluator, bundle.network, one, LAYOUTS[DEFAULT])
+            end = time.perf_counter()
+            if turn:  # the first one starts the processes
+                seconds["ours"].append((middle - start) / len(genes))
+                seconds["plain"].append((end - middle) / len(genes))
+    ours, plain = (median(times) for times in seconds.values())
+    return {
+        "what": f"evaluation, {jobs} processes of {max(1, threads // jobs)} thread",
+        "against": f"plain, {DEFAULT}, {threads} threads",
+        "ours_per_cpu_s": None,
+        "theirs_per_cpu_s": None,
+        "ratio": None,
+        "ratio_wall": round(plain / ours, 2),
+        "goal": 3.0,
+    }
+
+
 def _timed(times: list[tuple[float, float]], job: Callable[..., Any], *args: Any) -> Any:
     """What `job` gives; its time is added to `times`."""
     cpu, wall = time.process_time(), time.perf_counter()
@@ -284,7 +327,7 @@ def main() -> None:
     differences: dict[str, float] = {}
     if given.candidates:
         found, differences = evaluation_rows(bundle, given.candidates, given.generations)
-        rows += found
+        rows += [*found, search_row(bundle, given.turns)]
     print(table_text(rows, width=200))
     print(f"Largest difference of R3 to the plain way in {DEFAULT}: {differences}")
     print(f"{torch.get_num_threads()} threads")

@@ -20,6 +20,7 @@ from edgecmp.search.pareto_strategy import ParetoSearch, ParetoSettings
 from edgecmp.search.predictor_strategy import PredictorSearch, PredictorSettings
 from edgecmp.search.space import Space
 from edgecmp.search.strategy import Evolution, Strategy, best_first
+from edgecmp.search.workers import Workers
 
 __all__ = ["SearchOutcome", "SearchSettings", "search"]
 
@@ -102,6 +103,7 @@ def search(
     *,
     history: Path,
     tighter: Sequence[Constraint | Space] = (),
+    jobs: int = 1,
 ) -> SearchOutcome:
     """Runs a search to its end, or takes it up where `history` stops.
 
@@ -111,10 +113,11 @@ def search(
         settings: what is maximised, and how.
         history: the file.
         tighter: smaller budgets, whose best are searched in the same run; the evolution has none.
+        jobs: processes that evaluate at once, as `Workers` does; they change no number.
 
     Raises:
-        UserError: the history belongs to another search or was changed, or what the strategy needs
-            is not installed.
+        UserError: the history belongs to another search or was changed, what the strategy needs
+            is not installed, or a process ended before its work did.
     """
     spaces = [Space.of(bound) for bound in (budget, *tighter)]
     more = {"tighter": [space.to_dict() for space in spaces[1:]]} if tighter else {}
@@ -126,8 +129,8 @@ def search(
     }
     strategy = settings.strategy(spaces)
     shape = {name: getattr(evaluator, name) for name in SHAPE}
-    with History.opened(history, about, shape) as log:
-        return _Search(evaluator, spaces[0], settings, strategy, log).run()
+    with History.opened(history, about, shape) as log, Workers(evaluator, jobs) as workers:
+        return _Search(workers, evaluator, spaces[0], settings, strategy, log).run()
 
 
 class _Search:
@@ -135,12 +138,14 @@ class _Search:
 
     def __init__(
         self,
+        workers: Workers,
         evaluator: Evaluator,
         space: Space,
         settings: SearchSettings,
         strategy: Strategy,
         log: History,
     ) -> None:
+        self._workers = workers
         self._evaluator = evaluator
         self._space = space
         self._settings = settings
@@ -157,10 +162,7 @@ class _Search:
             if self._on_file:
                 bar.note(f"Going on after the {self._on_file} architectures in the history.")
             for generation in range(1, strategy.generations + 1):
-                children = [
-                    self._candidate(generation, index, genes, bar)
-                    for index, genes in enumerate(strategy.propose(generation).tolist())
-                ]
+                children = self._evaluated(generation, strategy.propose(generation).tolist(), bar)
                 if children:
                     strategy.tell(children)
                     bar.note(self._report(generation, len(children)))
@@ -176,40 +178,52 @@ class _Search:
             seconds_each=median(self._times) if self._times else None,
         )
 
-    def _candidate(self, generation: int, index: int, genes: list[int], bar: Bar) -> Candidate:
-        """The next candidate, from the history if it is there, else evaluated and written."""
-        if self._position < self._on_file:
-            candidate = self._log.candidates[self._position]
+    def _evaluated(self, generation: int, proposed: list[list[int]], bar: Bar) -> list[Candidate]:
+        """A generation: from the history what is there, the rest evaluated and written."""
+        known = self._log.candidates[self._position : self._on_file][: len(proposed)]
+        for index, candidate in enumerate(known):
+            genes = proposed[index]
             expected = (generation, index, tuple(genes), self._flops(genes))
             found = (candidate.generation, candidate.index, candidate.genes, candidate.flops)
             if found != expected or set(candidate.measurement.mqq) != set(self._evaluator.metrics):
                 raise self._log.changed(self._position)
-        else:
-            candidate = self._evaluated(generation, index, genes)
+            self._count(bar)
+        sizes = [self._space.input_size(genes) for genes in proposed]
+        architectures = [
+            architecture_of(genes, self._evaluator, size)
+            for genes, size in zip(proposed, sizes, strict=True)
+        ]
+        children = list(known)
+        for measurement, seconds in self._workers.measure(architectures[len(known) :]):
+            index = len(children)
+            candidate = Candidate(
+                generation=generation,
+                index=index,
+                genes=tuple(proposed[index]),
+                flops=self._flops(proposed[index]),
+                metric=self._settings.metric,
+                measurement=measurement,
+                input_size=sizes[index],
+            )
             self._log.append(candidate)
+            children.append(candidate)
+            self._times.append(seconds)
             if len(self._times) == TIMED_EVALUATIONS:
-                each = median(self._times)
-                left = max(self._expected() - self._position, 1)
-                bar.note(
-                    f"About {left} evaluations to go at {each:.2f} s each: {duration(left * each)}."
-                )
+                bar.note(self._cost())
+            self._count(bar)
+        return children
+
+    def _count(self, bar: Bar) -> None:
         self._position += 1
         bar.advance()
-        return candidate
 
-    def _evaluated(self, generation: int, index: int, genes: list[int]) -> Candidate:
-        start = time.perf_counter()
-        size = self._space.input_size(genes)
-        measurement = self._evaluator.evaluate(architecture_of(genes, self._evaluator, size))
-        self._times.append(time.perf_counter() - start)
-        return Candidate(
-            generation=generation,
-            index=index,
-            genes=tuple(genes),
-            flops=self._flops(genes),
-            metric=self._settings.metric,
-            measurement=measurement,
-            input_size=size,
+    def _cost(self) -> str:
+        each, jobs = median(self._times), self._workers.jobs
+        left = max(self._expected() - self._position, 1)
+        at_once = f", {jobs} at once" if jobs > 1 else ""
+        return (
+            f"About {left} evaluations to go at {each:.2f} s each{at_once}: "
+            f"{duration(left * each / jobs)}."
         )
 
     def _expected(self) -> int:

@@ -17,6 +17,7 @@ from edgecmp.errors import UserError
 from edgecmp.files import write_json
 from edgecmp.gallery_source import Gallery
 from edgecmp.latency import LatencyTable
+from edgecmp.networks.layerwise import CACHE_BYTES
 from edgecmp.progress import say
 from edgecmp.search.candidate import Evaluator
 from edgecmp.search.constraint import Constraint, FlopsBudget, budget_text, parse_budgets
@@ -33,6 +34,7 @@ from edgecmp.search.sized_evaluator import SizedEvaluator
 from edgecmp.search.space import Space, parse_sizes
 from edgecmp.search.summary import latencies, summarised
 from edgecmp.search.verify import Remeasure, Verification, earlier, verify
+from edgecmp.search.workers import WORTH_WORKERS, default_jobs
 
 __all__ = ["open_evaluator", "run", "search_and_write"]
 
@@ -56,6 +58,7 @@ def run(
     input_sizes: str | None = None,
     generations: int | None = None,
     population: int | None = None,
+    jobs: int | None = None,
 ) -> SearchResult:
     """Searches the architecture with the highest reward under its bounds (supplement A.3).
 
@@ -78,6 +81,8 @@ def run(
         strategy, reward, metric, quick, seed, generations, population: see `search_settings`.
         input_sizes: pixels that queries may be deployed at, "48,56,64": the size becomes a gene,
             and the budget counts it as `Space` says; the gallery model keeps its own size.
+        jobs: processes that evaluate at once; they change no number. None: one a core, as many as
+            memory allows, for more than a few evaluations.
 
     Raises:
         UserError: an argument is unknown, nothing holds the bounds, the table is of another
@@ -132,11 +137,15 @@ def run(
         return Space.of(alone)
 
     spaces = [space(flops) for flops in budgets]
-    with _threads_of(Path(out) / "history.jsonl"):
+    if jobs is None:
+        worth = settings.strategy(spaces).expected_evaluations >= WORTH_WORKERS
+        jobs = default_jobs() if worth else 1
+    with _threads(Path(out) / "history.jsonl", jobs):
+        cache_bytes = CACHE_BYTES // jobs
         evaluator: Evaluator = (
-            SizedEvaluator(bundle, gallery, load_dataset(data), sizes)
+            SizedEvaluator(bundle, gallery, load_dataset(data), sizes, cache_bytes=cache_bytes)
             if sizes
-            else open_evaluator(bundle, gallery=gallery, data=data)
+            else open_evaluator(bundle, gallery=gallery, data=data, cache_bytes=cache_bytes)
         )
         return search_and_write(
             evaluator,
@@ -146,11 +155,17 @@ def run(
             remeasure=remeasure,
             table=table,
             tighter=spaces[1:],
+            jobs=jobs,
         )
 
 
 def open_evaluator(
-    supernet: SupernetBundle, *, gallery: Gallery, data: str, calibration_seed: int = 0
+    supernet: SupernetBundle,
+    *,
+    gallery: Gallery,
+    data: str,
+    calibration_seed: int = 0,
+    cache_bytes: int = CACHE_BYTES,
 ) -> SupernetEvaluator:
     """The evaluator of a supernet on the hold-out of `data`."""
     return SupernetEvaluator(
@@ -158,6 +173,7 @@ def open_evaluator(
         gallery,
         load_dataset(data),
         calibration_seed=calibration_seed,
+        cache_bytes=cache_bytes,
     )
 
 
@@ -170,6 +186,7 @@ def search_and_write(
     remeasure: Remeasure | None = None,
     table: str | Path | None = None,
     tighter: Sequence[Space] = (),
+    jobs: int = 1,
 ) -> SearchResult:
     """Searches with any evaluator and writes the files into `out`.
 
@@ -181,7 +198,7 @@ def search_and_write(
         for sentence in space.describe():
             say(sentence)
     history = out / "history.jsonl"
-    outcome = search(evaluator, bound, settings, history=history, tighter=tighter)
+    outcome = search(evaluator, bound, settings, history=history, tighter=tighter, jobs=jobs)
     if outcome.exhausted:
         say(
             f"The search ended early: {len(outcome.ranked)} of the {bound.count:,.0f} "
@@ -255,13 +272,15 @@ def _written(
 
 
 @contextmanager
-def _threads_of(history: Path) -> Iterator[None]:
-    """Evaluates with as many threads as the history was begun with: sums round differently else."""
+def _threads(history: Path, jobs: int) -> Iterator[None]:
+    """Each job's share of torch's threads, or as many as the history was begun with.
+
+    Sums round differently with another number of threads.
+    """
     before = torch.get_num_threads()
     header = read_header(history)
     kept = header["search"].get("evaluator", {}).get("threads") if header else None
-    if isinstance(kept, int) and kept > 0:
-        torch.set_num_threads(kept)
+    torch.set_num_threads(kept if isinstance(kept, int) and kept > 0 else max(1, before // jobs))
     try:
         yield
     finally:

@@ -83,6 +83,10 @@ def search(
             "--input-sizes", metavar="PIXELS", help="Search the query's size too: 48,56,64."
         ),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", metavar="N", help="Evaluate N at once; one a core if not given."),
+    ] = None,
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
@@ -110,6 +114,7 @@ def search(
             seed=seed,
             strategy=strategy,
             input_sizes=input_sizes,
+            jobs=jobs,
         )
     finish(
         report,
