@@ -81,7 +81,7 @@ def emoji() -> Recipe:
         figure_supernets={name: supernet_recipe(f"emoji-{name}") for name in ("vanilla", "bct")},
         query=query,
         pruned=query_recipe("emoji-pruned"),
-        figure=replace(query, schedule=replace(query.schedule, epochs=6)),
+        figure=replace(query, schedule=replace(query.schedule, epochs=3)),
         reward="r3",
         metric="top1",
         population=20,
