@@ -16,6 +16,7 @@ import torch
 from edgecmp import kit
 from edgecmp.architecture import Architecture
 from edgecmp.bundle import WEIGHTS, GalleryBundle, Manifest, QueryBundle, SupernetBundle
+from edgecmp.data.shards import check_shards, read_index
 from edgecmp.errors import UserError
 from edgecmp.files import read_json, read_tensors, sha256_tensors
 from edgecmp.form import Form, form_from_dict, load_form
@@ -31,6 +32,7 @@ __all__ = [
     "inspect_bundle",
     "inspect_index",
     "inspect_latency_table",
+    "inspect_shards",
     "made_by",
     "size_facts",
     "weight_facts",
@@ -213,6 +215,34 @@ def inspect_index(folder: Path) -> Inspection:
     return Inspection(
         path=str(folder), what="gallery index, edgecmp index", facts=facts, checks=(check,)
     )
+
+
+def inspect_shards(folder: Path) -> Inspection:
+    """A data set in shards; every byte is read.
+
+    Raises:
+        UserError: its shards.json cannot be read.
+    """
+    index = read_index(folder)
+    facts: dict[str, Any] = {"size": size_facts(folder), "shards": len(index.shards)}
+    for split, images in index.images.items():
+        facts[split] = f"{images:,} images of {index.identities[split]:,} identities"
+    facts |= {
+        "longest side": f"{index.longest_side} pixels" if index.longest_side else "as it was",
+        "encoding": "lossless" if index.lossless else "JPEG",
+        "gallery domain": index.gallery_domain or "none",
+        "data": {"name": index.name, "fingerprint": index.source_fingerprint},
+        "sha256": index.fingerprint,
+        **made_by(index.provenance),
+    }
+    name = "files are those that the index names"
+    try:
+        check_shards(folder)
+    except UserError as error:
+        check = Check(name=name, verdict="failed", detail=error.what)
+    else:
+        check = Check(name=name, verdict="ok")
+    return Inspection(path=str(folder), what="images in shards", facts=facts, checks=(check,))
 
 
 def inspect_architecture(file: Path) -> Inspection:

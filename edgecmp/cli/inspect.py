@@ -51,14 +51,20 @@ def inspect_path(path: Path, index: Path | None = None) -> Inspection:
     """What lies at `path`.
 
     Args:
-        path: a bundle, an index, a search, an architecture, a latency table, a model file or its
-            description.
+        path: a bundle, an index, a search, an architecture, a latency table, images in shards, a
+            model file or its description.
         index: the gallery index that it should belong to; the starter kit's if None.
 
     Raises:
         UserError: it cannot be read, or is nothing that edgecmp knows.
     """
-    from edgecmp.inspection import inspect_architecture, inspect_bundle, inspect_index
+    from edgecmp.data.shards import is_shards
+    from edgecmp.inspection import (
+        inspect_architecture,
+        inspect_bundle,
+        inspect_index,
+        inspect_shards,
+    )
 
     if not path.exists():
         raise UserError(f"{path} does not exist.", "Check the path.")
@@ -86,10 +92,12 @@ def inspect_path(path: Path, index: Path | None = None) -> Inspection:
         return inspect_architecture(path)
     if path.is_dir() and (path / "architecture.json").exists():
         return inspect_architecture(path / "architecture.json")
+    if is_shards(path):
+        return inspect_shards(path)
     raise UserError(
         f"{path} is nothing that edgecmp knows.",
         "Name a model's folder, a gallery index, a search, an architecture.json, a latency table, "
-        "or a .tflite, .onnx or .mlpackage.",
+        "images in shards, or a .tflite, .onnx or .mlpackage.",
     )
 
 

@@ -31,7 +31,17 @@ from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import read_json, sha256_file
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["INDEX", "ROWS", "ROW_ARRAYS", "Shard", "ShardIndex", "is_shards", "open_shards"]
+__all__ = [
+    "INDEX",
+    "ROWS",
+    "ROW_ARRAYS",
+    "Shard",
+    "ShardIndex",
+    "check_shards",
+    "is_shards",
+    "open_shards",
+    "read_index",
+]
 
 INDEX = "shards.json"
 ROWS = "rows.npz"
@@ -177,7 +187,7 @@ def open_shards(
     Raises:
         UserError: the index or a shard is missing or damaged, or there is no such domain.
     """
-    index = _read_index(folder)
+    index = read_index(folder)
     rows = _read_rows(folder, index)
     for shard in index.shards:
         path = folder / shard.file
@@ -211,7 +221,24 @@ def open_shards(
     )
 
 
-def _read_index(folder: Path) -> ShardIndex:
+def check_shards(folder: Path) -> None:
+    """Reads every byte and compares the hashes: what `open_shards` leaves out for speed.
+
+    Raises:
+        UserError: a file is missing, or not the one that was written.
+    """
+    open_shards(folder)
+    for shard in read_index(folder).shards:
+        if sha256_file(folder / shard.file) != shard.sha256:
+            raise _damaged(folder / shard.file, "it is not the file that was written")
+
+
+def read_index(folder: Path) -> ShardIndex:
+    """What a folder of shards says it holds.
+
+    Raises:
+        UserError: its shards.json cannot be read, or is none.
+    """
     path = folder / INDEX
     document = read_json(path, what="an index of shards")
     if document.get("version") != 1:

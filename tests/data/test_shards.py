@@ -223,3 +223,24 @@ def test_the_command_writes_them(tmp_path: Path, edgecmp: Callable[..., Any]) ->
     (tmp_path / "s.toml").write_text('path = "out"\non_bad_image = "skip"\n')
     with pytest.raises(UserError, match="read as shards, which has no on_bad_image"):
         load_dataset(tmp_path / "s.toml")
+
+
+def test_inspect_tells_what_they_are_and_finds_a_changed_byte(
+    photos: Dataset, shards: Path, tmp_path: Path, edgecmp: Callable[..., Any]
+) -> None:
+    told = edgecmp("inspect", shards)
+    assert told.code == 0, told.err
+    assert "images in shards" in told.out
+    assert (
+        f"{len(photos.train)} images of {len(photos.train.identity_names)} identities"
+        in " ".join(told.out.split())
+    )
+    copy = shutil.copytree(shards, tmp_path / "copy")
+    shard = next(copy.glob("train-*.tar"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    told = edgecmp("inspect", copy, "--json", tmp_path / "i.json")
+    assert told.code == 1
+    (check,) = json.loads((tmp_path / "i.json").read_text())["artefacts"][0]["checks"]
+    assert "is not the file that was written" in check["detail"]
