@@ -20,6 +20,14 @@ from tests.testbeds.recipe import missing
 __all__ = ["adb_client", "adb_variables", "board", "edgecmp", "phone"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps a module on one worker, so that what its tests share is made once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 @dataclass(frozen=True)
 class Result:
     """What a command left behind."""

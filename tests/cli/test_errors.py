@@ -78,6 +78,7 @@ def test_ctrl_c_in_a_real_process() -> None:
     program = (
         "import os, signal, sys\n"
         "from edgecmp.cli import main, flops\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs\n"
         "flops.count_flops = lambda files: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.exit(main(['flops', 'a.json']))"
     )

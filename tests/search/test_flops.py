@@ -23,11 +23,11 @@ def fvcore_count(architecture: Architecture, size: int) -> int:
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_equals_fvcore_on_random_architectures(tier: str) -> None:
-    """204 architectures over the three tiers, 12 of them at 224, sizes even and odd."""
+    """72 architectures over the three tiers, 6 of them at 224, sizes even and odd."""
     tables = {size: FlopsTable.of(tier, size) for size in (32, 37, 48, 224)}
     mismatches = []
-    for seed in range(68):
-        size = 224 if seed < 4 else (32, 37, 48)[seed % 3]
+    for seed in range(24):
+        size = 224 if seed < 2 else (32, 37, 48)[seed % 3]
         architecture = Architecture.random(tier, seed=seed)
         counted, expected = tables[size].count(architecture), fvcore_count(architecture, size)
         if counted != expected:
