@@ -88,6 +88,8 @@ def run(
         UserError: an argument is unknown, nothing holds the bounds, the table is of another
             network than the supernet's, or `out` holds another search.
     """
+    if jobs is not None and jobs < 1:
+        raise UserError(f"{jobs} jobs evaluate nothing.", "Use --jobs 1 or more.")
     budgets = parse_budgets(budget)
     settings = search_settings(
         strategy=strategy,
@@ -137,10 +139,11 @@ def run(
         return Space.of(alone)
 
     spaces = [space(flops) for flops in budgets]
+    kept = _threads_of(Path(out) / "history.jsonl")
     if jobs is None:
         worth = settings.strategy(spaces).expected_evaluations >= WORTH_WORKERS
-        jobs = default_jobs() if worth else 1
-    with _threads(Path(out) / "history.jsonl", jobs):
+        jobs = max(1, default_jobs() // (kept or 1)) if worth else 1
+    with _threads(kept or max(1, torch.get_num_threads() // jobs)):
         cache_bytes = CACHE_BYTES // jobs
         evaluator: Evaluator = (
             SizedEvaluator(bundle, gallery, load_dataset(data), sizes, cache_bytes=cache_bytes)
@@ -271,16 +274,18 @@ def _written(
     return result
 
 
-@contextmanager
-def _threads(history: Path, jobs: int) -> Iterator[None]:
-    """Each job's share of torch's threads, or as many as the history was begun with.
-
-    Sums round differently with another number of threads.
-    """
-    before = torch.get_num_threads()
+def _threads_of(history: Path) -> int | None:
+    """With how many threads a history was begun: sums round differently with others."""
     header = read_header(history)
     kept = header["search"].get("evaluator", {}).get("threads") if header else None
-    torch.set_num_threads(kept if isinstance(kept, int) and kept > 0 else max(1, before // jobs))
+    return kept if isinstance(kept, int) and kept > 0 else None
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Has torch compute with so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:

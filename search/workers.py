@@ -50,15 +50,10 @@ class Workers:
 
     Args:
         evaluator: what measures; it must be picklable for more than one job.
-        jobs: processes.
-
-    Raises:
-        UserError: fewer than one job.
+        jobs: processes, 1 or more.
     """
 
     def __init__(self, evaluator: Evaluator, jobs: int = 1) -> None:
-        if jobs < 1:
-            raise UserError(f"{jobs} jobs evaluate nothing.", "Use 1 or more.")
         self.jobs = jobs
         self._evaluator = evaluator
         self._pool: ProcessPoolExecutor | None = None

@@ -92,7 +92,7 @@ def test_a_search_is_the_same_with_two_processes(tmp_path: Path) -> None:
     assert len(histories[0].splitlines()) > 4
 
 
-def test_no_jobs_and_the_default() -> None:
+def test_no_jobs_and_the_default(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="0 jobs evaluate nothing"):
-        Workers(ToyEvaluator(), 0)
+        run("100M", out=tmp_path, jobs=0)
     assert default_jobs() >= 1
