@@ -2,7 +2,8 @@
 
     python -m scripts.keep_runs runs/reproduce --recipe emoji
 
-A run that is kept already under the same key is replaced by the folder's.
+A run that is kept already under the same key is replaced by the folder's. In the commands the folder
+is called runs/reproduce, wherever it lies.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from edgecmp.files import read_json, write_atomic
 
 __all__ = ["keep", "main"]
 
+FOLDER = "runs/reproduce"
+
 
 def keep(folder: Path, recipe: str, kept: Path) -> int:
     """Merges the runs in `folder` into the .jsonl file `kept`; gives how many there are then."""
@@ -25,7 +28,10 @@ def keep(folder: Path, recipe: str, kept: Path) -> int:
             run = Run.from_dict(json.loads(line), source=f"line {number} of {kept}")
             runs[run.key] = run
     for path in sorted((folder / recipe).rglob(RESULT)):
-        run = Run.from_dict(read_json(path, what="a run"), source=str(path))
+        document = read_json(path, what="a run")
+        command = document["provenance"]["command"].replace(str(folder), FOLDER)
+        document["provenance"]["command"] = command
+        run = Run.from_dict(document, source=str(path))
         runs[run.key] = run
     lines = [json.dumps(runs[key].to_dict(), sort_keys=True) + "\n" for key in sorted(runs)]
     write_atomic(kept, "".join(lines).encode())
