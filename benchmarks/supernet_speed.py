@@ -1,14 +1,15 @@
 """How fast are supernet training and candidate evaluation? Ratios of one run, in turns.
 
-    OMP_NUM_THREADS=1 python -m edgecmp.benchmarks.supernet_speed --candidates 0 --json training.json
-    python -m edgecmp.benchmarks.supernet_speed --batches --candidates 20 --json evaluation.json
+    OMP_NUM_THREADS=1 python -m edgecmp.benchmarks.supernet_speed --candidates 0
+    python -m edgecmp.benchmarks.supernet_speed --batches --candidates 20 --json speed.json
 
 Training and embedding, against (i) the masked formulation, where every layer is computed at full
 width and then masked, and (ii) one plain network of the mean subnet's FLOPs, trained on whole
 batches. Augmentation is left out: it is the same for all. Candidate evaluation, against the plain
 way: copy the supernet, reset its batch norms, recalibrate, embed. All take turns, and the ratios
-are of medians, of processor time (which other work on the machine disturbs least) and of wall time. The
-last row is what a user has: a search in its processes, which OMP_NUM_THREADS=1 would leave one of.
+are of medians, of processor time (which other work on the machine disturbs least) and of wall
+time. The last row is what a user has: a search in its processes, which OMP_NUM_THREADS=1 would
+leave one of.
 """
 
 from __future__ import annotations

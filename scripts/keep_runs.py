@@ -2,8 +2,8 @@
 
     python -m scripts.keep_runs runs/reproduce --recipe emoji
 
-A run that is kept already under the same key is replaced by the folder's. In the commands the folder
-is called runs/reproduce, wherever it lies.
+A run that is kept already under the same key is replaced by the folder's. In the commands the
+folder is called runs/reproduce, wherever it lies.
 """
 
 from __future__ import annotations
