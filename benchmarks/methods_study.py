@@ -161,7 +161,7 @@ def draw(cells: Sequence[dict[str, Any]], path: Path) -> Path:
     axes.set_yticks(range(len(order)), order)
     axes.set_xlabel("top-10 on the test split, percent")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="center left")
+    axes.legend(loc="center right")
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     return write_atomic(path, picture.getvalue())
