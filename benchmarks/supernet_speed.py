@@ -5,11 +5,12 @@
 
 Training and embedding, against (i) the masked formulation, where every layer is computed at full
 width and then masked, and (ii) one plain network of the mean subnet's FLOPs, trained on whole
-batches. Augmentation is left out: it is the same for all. Candidate evaluation, against the plain
-way: copy the supernet, reset its batch norms, recalibrate, embed. All take turns, and the ratios
-are of medians, of processor time (which other work on the machine disturbs least) and of wall
-time. The last row is what a user has: a search in its processes, which OMP_NUM_THREADS=1 would
-leave one of.
+batches; both of torch's own convolutions, which is what a user would otherwise have. (iii) is (ii)
+with our gradient of depthwise convolutions: what sampling alone costs. Augmentation is left out:
+it is the same for all. Candidate evaluation, against the plain way: copy the supernet, reset its
+batch norms, recalibrate, embed. All take turns, and the ratios are of medians, of processor time
+(which other work on the machine disturbs least) and of wall time. The last row is what a user has:
+a search in its processes, which OMP_NUM_THREADS=1 would leave one of.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import argparse
 import copy
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -50,6 +52,7 @@ from edgecmp.training.paths import Phase, sample_paths
 __all__ = ["main", "masked_forward", "mean_architecture", "plain_scores"]
 
 PHASES = (Phase(until=1.0, blocks=1, narrowest=0),)
+SAME = "static, our gradient"
 DEFAULT = "torch's layout"
 LAYOUTS = {DEFAULT: torch.contiguous_format, "channels_last": torch.channels_last}
 Times = dict[str, list[tuple[float, float]]]
@@ -80,6 +83,19 @@ def masked_forward(network: Supernet, x: Tensor, path: tuple[LayerPath, ...]) ->
         x = torch.cat((passed, x), 1)
     embeddings: Tensor = network.embedding(network.head(x).mean((2, 3)))
     return embeddings
+
+
+def of_torch_convolutions(network: nn.Module) -> nn.Module:
+    """The network with torch's own gradient of depthwise convolutions."""
+
+    def filtered(conv: nn.Conv2d, x: Tensor, weight: Tensor) -> Tensor:
+        output: Tensor = conv(x)
+        return output
+
+    for layer in network.modules():
+        if isinstance(layer, ConvBN):
+            layer.filtered = partial(filtered, layer.conv)  # type: ignore[method-assign]
+    return network
 
 
 def mean_architecture(network: Supernet, *, draws: int = 500) -> Architecture:
@@ -150,10 +166,12 @@ def _row(
 
 def training_rows(network: Supernet, batch: int, turns: int) -> list[dict[str, Any]]:
     """Supernet training by both samplings and embedding, against masked and static."""
-    static = mean_architecture(network).build().train()
+    same = mean_architecture(network).build().train()
+    static = of_torch_convolutions(copy.deepcopy(same))
     supernet, masked = copy.deepcopy(network).train(), copy.deepcopy(network).train()
     schedule = Schedule(epochs=1, batch_size=batch, ema=0.99)
-    states = {id(module): _State(module, schedule, 1) for module in (static, supernet, masked)}
+    modules = (supernet, masked, static, same)
+    states = {id(module): _State(module, schedule, 1) for module in modules}
     images = patch_images(batch, network.input_size, 0)
     images = images.contiguous(memory_format=torch.channels_last)
     rows = []
@@ -181,12 +199,13 @@ def training_rows(network: Supernet, batch: int, turns: int) -> list[dict[str, A
                     masked, lambda: [masked_forward(masked, x, p) for x, p in shares(1)]
                 ),
                 "static": lambda: step(static, lambda: [static(images)]),
+                SAME: lambda: step(same, lambda: [same(images)]),
             },
         )
         what = f"training, {sampling}, batch {batch}"
-        for name, goal in (("masked", 1.5), ("static", 0.8)):
+        for name, goal in (("masked", 1.5), ("static", 0.8), (SAME, 0.8)):
             rows.append(_row(what, name, times["ours"], times[name], batch, goal))
-    for module in (supernet, masked, static):
+    for module in modules:
         module.eval()
     generators = [torch.Generator().manual_seed(0) for _ in range(2)]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from edgecmp.cli import main
 from tests.testbeds.adbd import AdbDaemon
@@ -18,6 +19,9 @@ from tests.testbeds.phone import phone as start_phone
 from tests.testbeds.recipe import missing
 
 __all__ = ["adb_client", "adb_variables", "board", "edgecmp", "phone"]
+
+settings.register_profile("edgecmp", deadline=None)  # a busy machine is no failure
+settings.load_profile("edgecmp")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks

@@ -15,7 +15,7 @@ from edgecmp.preprocessing import Preprocessing
 sides = st.integers(min_value=1, max_value=90)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(width=sides, height=sides, size=st.integers(min_value=4, max_value=70))
 def test_whole_image_is_kept_centred_in_its_shape(width: int, height: int, size: int) -> None:
     prepared = Preprocessing(input_size=size, background=(0, 255, 0)).fit(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecmp.architecture import BLOCKS
+from edgecmp.networks.depthwise import depthwise_conv2d
 
 __all__ = ["ChoiceBlock", "ConvBN", "Embedding", "even_odd_split"]
 
@@ -56,14 +57,19 @@ class ConvBN(nn.Module):
         weight = self.conv.weight[:out]
         return (weight if self.depthwise else weight[:, :inputs]).contiguous()
 
+    def filtered(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The convolution of `x` with `weight`, its own or a slice of it."""
+        stride, padding = self.conv.stride[0], self.conv.kernel_size[0] // 2
+        if self.depthwise:
+            return depthwise_conv2d(x, weight, (stride, stride), (padding, padding))
+        return F.conv2d(x, weight, None, stride, padding)
+
     def forward(self, x: Tensor, out: int | None = None) -> Tensor:
         """(N, C, H, W) to (N, out, H', W'); without `out` all filters are used."""
         if out is None:
-            x = self.bn(self.conv(x))
+            x = self.bn(self.filtered(x, self.conv.weight) if self.training else self.conv(x))
         else:
-            weight = self.sliced_weight(out, x.shape[1])
-            groups = out if self.depthwise else 1
-            x = F.conv2d(x, weight, None, self.conv.stride, self.conv.padding, groups=groups)
+            x = self.filtered(x, self.sliced_weight(out, x.shape[1]))
             bn = self.bn
             assert bn.running_mean is not None
             assert bn.running_var is not None

@@ -46,7 +46,7 @@ def all_but(*names: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("names", [(), *((name,) for name in REWRITES), tuple(REWRITES)], ids=str)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(architecture=architectures, seed=st.integers(0, 2**16))
 def test_equals_the_network(
     names: tuple[str, ...],
@@ -66,7 +66,7 @@ def test_equals_the_network(
         assert (exact - network(batch.double())).abs().max() < 1e-10
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(architecture=architectures)
 def test_leaves_nothing_slow(architecture: Architecture) -> None:
     graph = lower(architecture.build()).graph
@@ -151,7 +151,7 @@ def test_keeps_a_shuffle_that_no_weight_can_absorb(name: str) -> None:
 
 
 @pytest.mark.parametrize("without", [(), ("fold_scale",)], ids=str)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     mean=st.tuples(*[st.floats(0, 1)] * 3),
     std=st.tuples(*[st.floats(0.1, 1)] * 3),

@@ -94,7 +94,7 @@ def test_a_scale_holds_zero_and_both_ends(low: float, high: float) -> None:
     assert rounded(torch.zeros(1), scale) == 0
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(architecture=architectures, strength=st.sampled_from([0.3, 0.8, 1.0]))
 def test_equalising_changes_nothing_in_floats(
     architecture: Architecture, strength: float, live_network: MakeNetwork, images: MakeImages
@@ -188,7 +188,7 @@ def test_the_runtime_computes_what_the_simulation_says(
         assert found @ expected[row].numpy() > 0.995
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(architecture=architectures)
 def test_any_network_loads_and_runs_in_integers(
     architecture: Architecture, live_network: MakeNetwork

@@ -84,7 +84,7 @@ def test_equals_the_baseline(name: str) -> None:
 
 
 @pytest.mark.parametrize("rewrite", REWRITES)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(name=st.sampled_from(SMALL), size=st.sampled_from([64, 65, 96]), seed=st.integers(0, 99))
 def test_each_rewrite_alone_is_exact(rewrite: str, name: str, size: int, seed: int) -> None:
     network = live_baseline(name, size, seed).double()
@@ -140,7 +140,7 @@ def test_folds_every_shuffle_of_shufflenetv2() -> None:
     assert not any(isinstance(node, Shuffle) for node in folded)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     kernel=st.integers(2, 4),
     stride=st.integers(1, 3),

@@ -42,7 +42,7 @@ def unit(generator: np.random.Generator, count: int, size: int) -> Floats:
     return scaled
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(count=st.integers(2, 12), size=st.integers(1, 5), seed=st.integers(0, 10_000))
 def test_mean_other_cosine_is_the_mean_over_all_pairs(count: int, size: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -97,7 +97,7 @@ def test_the_bootstrap_interval_is_that_of_redrawn_queries() -> None:
         assert found == pytest.approx((low, high), abs=0.01)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(count=st.integers(3, 60), size=st.integers(2, 6), seed=st.integers(0, 10_000))
 def test_finds_are_those_of_the_metrics(count: int, size: int, seed: int) -> None:
     """Against the metrics, which are tested against references of their own."""

@@ -75,7 +75,7 @@ def insightface_by_loops(task: Task, fpir: float) -> float:
     return sum(any(e[2] and e[0] > limit for e in row) for row in rows) / len(rows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     grid=st.booleans(),

@@ -28,7 +28,7 @@ def expected(genuine: Embeddings, impostor: Embeddings, far: float) -> float:
     return float(tar)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     genuine=st.lists(st.integers(0, 15), min_size=1, max_size=30),
     impostor=st.lists(st.integers(0, 15), min_size=1, max_size=40),

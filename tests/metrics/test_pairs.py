@@ -33,7 +33,7 @@ def test_pairs_equal_their_inner_products(in_order: bool) -> None:
     assert np.abs(scores - expected).max() < 3e-7
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6)), max_size=40),
     at_once=st.integers(1, 4),

@@ -77,7 +77,7 @@ def test_emoji_ranking_equals_faiss(emoji: tuple[Embeddings, ...]) -> None:
     assert (indices == expected).mean() > 0.999  # near-ties apart, which rounding may swap
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     queries=st_numpy.arrays(np.float32, (5, 2), elements=st.sampled_from([-1.0, 0.0, 1.0])),
     gallery=st_numpy.arrays(np.float32, (9, 2), elements=st.sampled_from([-1.0, 0.0, 1.0])),

@@ -22,7 +22,7 @@ def expected(genuine: Embeddings, impostor: Embeddings, far: float) -> float:
     return float(tpr[fpr <= far].max())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     genuine=st.lists(st.integers(0, 12), min_size=1, max_size=30),
     impostor=st.lists(st.integers(0, 12), min_size=1, max_size=40),

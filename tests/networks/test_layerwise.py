@@ -61,7 +61,7 @@ def test_it_embeds_as_the_extracted_and_recalibrated_subnet_in_float64(
     assert np.abs(expected[1:] - expected[:-1]).max() > 0.01
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(asked=st.lists(ARCHITECTURES, min_size=1, max_size=4), megabytes=st.sampled_from([0.3, 100]))
 def test_what_is_kept_changes_no_bit(
     supernet: Supernet, asked: list[Architecture], megabytes: float

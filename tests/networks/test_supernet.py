@@ -38,7 +38,7 @@ def supernets() -> dict[str, Supernet]:
     return nets
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(tier=st.sampled_from(sorted(TIERS)), genes=genes, channels_last=st.booleans())
 def test_extracted_network_equals_the_path_bit_for_bit(
     supernets: dict[str, Supernet],

@@ -60,7 +60,7 @@ def test_the_choice_is_that_of_sklearn_on_the_whole_problem(seed: int) -> None:
         np.testing.assert_array_equal(ours, first[size])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), keep=st.integers(1, 12), dead=st.integers(0, 12))
 def test_exactly_as_many_stay_as_wanted(seed: int, keep: int, dead: int) -> None:
     inputs, weight = layer(seed, samples=20)

@@ -53,7 +53,7 @@ def run(budget: Space, seed: int, setting: EvolutionSettings = SETTINGS) -> list
     return proposals
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), budget=st.sampled_from(BOUNDS))
 def test_candidates_obey_never_repeat_and_fill_the_population(seed: int, budget: Space) -> None:
     proposals = run(budget, seed)
@@ -69,7 +69,7 @@ def test_candidates_obey_never_repeat_and_fill_the_population(seed: int, budget:
     assert all(proposal.survivors[:4] == (0, 1, 2, 3) for proposal in proposals[1:])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**32), budget=st.sampled_from(BUDGETS))
 def test_the_same_seed_gives_the_same_generations(seed: int, budget: Space) -> None:
     for left, right in zip(run(budget, seed), run(budget, seed), strict=True):

@@ -131,7 +131,7 @@ def test_a_handful_is_listed_exactly(table: LatencyTable, millions: float, facto
     assert "about" not in bound.describe()[-1]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     table=st.one_of(
         st.integers(0, 100).map(random_table),

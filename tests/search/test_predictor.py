@@ -112,7 +112,7 @@ def test_noise_alone_is_called_noise() -> None:
     assert fit_predictor(CHOICES, rows, flops, drawn).noise > 0.5
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), n=st.integers(3, 30), constant=st.booleans())
 def test_any_few_measurements_give_finite_predictions(seed: int, n: int, constant: bool) -> None:
     """Even of one architecture again and again, or of one accuracy."""

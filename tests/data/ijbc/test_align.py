@@ -25,7 +25,7 @@ def by_least_squares(points: NDArray[Any]) -> NDArray[Any]:
     return np.array([[a, -b, c], [b, a, d]])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(points=st_numpy.arrays(np.float64, (5, 2), elements=st.integers(-50, 400)))
 def test_it_is_the_least_squares_solution(points: NDArray[Any]) -> None:
     spread = points.std(0)
@@ -36,7 +36,7 @@ def test_it_is_the_least_squares_solution(points: NDArray[Any]) -> None:
     assert np.linalg.det(found[:, :2]) >= -1e-12  # also where a reflection would fit better
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scale=st.floats(0.1, 5), angle=st.floats(-3.1, 3.1), x=st.floats(-99, 99))
 def test_it_undoes_a_similarity(scale: float, angle: float, x: float) -> None:
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -11,7 +11,7 @@ from edgecmp.data.ijbc import template_embeddings
 from edgecmp.errors import UserError
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     images=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=30),
     norm=st.booleans(),

@@ -1,0 +1,138 @@
+"""Depthwise convolution whose weight gradient is fast on small maps.
+
+On a CPU torch's weight gradient of a 5x5 or 7x7 depthwise convolution costs about ten times its
+forward pass, and on small maps that is what a training step waits for. There the gradient is
+cheaper as a correlation of every input pixel with every output pixel, one matrix product a
+channel, of which each tap sums the pairs it connects.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+__all__ = ["depthwise_conv2d", "pays", "weight_gradient"]
+
+
+def depthwise_conv2d(
+    x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
+) -> Tensor:
+    """`F.conv2d(x, weight, None, stride, padding, groups=C)`, bit for bit, with a faster gradient.
+
+    `x` (N, C, H, W), `weight` (C, 1, kH, kW), the result (N, C, H', W'). The gradient of `x` is
+    torch's own; that of `weight` equals torch's up to float rounding. Whatever traces, compiles or
+    needs no gradient gets the plain convolution.
+    """
+    if (
+        torch.is_grad_enabled()
+        and weight.requires_grad
+        and x.device.type == "cpu"
+        and x.dtype == weight.dtype
+        and x.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        and not torch.compiler.is_compiling()
+        and pays(x.shape[2:], weight.shape[2:])
+    ):
+        y: Tensor = _DepthwiseConv2d.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]
+        return y
+    return F.conv2d(x, weight, None, stride, padding, groups=weight.shape[0])
+
+
+def pays(size: Sequence[int], kernel: Sequence[int]) -> bool:
+    """Whether `weight_gradient` is faster than torch's for maps (H, W) and kernels (kH, kW).
+
+    Measured on maps of 2x2 to 32x32: it is where the kernel covers the map well, and a 3x3 kernel
+    covers no map above 2x2 well enough.
+    """
+    pixels, taps = size[0] * size[1], kernel[0] * kernel[1]
+    return pixels <= 4 if taps <= 9 else pixels <= 4 * taps
+
+
+def weight_gradient(
+    x: Tensor,
+    gradient: Tensor,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+) -> Tensor:
+    """Gradient (C, 1, kH, kW) of the weight, from the input (N, C, H, W) and the output's gradient.
+
+    `gradient` is (N, C, H', W').
+    """
+    pairs = torch.bmm(_rows(x).transpose(1, 2), _rows(gradient))  # (C, H*W, H'*W')
+    taps = _taps(
+        (x.shape[2], x.shape[3]), (gradient.shape[2], gradient.shape[3]), kernel, stride, padding
+    )
+    summed = pairs.view(len(pairs), -1) @ taps.to(x.dtype)  # (C, kH*kW)
+    return summed.view(len(pairs), 1, *kernel)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(N, C, H, W) to (C, N, H*W)."""
+    n, c, h, w = x.shape
+    return x.permute(0, 2, 3, 1).reshape(n * h * w, c).t().contiguous().view(c, n, h * w)
+
+
+@functools.lru_cache(maxsize=64)
+def _taps(
+    size: tuple[int, int],
+    out: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+) -> Tensor:
+    """(H*W*H'*W', kH*kW): 1 where the tap connects the input pixel with the output pixel."""
+    rows, columns = (
+        _taps_along(size[axis], out[axis], kernel[axis], stride[axis], padding[axis])
+        for axis in (0, 1)
+    )
+    return torch.einsum("aci,bdj->abcdij", rows, columns).reshape(-1, kernel[0] * kernel[1])
+
+
+def _taps_along(size: int, out: int, kernel: int, stride: int, padding: int) -> Tensor:
+    """(H, H', kH) of one axis."""
+    tap = torch.arange(size)[:, None] - torch.arange(out) * stride + padding
+    return (tap[:, :, None] == torch.arange(kernel)).float()
+
+
+class _DepthwiseConv2d(torch.autograd.Function):
+    """The convolution with `weight_gradient` behind it."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return F.conv2d(x, weight, None, stride, padding, groups=weight.shape[0])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        of_x = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_x = torch.ops.aten.convolution_backward(
+                gradient,
+                x,
+                weight,
+                None,
+                ctx.stride,
+                ctx.padding,
+                (1, 1),
+                False,
+                (0, 0),
+                weight.shape[0],
+                (True, False, False),
+            )[0]
+        if ctx.needs_input_grad[1]:
+            kernel = (weight.shape[2], weight.shape[3])
+            of_weight = weight_gradient(x, gradient, kernel, ctx.stride, ctx.padding)
+        return of_x, of_weight, None, None

@@ -1,0 +1,99 @@
+"""The depthwise convolution of training, against torch's own."""
+
+from __future__ import annotations
+
+import copy
+from unittest.mock import patch
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecmp.architecture import Architecture
+from edgecmp.networks import depthwise
+from edgecmp.networks.depthwise import depthwise_conv2d, pays, weight_gradient
+
+Case = tuple[torch.Tensor, torch.Tensor, tuple[int, int], tuple[int, int]]
+
+
+@st.composite
+def _cases(draw: st.DrawFn) -> Case:
+    """Any kernel on any map, square or not, in either memory format."""
+    ints = st.integers
+    n, c = draw(ints(1, 4)), draw(ints(1, 6))
+    h, w, kh, kw = draw(ints(1, 9)), draw(ints(1, 9)), draw(ints(1, 7)), draw(ints(1, 7))
+    padding = (kh // 2 + draw(ints(0, 1)), kw // 2 + draw(ints(0, 1)))
+    kh, kw = min(kh, h + 2 * padding[0]), min(kw, w + 2 * padding[1])
+    generator = torch.Generator().manual_seed(draw(ints(0, 2**31)))
+    x = torch.randn(n, c, h, w, generator=generator, dtype=torch.float64)
+    if draw(st.booleans()):
+        x = x.contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(c, 1, kh, kw, generator=generator, dtype=torch.float64)
+    return x, weight, (draw(ints(1, 3)), draw(ints(1, 3))), padding
+
+
+@given(_cases())
+def test_the_weight_gradient_is_autograds(case: Case) -> None:
+    x, weight, stride, padding = case
+    weight.requires_grad_()
+    y = F.conv2d(x, weight, None, stride, padding, groups=len(weight))
+    seen = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(1))
+    (theirs,) = torch.autograd.grad(y, weight, seen)
+    kernel = (weight.shape[2], weight.shape[3])
+    ours = weight_gradient(x, seen, kernel, stride, padding)
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@given(_cases())
+def test_forward_is_the_plain_convolution_and_both_gradients_are_autograds(case: Case) -> None:
+    x, weight, stride, padding = case
+    plain, ours = [(x.clone().requires_grad_(), weight.clone().requires_grad_()) for _ in range(2)]
+    with patch.object(depthwise, "pays", return_value=True):
+        y = depthwise_conv2d(*ours, stride, padding)
+    expected = F.conv2d(*plain, None, stride, padding, groups=len(weight))
+    assert type(y.grad_fn).__name__ == "_DepthwiseConv2dBackward"
+    assert torch.equal(y, expected)
+    torch.autograd.backward(y.square().sum())
+    torch.autograd.backward(expected.square().sum())
+    assert ours[0].grad is not None
+    assert plain[0].grad is not None
+    assert torch.equal(ours[0].grad, plain[0].grad)
+    torch.testing.assert_close(ours[1].grad, plain[1].grad, rtol=1e-12, atol=1e-12)
+
+
+def test_only_a_training_step_on_small_maps_leaves_the_plain_convolution() -> None:
+    x, weight = torch.randn(2, 4, 4, 4), torch.randn(4, 1, 7, 7, requires_grad=True)
+
+    def made_by(x: torch.Tensor, weight: torch.Tensor) -> str:
+        return type(depthwise_conv2d(x, weight, (1, 1), (3, 3)).grad_fn).__name__
+
+    assert made_by(x, weight) == "_DepthwiseConv2dBackward"
+    assert made_by(x.repeat(1, 1, 8, 8), weight) == "ConvolutionBackward0"
+    assert made_by(x.clone().requires_grad_(), weight.detach()) == "ConvolutionBackward0"
+    with torch.no_grad():
+        assert made_by(x, weight) == "NoneType"
+    with torch.autocast("cpu"):
+        assert made_by(x, weight) == "ConvolutionBackward0"
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "faster"),
+    [(2, 3, True), (4, 3, False), (8, 5, True), (8, 7, True), (16, 5, False), (16, 7, False)],
+)
+def test_where_it_pays(size: int, kernel: int, faster: bool) -> None:
+    assert pays((size, size), (kernel, kernel)) is faster
+
+
+def test_a_network_trains_to_the_same_gradients() -> None:
+    """Against the same network of plain convolutions, in double precision."""
+    network = Architecture.random("100M", seed=3, input_size=64, embedding_dim=16).build()
+    network = network.double().train()
+    plain = copy.deepcopy(network)
+    images = torch.randn(4, 3, 64, 64, dtype=torch.float64)
+    network(images)[:, 0].sum().backward()
+    with patch.object(depthwise, "pays", return_value=False):
+        plain(images)[:, 0].sum().backward()
+    for (name, ours), theirs in zip(network.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-9, msg=name)
