@@ -26,16 +26,19 @@ BUDGET = "100M"
 
 
 def cells(context: Context) -> Sequence[Cell]:
-    """One a strategy, reward and place among the best five."""
+    """One a strategy, reward and place among the best five.
+
+    The best of every bar come first, so that a run that is stopped shows all bars.
+    """
     return [
         Cell(
             key=_key(strategy, reward, place),
             system=_system(strategy, reward),
             make=partial(_made, context, strategy, reward, place),
         )
+        for place in range(1, PLACES + 1)
         for strategy in STRATEGIES
         for reward in REWARDS
-        for place in range(1, PLACES + 1)
     ]
 
 
