@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from edgecmp.bundle import SupernetBundle
 from edgecmp.cli.output import table_text
 from edgecmp.files import provenance, write_json
 from edgecmp.networks.blocks import ChoiceBlock, ConvBN, even_odd_split
+from edgecmp.networks.depthwise import DepthwiseConv2d
 from edgecmp.networks.layerwise import CACHE_BYTES
 from edgecmp.networks.live import patch_images
 from edgecmp.networks.supernet import LayerPath, Supernet, path_of
@@ -55,6 +56,7 @@ PHASES = (Phase(until=1.0, blocks=1, narrowest=0),)
 SAME = "static, our gradient"
 DEFAULT = "torch's layout"
 LAYOUTS = {DEFAULT: torch.contiguous_format, "channels_last": torch.channels_last}
+Network = TypeVar("Network", bound=nn.Module)
 Times = dict[str, list[tuple[float, float]]]
 """(processor seconds, wall seconds) of each turn."""
 
@@ -85,16 +87,12 @@ def masked_forward(network: Supernet, x: Tensor, path: tuple[LayerPath, ...]) ->
     return embeddings
 
 
-def of_torch_convolutions(network: nn.Module) -> nn.Module:
-    """The network with torch's own gradient of depthwise convolutions."""
-
-    def filtered(conv: nn.Conv2d, x: Tensor, weight: Tensor) -> Tensor:
-        output: Tensor = conv(x)
-        return output
-
+def of_torch_convolutions(network: Network) -> Network:
+    """A copy of the network with torch's own gradient of depthwise convolutions."""
+    network = copy.deepcopy(network)
     for layer in network.modules():
-        if isinstance(layer, ConvBN):
-            layer.filtered = partial(filtered, layer.conv)  # type: ignore[method-assign]
+        if isinstance(layer, DepthwiseConv2d):
+            layer.forward = partial(nn.Conv2d.forward, layer)  # type: ignore[method-assign]
     return network
 
 
@@ -167,8 +165,9 @@ def _row(
 def training_rows(network: Supernet, batch: int, turns: int) -> list[dict[str, Any]]:
     """Supernet training by both samplings and embedding, against masked and static."""
     same = mean_architecture(network).build().train()
-    static = of_torch_convolutions(copy.deepcopy(same))
-    supernet, masked = copy.deepcopy(network).train(), copy.deepcopy(network).train()
+    static = of_torch_convolutions(same)
+    supernet = copy.deepcopy(network).train()
+    masked = of_torch_convolutions(supernet)
     schedule = Schedule(epochs=1, batch_size=batch, ema=0.99)
     modules = (supernet, masked, static, same)
     states = {id(module): _State(module, schedule, 1) for module in modules}

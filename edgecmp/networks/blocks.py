@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecmp.architecture import BLOCKS
-from edgecmp.networks.depthwise import depthwise_conv2d
+from edgecmp.networks.depthwise import DepthwiseConv2d
 
 __all__ = ["ChoiceBlock", "ConvBN", "Embedding", "even_odd_split"]
 
@@ -35,14 +35,10 @@ class ConvBN(nn.Module):
         relu: bool = True,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
-            in_channels,
-            out_channels,
-            kernel,
-            stride,
-            kernel // 2,
-            groups=in_channels if depthwise else 1,
-            bias=False,
+        self.conv: nn.Conv2d = (
+            DepthwiseConv2d(out_channels, kernel, stride)
+            if depthwise
+            else nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
         )
         self.bn = nn.BatchNorm2d(out_channels)
         self.relu = relu
@@ -50,26 +46,23 @@ class ConvBN(nn.Module):
     @property
     def depthwise(self) -> bool:
         """Whether each channel is filtered by itself."""
-        return self.conv.groups > 1
+        return isinstance(self.conv, DepthwiseConv2d)
 
     def sliced_weight(self, out: int, inputs: int) -> Tensor:
         """The convolution weight of the first `out` filters over the first `inputs` channels."""
         weight = self.conv.weight[:out]
         return (weight if self.depthwise else weight[:, :inputs]).contiguous()
 
-    def filtered(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The convolution of `x` with `weight`, its own or a slice of it."""
-        stride, padding = self.conv.stride[0], self.conv.kernel_size[0] // 2
-        if self.depthwise:
-            return depthwise_conv2d(x, weight, (stride, stride), (padding, padding))
-        return F.conv2d(x, weight, None, stride, padding)
-
     def forward(self, x: Tensor, out: int | None = None) -> Tensor:
         """(N, C, H, W) to (N, out, H', W'); without `out` all filters are used."""
         if out is None:
-            x = self.bn(self.filtered(x, self.conv.weight) if self.training else self.conv(x))
+            x = self.bn(self.conv(x))
         else:
-            x = self.filtered(x, self.sliced_weight(out, x.shape[1]))
+            conv, weight = self.conv, self.sliced_weight(out, x.shape[1])
+            if isinstance(conv, DepthwiseConv2d):
+                x = conv.with_weight(x, weight)
+            else:
+                x = F.conv2d(x, weight, None, conv.stride, conv.padding)
             bn = self.bn
             assert bn.running_mean is not None
             assert bn.running_var is not None

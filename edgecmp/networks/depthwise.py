@@ -1,6 +1,6 @@
 """Depthwise convolution whose weight gradient is fast on small maps.
 
-On a CPU torch's weight gradient of a 5x5 or 7x7 depthwise convolution costs about ten times its
+On a CPU torch's weight gradient of a 5x5 or 7x7 depthwise convolution costs many times its
 forward pass, and on small maps that is what a training step waits for. There the gradient is
 cheaper as a correlation of every input pixel with every output pixel, one matrix product a
 channel, of which each tap sums the pairs it connects.
@@ -14,10 +14,28 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["depthwise_conv2d", "pays", "weight_gradient"]
+__all__ = ["DepthwiseConv2d", "depthwise_conv2d", "pays", "weight_gradient"]
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """Filters each channel by itself, padded to keep the map's size; without bias."""
+
+    def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(
+            channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, H', W')."""
+        return self.with_weight(x, self.weight)
+
+    def with_weight(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The same of another weight (C, 1, K, K), such as a slice of its own."""
+        stride, padding = self.stride[0], self.kernel_size[0] // 2
+        return depthwise_conv2d(x, weight, (stride, stride), (padding, padding))
 
 
 def depthwise_conv2d(
@@ -30,17 +48,17 @@ def depthwise_conv2d(
     needs no gradient gets the plain convolution.
     """
     if (
-        torch.is_grad_enabled()
+        isinstance(x, Tensor)  # no proxy of torch.fx
+        and torch.is_grad_enabled()
         and weight.requires_grad
         and x.device.type == "cpu"
-        and x.dtype == weight.dtype
         and x.dtype in (torch.float32, torch.float64)
         and not torch.is_autocast_enabled("cpu")
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         and not torch.compiler.is_compiling()
         and pays(x.shape[2:], weight.shape[2:])
     ):
-        y: Tensor = _DepthwiseConv2d.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]
+        y: Tensor = _WithFastGradient.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]
         return y
     return F.conv2d(x, weight, None, stride, padding, groups=weight.shape[0])
 
@@ -102,7 +120,7 @@ def _taps_along(size: int, out: int, kernel: int, stride: int, padding: int) -> 
     return (tap[:, :, None] == torch.arange(kernel)).float()
 
 
-class _DepthwiseConv2d(torch.autograd.Function):
+class _WithFastGradient(torch.autograd.Function):
     """The convolution with `weight_gradient` behind it."""
 
     @staticmethod

@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import fx
 
 from edgecmp.architecture import Architecture
 from edgecmp.networks import depthwise
-from edgecmp.networks.depthwise import depthwise_conv2d, pays, weight_gradient
+from edgecmp.networks.depthwise import DepthwiseConv2d, depthwise_conv2d, pays, weight_gradient
 
 Case = tuple[torch.Tensor, torch.Tensor, tuple[int, int], tuple[int, int]]
 
@@ -53,7 +54,7 @@ def test_forward_is_the_plain_convolution_and_both_gradients_are_autograds(case:
     with patch.object(depthwise, "pays", return_value=True):
         y = depthwise_conv2d(*ours, stride, padding)
     expected = F.conv2d(*plain, None, stride, padding, groups=len(weight))
-    assert type(y.grad_fn).__name__ == "_DepthwiseConv2dBackward"
+    assert type(y.grad_fn).__name__ == "_WithFastGradientBackward"
     assert torch.equal(y, expected)
     torch.autograd.backward(y.square().sum())
     torch.autograd.backward(expected.square().sum())
@@ -69,13 +70,27 @@ def test_only_a_training_step_on_small_maps_leaves_the_plain_convolution() -> No
     def made_by(x: torch.Tensor, weight: torch.Tensor) -> str:
         return type(depthwise_conv2d(x, weight, (1, 1), (3, 3)).grad_fn).__name__
 
-    assert made_by(x, weight) == "_DepthwiseConv2dBackward"
+    assert made_by(x, weight) == "_WithFastGradientBackward"
     assert made_by(x.repeat(1, 1, 8, 8), weight) == "ConvolutionBackward0"
     assert made_by(x.clone().requires_grad_(), weight.detach()) == "ConvolutionBackward0"
     with torch.no_grad():
         assert made_by(x, weight) == "NoneType"
     with torch.autocast("cpu"):
         assert made_by(x, weight) == "ConvolutionBackward0"
+
+
+def test_what_traces_it_sees_the_plain_convolution() -> None:
+    layer, x = DepthwiseConv2d(4, 7), torch.randn(2, 4, 4, 4)
+    expected = F.conv2d(x, layer.weight, None, 1, 3, groups=4)
+    scripted = torch.jit.trace(layer, x)  # type: ignore[no-untyped-call]
+    graph = fx.symbolic_trace(layer)
+    exported = torch.export.export(layer, (x,))
+    for traced in (scripted, graph, exported.module()):
+        assert torch.equal(traced(x), expected)
+    assert "aten::_convolution" in str(scripted.graph)
+    assert "PythonOp" not in str(scripted.graph)
+    assert {node.target for node in graph.graph.nodes} >= {F.conv2d}
+    assert torch.ops.aten.conv2d.default in {node.target for node in exported.graph.nodes}
 
 
 @pytest.mark.parametrize(
