@@ -178,7 +178,7 @@ def executorch(folder: Path, out: Path) -> Files:
 
 CONVERTERS: dict[str, tuple[Callable[[Path, Path], Files], tuple[str, ...]]] = {
     "ours": (ours, ("torch",)),
-    "onnx-ours": (onnx_ours, ("torch", "onnx", "onnxscript", "onnxsim")),
+    "onnx-ours": (onnx_ours, ("torch", "onnx", "onnxsim")),
     "onnx-torch": (onnx_torch, ("torch", "onnx", "onnxscript")),
     "litert-torch": (litert_torch_default, ("torch", "litert-torch", "ai-edge-quantizer")),
     "litert-torch-lowered": (litert_torch_lowered, ("torch", "litert-torch")),

@@ -48,7 +48,7 @@ PROGRAMS = {
 """What `edgecmp bench` needs for devices other than this machine."""
 
 PACKAGES = (
-    *("edgecmp", "torch", "numpy", "faiss-cpu", "pillow", "onnx", "onnxscript", "onnxsim"),
+    *("edgecmp", "torch", "numpy", "faiss-cpu", "pillow", "onnx", "onnxsim"),
     *("onnxruntime", "ai-edge-litert", "tflite-runtime", "coremltools"),
 )
 

@@ -36,7 +36,7 @@ def layer_names(network: LoweredNet, target: str) -> list[str]:
 def layers(runner: Runner, names: Sequence[str], images: Batch) -> list[Floats] | None:
     """The outputs (N, C, H, W) or (N, D) of the layers `names` for images as the file reads them.
 
-    None where the file's layers cannot be told apart: it holds another number of them.
+    None where the file's layers cannot be told apart: other ones, or another number of them.
     """
     if runner.target == "tflite":
         return _tflite(runner, names, images)
@@ -74,23 +74,12 @@ def _onnx(path: Path, names: Sequence[str], images: Batch, *, pixels: bool) -> l
     import onnxruntime
 
     model = onnx.load(path)
-    readers: dict[str, list[Any]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    outputs = []
-    for node in model.graph.node:
-        if node.op_type in ("Conv", "Gemm"):
-            output = node.output[0]
-            after = readers.get(output, [])
-            relu = len(after) == 1 and after[0].op_type == "Relu"
-            outputs.append(after[0].output[0] if relu else output)
-    if len(outputs) != len(names):
+    if not set(names) <= {output for node in model.graph.node for output in node.output}:
         return None
     kept = {output.name for output in model.graph.output}
     model.graph.output.extend(
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
-        for name in outputs
+        for name in names
         if name not in kept
     )
     options = onnxruntime.SessionOptions()
@@ -99,7 +88,7 @@ def _onnx(path: Path, names: Sequence[str], images: Batch, *, pixels: bool) -> l
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     given = images if pixels else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    return [np.asarray(value, np.float32) for value in session.run(outputs, {"image": given})]
+    return [np.asarray(value, np.float32) for value in session.run(list(names), {"image": given})]
 
 
 def _coreml(path: Path, names: Sequence[str], images: Batch) -> list[Floats] | None:

@@ -1,25 +1,17 @@
-"""ONNX: opset 18, through torch's exporter and onnxsim.
+"""ONNX: opset 18, written from the graph and looked over by onnxsim.
 
 Input `image`: float32 (N, 3, S, S), already normalised, or the images themselves, uint8
-(N, S, S, 3) RGB; output `embedding`, float32 (N, D), unit
-length; N is free. With fp16 the weights are stored in half the size, each behind a Cast: ONNX
-Runtime resolves the casts once, when it loads the file, and computes in float32. Its CPU has no
-float16 convolutions; a file that is float16 throughout would run as float32 between two casts a
-layer, rounding each activation on the way and gaining nothing.
+(N, S, S, 3) RGB; output `embedding`, float32 (N, D), unit length; N is free. With fp16 the weights
+are stored in half the size, each behind a Cast: ONNX Runtime resolves the casts once, when it loads
+the file, and computes in float32. Its CPU has no float16 convolutions; a file that is float16
+throughout would run as float32 between two casts a layer, rounding each activation on the way and
+gaining nothing.
 """
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import torch
-from torch import Tensor, nn
 
 from edgecmp.errors import UserError
 from edgecmp.export.half import halved
@@ -34,21 +26,6 @@ if TYPE_CHECKING:
     from edgecmp.export.lowering import LoweredNet
 
 __all__ = ["halve_weights", "onnx_model", "read_onnx", "write_onnx"]
-
-OPSET = 18
-
-
-class Pixels(nn.Module):
-    """A lowered network that reads pixels, for images as they lie in memory."""
-
-    def __init__(self, network: LoweredNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Pixels uint8 (N, S, S, 3) to embeddings (N, D)."""
-        result: Tensor = self.network(image.permute(0, 3, 1, 2).float())
-        return result
 
 
 def read_onnx(path: Path) -> bytes:
@@ -77,7 +54,7 @@ def read_onnx(path: Path) -> bytes:
     "onnx",
     suffix=".onnx",
     precisions=("fp32", "fp16"),
-    packages=("onnx", "onnxscript", "onnxsim"),
+    packages=("onnx", "onnxsim"),
     # ONNX Runtime is fast at 7x7, joins any number of pieces, and pads as torch
     without=("narrow_concat", "split_depthwise", "pad_stride2"),
     read=read_onnx,
@@ -93,40 +70,15 @@ def write_onnx(job: Job, path: Path) -> None:
 
 
 def onnx_model(network: LoweredNet) -> onnx.ModelProto:
-    """The checked model, without metadata."""
+    """The checked model with the shapes of all values, without metadata."""
     import onnx
     import onnxsim
 
-    size = network.input_size
-    module: nn.Module = network
-    example = torch.zeros(2, 3, size, size)
-    if network.graph.reads_pixels:
-        module, example = Pixels(network), torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    with _quiet():
-        program = torch.onnx.export(
-            module,
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["image"],
-            output_names=["embedding"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            external_data=False,
-            verbose=False,
-        )
-        assert program is not None
-        model: onnx.ModelProto = onnxsim.simplify(program.model_proto)[0]
-    _forget_source(model.graph)
+    from edgecmp.export.onnx_graph import write_graph
+
+    model: onnx.ModelProto = onnxsim.simplify(write_graph(network.graph))[0]
     onnx.checker.check_model(model, full_check=True)
     return model
-
-
-def _forget_source(graph: onnx.GraphProto) -> None:
-    """Drops the exporter's notes: paths and stack traces of this machine."""
-    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    graph.ClearField("metadata_props")
 
 
 def halve_weights(model: onnx.ModelProto) -> None:
@@ -147,17 +99,3 @@ def halve_weights(model: onnx.ModelProto) -> None:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     onnx.checker.check_model(model, full_check=True)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Holds back the exporter's progress lines and warnings; errors still come through."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

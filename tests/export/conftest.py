@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edgecmp.architecture import Architecture
 from edgecmp.bundle import Manifest, QueryBundle
 from edgecmp.export import export, targets
+from edgecmp.networks.baselines import BaselineNet, live_baseline
 from edgecmp.networks.live import live_network as _live_network
 from edgecmp.networks.live import patch_images
 from edgecmp.networks.query import QueryNet
@@ -38,25 +39,40 @@ def live_network() -> MakeNetwork:
 
 @pytest.fixture(scope="session")
 def query_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small query network, as training writes it.
+    """The folder of a small query network, as training writes it."""
+    architecture = Architecture.random("100M", seed=3, embedding_dim=32, input_size=64)
+    network = _live_network(architecture, 3)
+    return _saved(network, network.embedding.bn, tmp_path_factory.mktemp("bundle") / "query")
+
+
+@pytest.fixture(scope="session")
+def baseline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a baseline with a quarter of the operators, which converters are done with soon.
+
+    For what is true of a format, whatever the network.
+    """
+    network = live_baseline("mobilenet_wd2", 64, 3)
+    network.architecture = network.architecture.resized(64)
+    return _saved(network, network.bn, tmp_path_factory.mktemp("baseline") / "query")
+
+
+def _saved(network: QueryNet | BaselineNet, last: nn.BatchNorm1d, folder: Path) -> Path:
+    """The network in a bundle.
 
     Random networks amplify rounding many times more than trained ones do. This one is kept calm:
     most of its ReLUs let pass, and its embeddings keep some of their mean.
     """
-    architecture = Architecture.random("100M", seed=3, embedding_dim=32, input_size=64)
-    network = _live_network(architecture, 3)
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.bias.add_(1)
-        network.embedding.bn.bias.add_(0.5)
-    recalibrate(network, [patch_images(32, architecture.input_size, 4)])
+        last.bias.add_(0.5)
+    recalibrate(network, [patch_images(32, 64, 4)])
     manifest = Manifest(
         kind="query",
         preprocessing=Preprocessing(input_size=64).to_dict(),
         gallery_sha256="ab" * 32,
     )
-    folder = tmp_path_factory.mktemp("bundle") / "query"
     QueryBundle(network=network, manifest=manifest).save(folder)
     return folder
 

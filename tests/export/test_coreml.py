@@ -59,14 +59,16 @@ def pixels(images: MakeImages) -> Pixels:
 
 
 @pytest.fixture(scope="module")
-def package(query_folder: Path, pixels: Pixels, tmp_path_factory: pytest.TempPathFactory) -> Make:
+def package(
+    baseline_folder: Path, pixels: Pixels, tmp_path_factory: pytest.TempPathFactory
+) -> Make:
     """package(precision, system): each is made once; those for iOS 17 read images."""
     folder = tmp_path_factory.mktemp("packages")
 
     @functools.cache
     def make(precision: str, system: str) -> Path:
         path = folder / f"{precision}-{system}.mlpackage"
-        write(query_folder, precision, system, pixels, path)
+        write(baseline_folder, precision, system, pixels, path)
         return path
 
     return make
@@ -110,10 +112,10 @@ def embedded(path: Path, pixels: Pixels) -> Tensor:
 
 @pytest.mark.parametrize(("precision", "system"), VARIANTS)
 def test_every_variant_is_near_torch(
-    precision: str, system: str, package: Make, query_folder: Path, pixels: Pixels
+    precision: str, system: str, package: Make, baseline_folder: Path, pixels: Pixels
 ) -> None:
     path = package(precision, system)
-    bundle = QueryBundle.load(query_folder)
+    bundle = QueryBundle.load(baseline_folder)
     with torch.no_grad():
         exact = bundle.network(bundle.preprocessing.normalise(pixels))
     found = embedded(path, pixels)
@@ -156,7 +158,7 @@ def test_weights_are_decompressed_as_coremltools_does(
 def test_compressed_packages_are_smaller_and_the_same_bytes_again(
     precision: str,
     package: Make,
-    query_folder: Path,
+    baseline_folder: Path,
     pixels: Pixels,
     tmp_path: Path,
 ) -> None:
@@ -164,7 +166,7 @@ def test_compressed_packages_are_smaller_and_the_same_bytes_again(
         return {f.relative_to(path): f.read_bytes() for f in path.rglob("*") if f.is_file()}
 
     first, again = package(precision, "iOS16"), tmp_path / "again.mlpackage"
-    write(query_folder, precision, "iOS16", pixels, again)
+    write(baseline_folder, precision, "iOS16", pixels, again)
     assert files(again) == files(first)
     half = files(package("fp16", "iOS15"))
     size, half_size = (sum(map(len, content.values())) for content in (files(first), half))
@@ -209,12 +211,12 @@ def test_systems() -> None:
     ],
 )
 def test_refuses_a_system(
-    target: str, precision: str, system: str, says: str, query_folder: Path, tmp_path: Path
+    target: str, precision: str, system: str, says: str, baseline_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=says):
         export(
             target,
-            model=query_folder,
+            model=baseline_folder,
             precision=precision,
             system=system,
             data="emoji",

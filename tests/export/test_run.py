@@ -29,11 +29,11 @@ def largest_file(path: Path) -> Path:
 def test_writes_a_file_that_says_what_it_is(
     name: str,
     precision: str,
-    query_folder: Path,
+    baseline_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    exported = export(name, model=query_folder, precision=precision, data="emoji", out=tmp_path)
+    exported = export(name, model=baseline_folder, precision=precision, data="emoji", out=tmp_path)
     assert exported.path == tmp_path / f"query-{precision}{targets()[name].suffix}"
     assert list(tmp_path.iterdir()) == [exported.path]
     row = exported.to_dict()["rows"][0]
@@ -43,7 +43,7 @@ def test_writes_a_file_that_says_what_it_is(
     for part in (name, precision, str(exported.path), " MB", " s"):
         assert part in line
     metadata = Metadata.read(targets()[name].read(exported.path), source="it")
-    bundle = QueryBundle.load(query_folder)
+    bundle = QueryBundle.load(baseline_folder)
     assert (metadata.target, metadata.precision) == (name, precision)
     assert metadata.build_architecture() == bundle.architecture
     assert metadata.build_preprocessing() == bundle.preprocessing
