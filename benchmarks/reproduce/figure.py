@@ -14,7 +14,7 @@ from typing import Any
 from edgecmp.architecture import Architecture
 from edgecmp.benchmarks.reproduce.context import Context
 from edgecmp.benchmarks.reproduce.run import Run, Runs
-from edgecmp.benchmarks.reproduce.table import Cell, Group, Table, mean_and_spread
+from edgecmp.benchmarks.reproduce.table import Cell, Group, Table
 from edgecmp.benchmarks.reproduce.training import Trained, make
 
 __all__ = ["figure1"]
@@ -95,17 +95,17 @@ def groups(runs: Runs) -> Sequence[Group]:
                 if (run := runs.get(_key(strategy, reward, place)))
             ]
             for group, protocol in (("homogeneous", "qq"), ("heterogeneous", "qg")):
-                ours, spread = mean_and_spread(
-                    [{m: run.scores[protocol][m] for m in ("top1", "top10")} for run in made]
-                )
                 found.append(
                     Group(
                         table="figure1",
                         system=_system(strategy, reward),
                         group=group,
                         published={},
-                        ours=ours,
-                        spread=spread,
+                        values={
+                            name: [run.scores[protocol][name] for run in made]
+                            for name in ("top1", "top10")
+                            if made
+                        },
                         runs=len(made),
                         wanted=PLACES,
                         facts={"mflops": round(sum(r.mflops for r in made) / len(made), 2)}

@@ -14,7 +14,7 @@ from edgecmp.benchmarks.published import Row, published
 from edgecmp.benchmarks.reproduce.context import Context
 from edgecmp.benchmarks.reproduce.run import Run, Runs
 from edgecmp.benchmarks.reproduce.systems import GALLERY, SYSTEMS, System, system_of
-from edgecmp.benchmarks.reproduce.table import Cell, Group, Table, mean_and_spread, number
+from edgecmp.benchmarks.reproduce.table import Cell, Group, Table, number
 from edgecmp.benchmarks.reproduce.training import Trained, make
 from edgecmp.form import Form
 from edgecmp.networks.baselines import Baseline
@@ -64,20 +64,17 @@ def groups(table: str, metrics: Mapping[str, str], runs: Runs) -> Sequence[Group
     for system in SYSTEMS:
         made = [run for seed in system.seeds if (run := runs.get(_key(system, seed)))]
         for group, (prefix, protocol) in GROUPS.items():
-            ours, spread = mean_and_spread(
-                [
-                    {name: run.scores[protocol][score] for name, score in metrics.items()}
-                    for run in made
-                ]
-            )
             found.append(
                 Group(
                     table=table,
                     system=system.name,
                     group=group,
                     published=_published(rows.get(system.name), prefix, metrics),
-                    ours=ours,
-                    spread=spread,
+                    values={
+                        name: [run.scores[protocol][score] for run in made]
+                        for name, score in metrics.items()
+                        if made
+                    },
                     runs=len(made),
                     wanted=len(system.seeds),
                     facts=_facts(rows.get(system.name), made),
@@ -95,13 +92,13 @@ def _paragon(table: str, metrics: Mapping[str, str], row: Row, runs: Runs) -> Gr
     """The gallery model on both sides, the paragon: each run's evaluation has it."""
     keys = (_key(system, seed) for system in SYSTEMS for seed in system.seeds)
     run = next((run for key in keys if (run := runs.get(key))), None)
-    ours = {name: run.scores["gg"][score] for name, score in metrics.items()} if run else {}
+    values = {name: [run.scores["gg"][score]] for name, score in metrics.items()} if run else {}
     return Group(
         table=table,
         system=GALLERY,
         group="homogeneous",
         published=_published(row, "hom", metrics),
-        ours=ours,
+        values=values,
         runs=int(run is not None),
         facts={"published_mflops": row["mflops"]},
     )

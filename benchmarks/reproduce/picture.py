@@ -8,7 +8,6 @@ from pathlib import Path
 
 import matplotlib.axes
 import matplotlib.figure
-import numpy as np
 
 from edgecmp.benchmarks.reproduce.systems import GALLERY
 from edgecmp.benchmarks.reproduce.table import Group, Table
@@ -21,10 +20,10 @@ COLOURS = ("#3b528b", "#d1495b", "#21918c", "#edae49")
 
 
 def draw(table: Table, groups: Sequence[Group], path: Path, *, data: str) -> Path:
-    """Draws a table: accuracy over MFLOPs, over the pruned amount, or as bars."""
+    """Draws a table: accuracy over MFLOPs, over the pruned amount, or a search's networks."""
     figure = matplotlib.figure.Figure(dpi=130, layout="constrained")
     if table.name == "figure1":
-        _bars(figure, groups, data)
+        _means(figure, groups, data)
     else:
         figure.set_size_inches(11, 4.6)
         left, right = figure.subplots(1, 2)
@@ -91,20 +90,26 @@ def _pruned(axes: matplotlib.axes.Axes, groups: Sequence[Group], *, ours: bool) 
     axes.legend(fontsize=7, frameon=False)
 
 
-def _bars(figure: matplotlib.figure.Figure, groups: Sequence[Group], data: str) -> None:
-    """Bars of the mean of five, their spread as a line; one panel a protocol."""
+def _means(figure: matplotlib.figure.Figure, groups: Sequence[Group], data: str) -> None:
+    """The networks of each search as dots and their mean as a line; one panel a protocol."""
     figure.set_size_inches(10, 4)
     panels = figure.subplots(1, 2)
     for axes, protocol in zip(panels, ("homogeneous", "heterogeneous"), strict=True):
-        rows = [group for group in groups if group.group == protocol and group.ours]
-        places = np.arange(len(rows))
-        for place, row in zip(places, rows, strict=True):
+        rows = [group for group in groups if group.group == protocol and group.values]
+        for place, row in enumerate(rows):
             colour = COLOURS[1] if row.system.startswith("BCT") else COLOURS[0]
-            spread = row.spread.get("top10", 0.0)
-            axes.bar(place, row.ours["top10"], color=colour, yerr=spread / 2, ecolor=FADED)
-        axes.set_xticks(places, [row.system for row in rows], rotation=30, fontsize=8)
-        if rows:
-            values = [row.ours["top10"] for row in rows]
-            axes.set_ylim(max(0.0, min(values) - 5), max(values) + 3)
-        axes.set_title(f"{protocol}, ours, {data}: top-10", color=INK, fontsize=10)
+            values, mean = row.values["top10"], row.ours["top10"]
+            axes.plot([place] * len(values), values, "o", color=colour, markersize=6, alpha=0.4)
+            axes.hlines(mean, place - 0.3, place + 0.3, color=colour, linewidth=2.5)
+            axes.annotate(
+                f"{mean:.1f}",
+                (place + 0.3, mean),
+                xytext=(2, -3),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        axes.set_xticks(range(len(rows)), [row.system for row in rows], rotation=30, fontsize=8)
+        axes.set_xlim(-0.6, len(rows) - 0.2)
+        name = "M(q,q)" if protocol == "homogeneous" else "M(q,g)"
+        axes.set_title(f"{name}, ours, {data}: top-10", color=INK, fontsize=10)
         _tidy(axes)

@@ -86,7 +86,7 @@ def groups(runs: Runs) -> Sequence[Group]:
         system="unpruned",
         group="heterogeneous",
         published={"scratch": number(rows[None, 0.0], "scratch")},
-        ours={"scratch": some.scores["gg"][METRIC]} if some else {},
+        values={"scratch": [some.scores["gg"][METRIC]]} if some else {},
         runs=int(some is not None),
     )
     return [unpruned] + [
@@ -95,7 +95,7 @@ def groups(runs: Runs) -> Sequence[Group]:
             system=_system(method, amount),
             group="heterogeneous",
             published={name: number(rows[method, amount], name) for name in TRAININGS},
-            ours={name: run.scores["qg"][METRIC] for name, run in found.items()},
+            values={name: [run.scores["qg"][METRIC]] for name, run in found.items()},
             runs=len(found),
             wanted=len(TRAININGS),
             facts={"mflops": next((run.mflops for run in found.values()), None)},

@@ -11,7 +11,7 @@ from edgecmp.benchmarks.published import Row
 from edgecmp.benchmarks.reproduce.context import Context
 from edgecmp.benchmarks.reproduce.run import Run, Runs
 
-__all__ = ["Cell", "Group", "Table", "mean_and_spread", "number"]
+__all__ = ["Cell", "Group", "Table", "number"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +38,7 @@ class Group:
         system: the row's name in the paper.
         group: "homogeneous" or "heterogeneous".
         published: metric to percent; None where the paper has no figure.
-        ours: the mean over seeds; empty where it was not run.
-        spread: largest minus smallest over seeds, where there are several.
+        values: metric to percent, one a run; empty where it was not run.
         runs: how many runs were made, and `wanted` how many the group is made of.
         facts: what else the row shows, such as "mflops".
     """
@@ -48,11 +47,24 @@ class Group:
     system: str
     group: str
     published: Mapping[str, float | None]
-    ours: Mapping[str, float] = field(default_factory=dict)
-    spread: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, Sequence[float]] = field(default_factory=dict)
     runs: int = 0
     wanted: int = 1
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> dict[str, float]:
+        """The mean over the runs."""
+        return {name: round(fmean(values), 2) for name, values in self.values.items()}
+
+    @property
+    def spread(self) -> dict[str, float]:
+        """Largest minus smallest, where there are several runs."""
+        return {
+            name: round(max(values) - min(values), 2)
+            for name, values in self.values.items()
+            if len(values) > 1
+        }
 
     @property
     def state(self) -> str:
@@ -71,8 +83,8 @@ class Group:
             "state": self.state,
             "runs": self.runs,
             "published": dict(self.published) if known else None,
-            "ours": dict(self.ours) or None,
-            "spread": dict(self.spread) or None,
+            "ours": self.ours or None,
+            "spread": self.spread or None,
             **self.facts,
         }
 
@@ -94,23 +106,6 @@ class Table:
     published_data: str
     cells: Callable[[Context], Sequence[Cell]]
     groups: Callable[[Runs], Sequence[Group]]
-
-
-def mean_and_spread(
-    values: Sequence[Mapping[str, float]],
-) -> tuple[dict[str, float], dict[str, float]]:
-    """The mean of each metric, and largest minus smallest where there are two values or more."""
-    if not values:
-        return {}, {}
-    names = values[0].keys()
-    mean = {name: round(fmean(value[name] for value in values), 2) for name in names}
-    if len(values) < 2:
-        return mean, {}
-    spread = {
-        name: round(max(v[name] for v in values) - min(v[name] for v in values), 2)
-        for name in names
-    }
-    return mean, spread
 
 
 def number(row: Row, column: str) -> float | None:
