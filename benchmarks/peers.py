@@ -55,7 +55,7 @@ __all__ = ["main"]
 
 SECONDS = {
     "ours": 8,
-    "onnx-ours": 18,
+    "onnx-ours": 8,
     "onnx-torch": 15,
     "litert-torch": 25,
     "litert-torch-lowered": 22,
