@@ -3,14 +3,16 @@
     OMP_NUM_THREADS=1 python -m edgecmp.benchmarks.depthwise_gradient --json gradient.json
 
 Milliseconds of processor time, medians of turns, channels last as in training. `used` says which
-of the two `edgecmp.networks.depthwise` takes there.
+of the two `edgecmp.networks.depthwise` takes there. Then what it makes of a whole training step,
+forward and backward, of the baselines at 64 pixels.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,11 +21,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edgecmp.benchmarks.supernet_speed import of_torch_convolutions
 from edgecmp.cli.output import table_text
 from edgecmp.files import provenance, write_json
+from edgecmp.networks.baselines import Baseline, BaselineNet
 from edgecmp.networks.depthwise import pays, weight_gradient
 
-__all__ = ["main", "row"]
+__all__ = ["main", "row", "step"]
+
+NETWORKS = ("proxylessnas_mobile", "mobilenetv3_large_w1", "mobilenetv2_w1", "shufflenetv2_w1")
 
 MAPS = ((16, 64), (8, 160), (4, 320), (2, 640))
 """(side of the map, channels), as in the 100M tier at 64 pixels."""
@@ -61,15 +67,8 @@ def row(
     def ours() -> Tensor:
         return weight_gradient(x, seen, (kernel, kernel), strides, padding)
 
-    jobs: tuple[Callable[[], Tensor], ...] = (forward, theirs, ours)
     expected, found = theirs(), ours()
-    times: tuple[list[float], ...] = ([], [], [])
-    for _ in range(turns):
-        for job, taken in zip(jobs, times, strict=True):
-            start = time.process_time()
-            job()
-            taken.append(time.process_time() - start)
-    of_forward, of_theirs, of_ours = (round(1e3 * median(taken), 2) for taken in times)
+    of_forward, of_theirs, of_ours = _milliseconds((forward, theirs, ours), turns)
     return {
         "map": f"{side}x{side}",
         "kernel": f"{kernel}x{kernel}",
@@ -80,6 +79,36 @@ def row(
         "used": "ours" if pays((side, side), (kernel, kernel)) else "torch",
         "difference": float((found - expected).abs().max() / expected.abs().max()),
     }
+
+
+def step(name: str, batch: int, turns: int) -> dict[str, Any]:
+    """A training step of the baseline of that name, by both gradients."""
+    ours = Baseline(name=name, input_size=64).build().train()
+    ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    theirs = of_torch_convolutions(ours)
+    images = torch.randn(batch, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+
+    def train(network: BaselineNet) -> None:
+        network(images).sum().backward()
+
+    of_theirs, of_ours = _milliseconds((partial(train, theirs), partial(train, ours)), turns)
+    return {
+        "network": name,
+        "torch_ms": of_theirs,
+        "ours_ms": of_ours,
+        "ratio": round(of_theirs / of_ours, 2),
+    }
+
+
+def _milliseconds(jobs: Sequence[Callable[[], object]], turns: int) -> list[float]:
+    """Processor time of each job, the median of turns taken by all of them in order."""
+    times: list[list[float]] = [[] for _ in jobs]
+    for _ in range(turns):
+        for job, taken in zip(jobs, times, strict=True):
+            start = time.process_time()
+            job()
+            taken.append(time.process_time() - start)
+    return [round(1e3 * median(taken), 2) for taken in times]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -100,9 +129,11 @@ def main(argv: list[str] | None = None) -> None:
     print(
         table_text([{**one, "difference": f"{one['difference']:.0e}"} for one in rows], width=200)
     )
+    steps = [step(name, given.batch, given.turns) for name in NETWORKS]
+    print(table_text(steps, width=200))
     print(f"{torch.get_num_threads()} threads, batches of {given.batch}")
     if given.json:
-        write_json(given.json, {"rows": rows, "provenance": provenance()})
+        write_json(given.json, {"rows": rows, "steps": steps, "provenance": provenance()})
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import sha256_json, write_json
+from edgecmp.networks.depthwise import quicken
 from edgecmp.networks.live import draw_norms, patch_images
 from edgecmp.networks.recalibrate import recalibrate
 
@@ -104,7 +105,8 @@ class BaselineNet(nn.Module):
 
     Its pooling of 7 x 7 pixels becomes that of the whole map, so that any input size will do. Its
     last layer loses its bias to a batch norm, as in `edgecmp.networks.blocks.Embedding`: training
-    starts as soon as that of our own networks. The weights are drawn as pytorchcv draws them.
+    starts as soon as that of our own networks. The weights are drawn as pytorchcv draws them; the
+    depthwise convolutions train as fast as ours.
     """
 
     def __init__(self, architecture: Baseline) -> None:
@@ -118,6 +120,7 @@ class BaselineNet(nn.Module):
         ]
         last[-1].bias = None
         self.bn = nn.BatchNorm1d(architecture.embedding_dim)
+        quicken(self.features)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) to embeddings (N, D) of unit length."""

@@ -17,7 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["DepthwiseConv2d", "depthwise_conv2d", "pays", "weight_gradient"]
+__all__ = [
+    "DepthwiseConv2d",
+    "depthwise_conv2d",
+    "pays",
+    "quicken",
+    "weight_gradient",
+]
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -36,6 +42,31 @@ class DepthwiseConv2d(nn.Conv2d):
         """The same of another weight (C, 1, K, K), such as a slice of its own."""
         stride, padding = self.stride[0], self.kernel_size[0] // 2
         return depthwise_conv2d(x, weight, (stride, stride), (padding, padding))
+
+
+def quicken(network: nn.Module) -> int:
+    """Makes `DepthwiseConv2d` of the network's plain convolutions that are one, in place.
+
+    Their weights stay. Returns how many they were.
+    """
+    found = [
+        layer for layer in network.modules() if type(layer) is nn.Conv2d and _is_depthwise(layer)
+    ]
+    for layer in found:
+        layer.__class__ = DepthwiseConv2d
+    return len(found)
+
+
+def _is_depthwise(layer: nn.Conv2d) -> bool:
+    """Whether it computes what a `DepthwiseConv2d` of its kernel and stride does."""
+    kernel, stride, channels = layer.kernel_size[0], layer.stride[0], layer.in_channels
+    return (
+        layer.bias is None
+        and layer.groups == channels == layer.out_channels
+        and (layer.kernel_size, layer.stride) == ((kernel, kernel), (stride, stride))
+        and (layer.padding, layer.dilation) == ((kernel // 2, kernel // 2), (1, 1))
+        and layer.padding_mode == "zeros"
+    )
 
 
 def depthwise_conv2d(

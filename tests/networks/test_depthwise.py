@@ -10,11 +10,18 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import fx
+from torch import fx, nn
 
 from edgecmp.architecture import Architecture
 from edgecmp.networks import depthwise
-from edgecmp.networks.depthwise import DepthwiseConv2d, depthwise_conv2d, pays, weight_gradient
+from edgecmp.networks.baselines import BASELINES, Baseline
+from edgecmp.networks.depthwise import (
+    DepthwiseConv2d,
+    depthwise_conv2d,
+    pays,
+    quicken,
+    weight_gradient,
+)
 
 Case = tuple[torch.Tensor, torch.Tensor, tuple[int, int], tuple[int, int]]
 
@@ -112,3 +119,55 @@ def test_a_network_trains_to_the_same_gradients() -> None:
         plain(images)[:, 0].sum().backward()
     for (name, ours), theirs in zip(network.named_parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-9, msg=name)
+
+
+def _same_but(**settings: object) -> nn.Conv2d:
+    """A depthwise layer of kernel 5 and stride 2, but for some settings."""
+    plain = {
+        "in_channels": 4,
+        "out_channels": 4,
+        "kernel_size": 5,
+        "stride": 2,
+        "padding": 2,
+        "groups": 4,
+        "bias": False,
+    }
+    return nn.Conv2d(**{**plain, **settings})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "quick"),
+    [
+        ({}, True),
+        ({"kernel_size": 3, "padding": 1, "stride": 1}, True),
+        ({"padding": 1}, False),
+        ({"padding": "valid"}, False),
+        ({"padding_mode": "reflect"}, False),
+        ({"kernel_size": (5, 3), "padding": (2, 1)}, False),
+        ({"stride": (1, 2)}, False),
+        ({"dilation": 2, "padding": 4}, False),
+        ({"groups": 2}, False),
+        ({"out_channels": 8}, False),
+        ({"bias": True}, False),
+    ],
+)
+def test_what_is_quickened_computes_what_it_did(settings: dict[str, object], quick: bool) -> None:
+    layer = _same_but(**settings)
+    network, x = nn.Sequential(copy.deepcopy(layer)), torch.randn(2, 4, 8, 8)
+    assert quicken(network) == quick
+    assert quicken(network) == 0
+    assert isinstance(network[0], DepthwiseConv2d) is quick
+    assert torch.equal(network(x), layer(x))
+    assert network.state_dict().keys() == nn.Sequential(layer).state_dict().keys()
+
+
+@pytest.mark.parametrize("name", sorted(set(BASELINES) - {"resnet101"}))
+def test_every_depthwise_layer_of_a_baseline_is_quick(name: str) -> None:
+    network = Baseline(name=name, input_size=32, embedding_dim=8).build()
+    depthwise_layers = [
+        layer
+        for layer in network.modules()
+        if isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
+    ]
+    assert depthwise_layers
+    assert all(isinstance(layer, DepthwiseConv2d) for layer in depthwise_layers)
