@@ -9,8 +9,10 @@ import pytest
 
 from edgecmp.benchmarks.latency_search import study
 from edgecmp.benchmarks.reward_noise import noise_row
+from edgecmp.benchmarks.search_options import figures
 from edgecmp.benchmarks.search_vs_random import compare
 from edgecmp.errors import UserError
+from edgecmp.search.candidate import Candidate, Measurement
 from edgecmp.search.constraint import FlopsBudget
 from edgecmp.search.evolution import EvolutionSettings
 from edgecmp.search.flops import FlopsTable
@@ -68,6 +70,35 @@ def test_what_a_table_is_worth(tmp_path: Path) -> None:
             remeasure=lambda networks: [1.0] * len(networks),
             out=tmp_path,
         )
+
+
+def test_figures_of_search_options() -> None:
+    """Fronts of steps, whose areas are sums of rectangles."""
+
+    def candidate(mflops: int, accuracy: float) -> Candidate:
+        shares = {"top1": accuracy}
+        return Candidate(
+            generation=1,
+            index=0,
+            genes=(),
+            flops=mflops * 10**6,
+            metric="top1",
+            measurement=Measurement(mqq=shares, mqg=shares),
+        )
+
+    plain = [candidate(100, 0.5), candidate(50, 0.4), candidate(60, 0.2), candidate(10, 0.9)]
+    front = [candidate(20, 0.495), candidate(80, 0.6), candidate(90, 0.1)]
+    poor = [candidate(90, 0.2)] * 3
+    searches = {"evolution": plain, "pareto": front, "poor": poor}
+    of_plain, of_front, of_poor = figures(searches, 10**8, seed=4)
+    assert {row["evaluations"] for row in (of_plain, of_front, of_poor)} == {3}
+    assert of_plain["best"] == 0.25
+    assert of_plain["area"] == pytest.approx(0.5 * 0.4**2)
+    assert of_plain["lean_mflops"] == 100
+    assert of_front["best"] == 0.36
+    assert of_front["area"] == pytest.approx(0.6 * 0.495**2 + 0.2 * 0.6**2, abs=1e-4)
+    assert of_front["lean_mflops"] == 20
+    assert of_poor["lean_mflops"] is None
 
 
 def test_noise_of_a_metric() -> None:
