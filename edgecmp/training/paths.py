@@ -15,13 +15,12 @@ __all__ = ["Path", "Phase", "Sampling", "sample_paths"]
 
 Path = tuple[LayerPath, ...]
 
-Sampling = Literal["uniform", "fair", "sandwich"]
+Sampling = Literal["uniform", "fair"]
 """How the paths of a step are drawn.
 
 "uniform": one path a step, block and width uniform in each layer (supplement A.2).
 "fair": as many paths as it takes for every block of every layer to be used exactly once (FairNAS's
 strict fairness), widths uniform; each path gets its share of the batch.
-"sandwich": "fair", with the first path at full width and the last at the narrowest (BigNAS).
 """
 
 
@@ -51,10 +50,6 @@ def sample_paths(
     for index in range(count):
         blocks = order[:, index * phase.blocks : (index + 1) * phase.blocks]
         widths = torch.randint(phase.narrowest, len(WIDTHS), (DEPTH,), generator=generator)
-        if sampling == "sandwich" and index == 0:
-            widths.fill_(len(WIDTHS) - 1)
-        elif sampling == "sandwich" and index == count - 1:
-            widths.fill_(phase.narrowest)
         paths.append(_path(blocks, widths))
     return paths
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from edgecmp.architecture import BLOCKS, TIERS
+from edgecmp.architecture import TIERS
 from edgecmp.errors import unknown_choice
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.fit import Schedule
@@ -158,27 +158,6 @@ def emoji_short_supernet(tier: str) -> SupernetRecipe:
     )
 
 
-def emoji_sandwich_supernet(*, distil: float = 5.0) -> SupernetRecipe:
-    """`emoji-100M` by the sandwich rule, the widest path of a step teaching the others.
-
-    With distillation all four paths see the same images: a quarter of the batch and of the epochs
-    make as many steps, and as many images through the network, as `emoji-100M` takes.
-    """
-    recipe = replace(emoji_short_supernet("100M"), sampling="sandwich", distil=distil)
-    schedule, paths = recipe.schedule, len(BLOCKS)
-    if not distil:
-        return recipe
-    return replace(
-        recipe,
-        schedule=replace(
-            schedule,
-            epochs=schedule.epochs // paths,
-            batch_size=schedule.batch_size // paths,
-            warmup_epochs=schedule.warmup_epochs / paths,
-        ),
-    )
-
-
 def emoji_vanilla_supernet() -> SupernetRecipe:
     """One half of the supplement's figure 1: the own margin softmax alone."""
     return replace(emoji_short_supernet("100M"), methods=(Scratch(),))
@@ -310,7 +289,6 @@ SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
     "emoji": emoji_supernet,
     "emoji-adapt": emoji_adapt_supernet,
     **{f"emoji-{tier}": partial(emoji_short_supernet, tier) for tier in TIERS},
-    "emoji-sandwich": emoji_sandwich_supernet,
     "emoji-vanilla": emoji_vanilla_supernet,
     "emoji-bct": emoji_bct_supernet,
     **{f"face-{tier}": partial(face_supernet, tier) for tier in TIERS},

@@ -25,7 +25,6 @@ from edgecmp.training.batches import open_batches
 from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.fit import Schedule, document_of, fit
 from edgecmp.training.methods import Method
-from edgecmp.training.paths import Path as Steps
 from edgecmp.training.paths import Phase, Sampling, sample_paths
 from edgecmp.training.query import QueryRecipe, train_query
 from edgecmp.training.report import TrainingReport
@@ -46,11 +45,7 @@ class SupernetRecipe:
             supernet from scratch, as the paper does.
         methods: what ties every path to the gallery; their losses are added.
         phases: which paths are sampled when (see `Phase`).
-        sampling: how many paths a step takes, and of which widths (see `Sampling`).
-        distil: in-place distillation (BigNAS) for "sandwich" sampling: weight of 1 - cos between
-            each other path's embedding and that of the widest path, which is not pulled along. All
-            paths of a step then see the whole batch instead of a share each, so an epoch costs
-            as many times more as a step has paths.
+        sampling: how many paths a step takes (see `Sampling`).
         watch_every: epochs between looks at random subnets.
         watched: how many random subnets a look takes.
         metric: what the rewards of searches in it are made of (supplement A.3).
@@ -63,20 +58,15 @@ class SupernetRecipe:
     methods: tuple[Method, ...]
     seed_schedule: Schedule | None = None
     sampling: Sampling = "uniform"
-    distil: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     watch_every: int = 5
     watched: int = 5
     metric: str = "top1"
     half: bool = False
 
-    def __post_init__(self) -> None:
-        if self.distil and self.sampling != "sandwich":
-            raise ValueError(f"distillation needs sandwich sampling, not {self.sampling}")
-
 
 class _Task:
-    """The sampled paths of a step, each on its share of the batch, or all on all of it."""
+    """The sampled paths of a step, each on its share of the batch."""
 
     def __init__(
         self,
@@ -97,8 +87,6 @@ class _Task:
     ) -> Tensor:
         recipe = self.recipe
         paths = sample_paths(recipe.phases, progress, recipe.sampling, generator)
-        if recipe.distil:
-            return self._distilled(self.criterion.mix(images, generator), indices, paths)
         parts = [
             self.criterion(self.network(part, path), rows, part)
             for part, rows, path in zip(
@@ -109,18 +97,6 @@ class _Task:
             )
         ]
         return torch.stack(parts).mean()
-
-    def _distilled(self, images: Tensor, indices: Tensor, paths: list[Steps]) -> Tensor:
-        """Mean loss of all paths on the same images; the first, the widest, teaches the others."""
-        widest = self.network(images, paths[0])
-        total = self.criterion(widest, indices, images)
-        for path in paths[1:]:
-            embeddings = self.network(images, path)
-            apart = 1 - (embeddings * widest.detach()).sum(1)  # (N,), both of unit length
-            total = total + self.criterion(embeddings, indices, images)
-            total = total + self.recipe.distil * apart.mean()
-        mean: Tensor = total / len(paths)
-        return mean
 
 
 def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int) -> dict[str, Any]:

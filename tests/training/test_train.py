@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from scipy.linalg import orthogonal_procrustes
 
 import edgecmp.training.supernet as supernet_module
 from edgecmp import Architecture, UserError
-from edgecmp.benchmarks.sampling_study import study
 from edgecmp.bundle import GalleryBundle, QueryBundle, SupernetBundle
 from edgecmp.data import load_dataset
 from edgecmp.embedding import embed
@@ -204,31 +202,6 @@ def test_a_supernet_reuses_its_seed_network_and_hands_out_subnets(
         data=data,
     )
     assert QueryBundle.load(tmp_path / "query").architecture.input_size == 32
-
-
-def test_the_sampling_study_grows_all_from_one_network_and_trains_none_twice(
-    data: str, gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supernet_module, "CHANCE_FACTOR", 0.0)
-    tiny = supernet_recipe("tiny")
-    recipes = {
-        "fair": tiny,
-        "sandwich, distilled": replace(tiny, sampling="sandwich", distil=1.0),
-    }
-
-    def rows() -> list[dict[str, Any]]:
-        return study(recipes, out=tmp_path, seeds=1, subnets=2, gallery=gallery, data=data)
-
-    first = rows()
-    assert [one["sampling"] for one in first] == list(recipes)
-    assert all(0 <= one["r3_mean"] <= one["r3_best"] <= 1 for one in first)
-    folders = [tmp_path / "seed0" / name for name in ("fair", "sandwich-distilled")]
-    seeds = [QueryBundle.load(folder / "seed").sha256 for folder in folders]
-    assert seeds[0] == seeds[1]
-    assert len({SupernetBundle.load(folder).sha256 for folder in folders}) == 2
-    written = [(folder / "manifest.json").stat().st_mtime_ns for folder in folders]
-    assert rows() == first
-    assert [(folder / "manifest.json").stat().st_mtime_ns for folder in folders] == written
 
 
 def test_a_supernet_goes_on_from_another(
