@@ -26,6 +26,8 @@ from pytorchcv.models.common import ChannelShuffle, HSigmoid, HSwish, SEBlock
 from pytorchcv.models.proxylessnas import ProxylessUnit
 from torch import Tensor, nn
 
+from edgecmp.networks.depthwise import DepthwiseConv2d
+
 __all__ = ["PytorchcvCount", "count_pytorchcv"]
 
 
@@ -76,6 +78,7 @@ def _each(times: int) -> Callable[[Any, Tensor, Tensor], int]:
 
 RULES: dict[type[nn.Module], Callable[[Any, Tensor, Tensor], int]] = {
     nn.Conv2d: _conv,
+    DepthwiseConv2d: _conv,
     nn.Linear: _linear,
     nn.BatchNorm2d: _each(4),
     nn.BatchNorm1d: _each(4),

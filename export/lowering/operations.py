@@ -19,6 +19,7 @@ from torch import nn
 from edgecmp.export.lowering.extra_nodes import Activation, Kind, MaxPool, Multiply, Shuffle
 from edgecmp.export.lowering.graph import Add, Affine, Concat, Conv, Linear, Mean, Normalise, Take
 from edgecmp.export.lowering.trace import batch_norm, exact
+from edgecmp.networks.depthwise import DepthwiseConv2d
 
 if TYPE_CHECKING:
     from edgecmp.export.lowering.trace_module import Tracing
@@ -258,6 +259,7 @@ def _skip_module(tracing: Tracing, layer: nn.Module, x: Value) -> Value:
 
 OPERATIONS: dict[Any, Callable[..., Any]] = {
     nn.Conv2d: conv,
+    DepthwiseConv2d: conv,
     nn.BatchNorm1d: norm,
     nn.BatchNorm2d: norm,
     nn.Linear: linear,
