@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.axes
 import matplotlib.figure
+import numpy as np
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from edgecmp.benchmarks.reproduce.systems import GALLERY
 from edgecmp.benchmarks.reproduce.table import Group, Table
@@ -17,6 +21,18 @@ __all__ = ["draw"]
 
 INK, FADED = "#222222", "#888888"
 COLOURS = ("#3b528b", "#d1495b", "#21918c", "#edae49")
+SIDES = tuple(
+    {"position": position, "horizontalalignment": across, "verticalalignment": along}
+    for position, across, along in (
+        ((5, 4), "left", "bottom"),
+        ((5, -4), "left", "top"),
+        ((-5, 4), "right", "bottom"),
+        ((-5, -4), "right", "top"),
+        ((0, 7), "center", "bottom"),
+        ((0, -7), "center", "top"),
+    )
+)
+"""Of a dot: where its name may be, in points, and which part of the name is there."""
 
 
 def draw(table: Table, groups: Sequence[Group], path: Path, *, data: str) -> Path:
@@ -34,6 +50,7 @@ def draw(table: Table, groups: Sequence[Group], path: Path, *, data: str) -> Pat
         right.set_title(f"ours, {data}", color=INK, fontsize=10)
         for axes in (left, right):
             _tidy(axes)
+            _spread_names(axes)
     figure.suptitle(f"{table.name}: {table.title}", color=INK, fontsize=11)
     image = io.BytesIO()
     figure.savefig(image, format="png", metadata={"Software": None})
@@ -70,6 +87,33 @@ def _networks(axes: matplotlib.axes.Axes, groups: Sequence[Group], *, ours: bool
             group.system, (x, value), xytext=(5, 4), textcoords="offset points", fontsize=7
         )
     axes.set_xlabel("MFLOPs; small: M(q,q), large: M(q,g)", color=INK)
+
+
+def _spread_names(axes: matplotlib.axes.Axes) -> None:
+    """Puts each dot's name on that side of it where it covers least of dots, names and margins."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # positions are known after the layout
+    reach = 4 * figure.dpi / 72  # half a dot, in pixels
+    lines = [np.asarray(line.get_xydata()) for line in axes.get_lines()]
+    dots = [axes.transData.transform(line[0]) for line in lines if len(line) == 1]
+    taken = [Bbox.from_extents(*(dot - reach), *(dot + reach)) for dot in dots]
+    for name in axes.texts:
+
+        def cover(side: dict[str, Any], name: Text = name) -> float:
+            name.set(**side)
+            box = name.get_window_extent()
+            outside = float(box.width * box.height) - _shared(box, axes.bbox)
+            return outside + sum(_shared(box, other) for other in taken)
+
+        name.set(**min(SIDES, key=cover))
+        taken.append(name.get_window_extent())
+
+
+def _shared(one: Bbox, other: Bbox) -> float:
+    """The area that both cover."""
+    both = Bbox.intersection(one, other)
+    return 0.0 if both is None else float(both.width * both.height)
 
 
 def _pruned(axes: matplotlib.axes.Axes, groups: Sequence[Group], *, ours: bool) -> None:
