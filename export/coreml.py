@@ -28,6 +28,23 @@ from edgecmp.progress import say
 
 __all__ = ["read_coreml", "write_coreml"]
 
+PASSES = frozenset(
+    {
+        "add_fp16_cast",
+        "cast_optimization",
+        "const_deduplication",
+        "const_elimination",
+        "dead_code_elimination",
+        "noop_elimination",
+        "remove_redundant_ops",
+        "topological_reorder",
+    }
+)
+"""The passes of coremltools that change anything in a lowered network.
+
+The others look for what the lowering never writes, and after each the whole program is checked.
+"""
+
 CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"
 MANIFEST_IDS = uuid.UUID("5a0f6d1e-3b0c-5b56-9d4e-edcecaedce01")
 """Namespace of the package's item ids, which coremltools draws at random."""
@@ -118,7 +135,18 @@ def _convert(job: Job, system: str, kept: tuple[str, ...] | None) -> Any:
         minimum_deployment_target=coremltools.target[system],
         compute_precision=_precision(network, kept),
         skip_model_load=True,
+        pass_pipeline=_pipeline(),
     )
+
+
+def _pipeline() -> Any:
+    """coremltools' own passes in their own order, but for those that find nothing."""
+    import coremltools
+
+    pipeline = coremltools.PassPipeline.DEFAULT
+    idle = {name for name in pipeline.passes if name.partition("::")[2] not in PASSES}
+    pipeline.remove_passes(idle)
+    return pipeline
 
 
 def _precision(network: LoweredNet, kept: tuple[str, ...] | None) -> Any:

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgecmp.bundle import QueryBundle
+from edgecmp.architecture import Architecture
+from edgecmp.bundle import Manifest, QueryBundle
 from edgecmp.errors import UserError
-from edgecmp.export import export, targets
+from edgecmp.export import coreml, export, targets
 from edgecmp.export.coreml import read_coreml, write_coreml
 from edgecmp.export.coreml_systems import SYSTEMS, choose_system
 from edgecmp.export.coreml_weights import COMPRESSIONS, palette
@@ -29,6 +30,8 @@ from edgecmp.export.registry import Job
 from edgecmp.export.runners import MilReferenceRunner
 from edgecmp.export.runtimes import read_metadata
 from edgecmp.export.verdict import BOUNDS
+from edgecmp.networks.baselines import BASELINES, Baseline
+from edgecmp.preprocessing import Preprocessing
 from scripts.check_mil import equals_apples
 
 MakeImages = Callable[[int, int, int], Tensor]
@@ -95,6 +98,36 @@ def write(folder: Path, precision: str, system: str, pixels: Pixels, path: Path)
         without=targets()["coreml"].without,
     )
     write_coreml(Job(network=network, metadata=metadata, images=pixels), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "system"),
+    [("our own blocks", "fp16", "iOS17"), ("mobilenetv3_large_w1", "fp32", "iOS16")],
+)
+def test_the_passes_that_are_left_out_change_nothing(
+    name: str,
+    precision: str,
+    system: str,
+    pixels: Pixels,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same bytes as with all of coremltools' own."""
+    form = Baseline(name=name) if name in BASELINES else Architecture.random("100M", seed=5)
+    if isinstance(form, Architecture):
+        assert set(form.blocks) == {0, 1, 2, 3}
+    network = form.resized(64).build().eval()
+    manifest = Manifest(kind="query", preprocessing=Preprocessing(input_size=64).to_dict())
+    QueryBundle(network=network, manifest=manifest).save(tmp_path / "query")
+    files = []
+    for passes in ("ours", "all"):
+        if passes == "all":
+            monkeypatch.setattr(coreml, "_pipeline", lambda: None)
+        path = tmp_path / f"{passes}.mlpackage"
+        write(tmp_path / "query", precision, system, pixels, path)
+        parts = sorted(part for part in path.rglob("*") if part.is_file())
+        files.append({str(part.relative_to(path)): part.read_bytes() for part in parts})
+    assert files[0] == files[1]
 
 
 def opened(path: Path, folder: Path) -> Any:
