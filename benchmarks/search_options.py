@@ -83,6 +83,15 @@ def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _shown(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For the screen: rewards with four digits, where two searches differ."""
+    rewards = ("best", "spread", "mean_best_5", "area")
+    return [
+        {key: f"{value:.4f}" if key in rewards else value for key, value in row.items()}
+        for row in rows
+    ]
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs all searches; prints the table and writes it to OUT/search_options.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -114,9 +123,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
             searches[who] = read_history(out / "history.jsonl")[1]
         rows += figures(searches, parse_budget(given.budget), seed=seed)
-        print(table_text(rows[-len(options) :], width=160), flush=True)
+        print(table_text(_shown(rows[-len(options) :]), width=160), flush=True)
     means = [_mean([row for row in rows if row["who"] == who]) for who in options]
-    print(table_text(means, width=160))
+    print(table_text(_shown(means), width=160))
     write_json(
         given.out / "search_options.json",
         {"rows": rows, "means": means, "provenance": provenance()},
