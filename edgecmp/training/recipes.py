@@ -238,7 +238,7 @@ def emoji_table_query() -> QueryRecipe:
     return QueryRecipe(
         input_size=64,
         schedule=Schedule(
-            epochs=8, batch_size=32, lr=0.15, weight_decay=2e-4, warmup_epochs=1, ema=0.99
+            epochs=24, batch_size=32, lr=0.15, weight_decay=2e-4, warmup_epochs=1, ema=0.99
         ),
         methods=(RegressionMSE(weight=10.0),),
         watch_every=8,
