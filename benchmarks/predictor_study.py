@@ -38,7 +38,7 @@ from edgecmp.search.run import open_evaluator
 from edgecmp.search.settings import search_settings
 from edgecmp.search.space import Space
 
-__all__ = ["Remembering", "compare", "main", "rank_correlation"]
+__all__ = ["Remembering", "compare", "main", "rank_correlation", "shown"]
 
 FOLDS = 4
 
@@ -194,9 +194,9 @@ def _tau(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> float:
     return float((signs[0] * signs[1]).sum() / norm)
 
 
-def _shown(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For the screen: rewards with four digits, where two searches differ."""
-    rewards = ("best", "mean_best_5", "best_at_equal_time", "spread")
+def shown(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For the screen: rewards and areas with four digits, where two searches differ."""
+    rewards = ("best", "mean_best_5", "best_at_equal_time", "spread", "area")
     return [
         {key: f"{value:.4f}" if key in rewards else value for key, value in row.items()}
         for row in rows
@@ -232,7 +232,7 @@ def main() -> None:
             evaluations=given.evaluations,
             out=given.out,
         )
-        print(table_text(_shown(rows[-3:]), width=160), flush=True)
+        print(table_text(shown(rows[-3:]), width=160), flush=True)
     means = [
         {
             "who": who,
@@ -242,7 +242,7 @@ def main() -> None:
         }
         for who in dict.fromkeys(row["who"] for row in rows)
     ]
-    print(table_text(_shown(means), width=160))
+    print(table_text(shown(means), width=160))
     write_json(
         given.out / "predictor_study.json",
         {

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from pymoo.indicators.hv import HV
 
+from edgecmp.benchmarks.predictor_study import shown
 from edgecmp.cli.output import table_text
 from edgecmp.files import provenance, write_json
 from edgecmp.search.candidate import Candidate
@@ -26,9 +27,6 @@ from edgecmp.search.run import run
 
 __all__ = ["figures", "main"]
 
-LEAN = 0.98
-"""Share of the evolution's best R3 that a lean architecture must have."""
-
 
 def figures(
     searches: Mapping[str, Sequence[Candidate]], budget: int, *, seed: int
@@ -36,22 +34,19 @@ def figures(
     """One seed: a row for each search.
 
     Args:
-        searches: candidates in the order of their evaluation; "evolution" must be there.
+        searches: candidates in the order of their evaluation.
         budget: FLOPs, which all of them hold.
         seed: of them all.
 
     Returns:
         "who", "seed", "evaluations"; "best" and "mean_best_5" of R3; "area": that which the front
-        of FLOPs (as a share of the budget) and R3 covers, 0..1; "lean_mflops": of the leanest
-        architecture with `LEAN` of the evolution's best R3 (None if there is none).
+        of FLOPs (as a share of the budget) and R3 covers, 0..1.
     """
     count = min(len(candidates) for candidates in searches.values())
-    goal = LEAN * max(one.reward("r3") for one in searches["evolution"][:count])
     rows = []
     for who, candidates in searches.items():
         values = np.array([one.reward("r3") for one in candidates[:count]])
         flops = np.array([one.flops for one in candidates[:count]])
-        reached = flops[values >= goal]
         area = HV(ref_point=np.array([1.0, 0.0]))(np.stack((flops / budget, -values), 1))
         rows.append(
             {
@@ -61,7 +56,6 @@ def figures(
                 "best": round(float(values.max()), 4),
                 "mean_best_5": round(float(np.sort(values)[-5:].mean()), 4),
                 "area": round(float(area), 4),
-                "lean_mflops": round(float(reached.min()) / 1e6, 1) if len(reached) else None,
             }
         )
     return rows
@@ -70,7 +64,6 @@ def figures(
 def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Of the rows of one search by several seeds; the spread is the largest less the smallest."""
     best = [row["best"] for row in rows]
-    lean = [row["lean_mflops"] for row in rows]
     return {
         "who": rows[0]["who"],
         "seeds": len(rows),
@@ -79,17 +72,7 @@ def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "spread": round(max(best) - min(best), 4),
         "mean_best_5": round(fmean(row["mean_best_5"] for row in rows), 4),
         "area": round(fmean(row["area"] for row in rows), 4),
-        "lean_mflops": None if None in lean else round(fmean(lean), 1),
     }
-
-
-def _shown(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For the screen: rewards with four digits, where two searches differ."""
-    rewards = ("best", "spread", "mean_best_5", "area")
-    return [
-        {key: f"{value:.4f}" if key in rewards else value for key, value in row.items()}
-        for row in rows
-    ]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -123,9 +106,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
             searches[who] = read_history(out / "history.jsonl")[1]
         rows += figures(searches, parse_budget(given.budget), seed=seed)
-        print(table_text(_shown(rows[-len(options) :]), width=160), flush=True)
+        print(table_text(shown(rows[-len(options) :]), width=160), flush=True)
     means = [_mean([row for row in rows if row["who"] == who]) for who in options]
-    print(table_text(_shown(means), width=160))
+    print(table_text(shown(means), width=160))
     write_json(
         given.out / "search_options.json",
         {"rows": rows, "means": means, "provenance": provenance()},

@@ -75,7 +75,9 @@ def templates(world: World, letter: str, *, norm: bool, score: bool) -> Vectors:
     return {template: total / math.sqrt(total @ total) for template, total in sums.items()}
 
 
-def tars(world: World, enrolled: Vectors, probes: Vectors, *, nearest: bool) -> dict[str, float]:
+def tars(
+    world: World, protocol: str, enrolled: Vectors, probes: Vectors, *, nearest: bool
+) -> dict[str, float]:
     """From plain products, or for the nearest corner from the command's float32 scores.
 
     Impostor scores that differ in float64 may be equal there and make a corner; they are as near

@@ -102,7 +102,11 @@ def write(folder: Path, precision: str, system: str, pixels: Pixels, path: Path)
 
 @pytest.mark.parametrize(
     ("name", "precision", "system"),
-    [("our own blocks", "fp16", "iOS17"), ("mobilenetv3_large_w1", "fp32", "iOS16")],
+    [
+        ("our own blocks", "fp16", "iOS17"),
+        ("mobilenetv3_large_w1", "fp32", "iOS16"),
+        ("shufflenetv2_w1", "palette6", "iOS18"),
+    ],
 )
 def test_the_passes_that_are_left_out_change_nothing(
     name: str,
