@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib.figure
 import pytest
 from PIL import Image
 
 from edgecmp.benchmarks.published import published
 from edgecmp.benchmarks.reproduce import TABLES, listing, reproduce
+from edgecmp.benchmarks.reproduce.picture import _spread_names
 from edgecmp.benchmarks.reproduce.systems import GALLERY, SYSTEMS, system_of
 from edgecmp.bundle import GalleryBundle, Manifest, SupernetBundle
 from edgecmp.data import load_dataset
@@ -210,3 +213,19 @@ def test_figure_1_searches_and_trains_the_best_five(out: Path, drawings: Path) -
     runs = [json.loads(path.read_text()) for path in out.rglob("figure1/**/run.json")]
     mean = sum(run["scores"]["qg"]["top10"] for run in runs) / 5
     assert by["vanilla R1", "heterogeneous"].ours["top10"] == pytest.approx(mean, abs=0.006)
+
+
+def test_names_of_near_dots_keep_clear_of_each_other() -> None:
+    """Two dots a name's height apart and a third at the edge, where a name would run out."""
+    figure = matplotlib.figure.Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, x, y in (("left one", 1.0, 1.0), ("right one", 1.1, 1.02), ("at the edge", 3.0, 2.0)):
+        axes.plot(x, y, "o", markersize=7)
+        axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=7)
+    figure.draw_without_rendering()
+    before = [text.get_window_extent() for text in axes.texts]
+    assert before[0].overlaps(before[1])
+    _spread_names(axes)
+    after = [text.get_window_extent() for text in axes.texts]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(after, 2))
+    assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in after)
