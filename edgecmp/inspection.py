@@ -1,6 +1,6 @@
 """What an artefact is and what it was made from: the folders and JSON files of the core.
 
-`edgecmp.export.inspect` and `edgecmp.search.inspect` do the same for theirs.
+`edgecmp.export.inspect` and `edgecmp.search.results.inspect` do the same for theirs.
 """
 
 from __future__ import annotations
@@ -14,14 +14,20 @@ import numpy as np
 import torch
 
 from edgecmp import kit
-from edgecmp.architecture import Architecture
-from edgecmp.bundle import WEIGHTS, GalleryBundle, Manifest, QueryBundle, SupernetBundle
+from edgecmp.artefacts.bundle import (
+    WEIGHTS,
+    GalleryBundle,
+    Manifest,
+    QueryBundle,
+    SupernetBundle,
+)
+from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.data.shards import check_shards, read_index
 from edgecmp.errors import UserError
 from edgecmp.files import read_json, read_tensors, sha256_tensors
-from edgecmp.form import Form, form_from_dict, load_form
-from edgecmp.index import GalleryIndex, IndexManifest
-from edgecmp.latency import LatencyTable
+from edgecmp.gallery.index import GalleryIndex, IndexManifest
+from edgecmp.networks.architecture import Architecture
+from edgecmp.networks.form import Form, form_from_dict, load_form
 
 __all__ = [
     "Check",

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from edgecmp.errors import UserError
+from edgecmp.export.guarded_open import read_file
 from edgecmp.export.metadata import KEY
-from edgecmp.export.quiet import quiet_coremltools
-from edgecmp.export.reading import read_file
 from edgecmp.inspection import weight_facts
+from edgecmp.quiet import quiet_coremltools
 
 __all__ = ["READERS", "Content"]
 

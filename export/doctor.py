@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgecmp.architecture import Architecture
 from edgecmp.errors import UserError
+from edgecmp.export.doctor_network import DIM, SIZE, tiny_network
 from edgecmp.export.metadata import Metadata
-from edgecmp.export.registry import Job, Target, targets
-from edgecmp.export.runners import Runner, RuntimeRefusedError, RuntimeUnavailableError
-from edgecmp.export.runtimes import runtimes_for
-from edgecmp.export.tiny import DIM, SIZE, tiny_network
+from edgecmp.export.runtimes.open import runtimes_for
+from edgecmp.export.runtimes.runners import Runner, RuntimeRefusedError, RuntimeUnavailableError
+from edgecmp.export.targets.registry import Job, Target, targets
 from edgecmp.files import provenance
+from edgecmp.networks.architecture import Architecture
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import progress
 

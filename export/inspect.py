@@ -8,10 +8,11 @@ from typing import Any, Literal
 from edgecmp.errors import UserError
 from edgecmp.export.contents import READERS, Content
 from edgecmp.export.metadata import Metadata
-from edgecmp.export.registry import targets
-from edgecmp.export.runtimes import identify, read_metadata
+from edgecmp.export.runtimes.open import identify, read_metadata
+from edgecmp.export.targets.registry import targets
 from edgecmp.files import sha256_file
-from edgecmp.index import IndexManifest
+from edgecmp.gallery.index import IndexManifest
+from edgecmp.gallery.open import open_described
 from edgecmp.inspection import (
     Check,
     Inspection,
@@ -20,7 +21,6 @@ from edgecmp.inspection import (
     made_by,
     size_facts,
 )
-from edgecmp.models import open_described
 
 __all__ = ["inspect_description", "inspect_export"]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_json
-from edgecmp.form import Form, form_from_dict
+from edgecmp.networks.form import Form, form_from_dict
 
 if TYPE_CHECKING:
     from edgecmp.preprocessing import Preprocessing

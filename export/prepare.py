@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from edgecmp.export.lowering import LoweredNet, lower
 
 if TYPE_CHECKING:
-    from edgecmp.bundle import QueryBundle
-    from edgecmp.export.registry import Target
+    from edgecmp.artefacts.bundle import QueryBundle
+    from edgecmp.export.targets.registry import Target
 
 __all__ = ["prepare"]
 

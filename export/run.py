@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecmp.errors import UserError, unknown_choice
-from edgecmp.export import registry
-from edgecmp.export.calibration import calibration_images
 from edgecmp.export.metadata import Metadata
-from edgecmp.export.registry import Job
+from edgecmp.export.quantisation.calibration import calibration_images
+from edgecmp.export.targets import registry
+from edgecmp.export.targets.registry import Job
 from edgecmp.files import provenance
 from edgecmp.progress import duration, say
 
 if TYPE_CHECKING:
-    from edgecmp.bundle import QueryBundle
-    from edgecmp.export.registry import Target
+    from edgecmp.artefacts.bundle import QueryBundle
+    from edgecmp.export.targets.registry import Target
 
 __all__ = ["Exported", "export"]
 
@@ -102,7 +102,7 @@ def export(
     start = time.perf_counter()
 
     from edgecmp import kit
-    from edgecmp.bundle import QueryBundle
+    from edgecmp.artefacts.bundle import QueryBundle
     from edgecmp.export.prepare import prepare
 
     bundle = QueryBundle.load(model if model is not None else kit.path("query"))

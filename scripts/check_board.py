@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.benchmarks.latency import build, check
-from edgecmp.latency import LatencyTable
 from tests.testbeds.board import Board
 
 __all__ = ["main"]

@@ -20,12 +20,13 @@ from pathlib import Path
 
 import torch
 
-from edgecmp.architecture import BLOCKS, TIERS, Architecture
 from edgecmp.export.lowering import REWRITES, Graph, LoweredNet, lower
-from edgecmp.export.lowering.trace import trace
+from edgecmp.export.lowering.trace_query import trace
 from edgecmp.files import provenance, write_json
-from edgecmp.networks.live import live_network, patch_images
+from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.query import QueryNet
+from edgecmp.networks.random_weights import live_network, patch_images
+from edgecmp.networks.tiers import BLOCKS, TIERS
 from edgecmp.progress import progress, say
 
 __all__ = ["SIZES", "TOLERANCES", "Checked", "check", "main", "variants"]

@@ -27,20 +27,21 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from edgecmp.architecture import TIERS, Architecture
-from edgecmp.export.coreml import write_coreml
-from edgecmp.export.coreml_systems import SYSTEMS
-from edgecmp.export.coreml_weights import COMPRESSIONS
 from edgecmp.export.lowering import lower
 from edgecmp.export.metadata import Metadata
-from edgecmp.export.mil import MilProgram
-from edgecmp.export.mil_values import Weight
-from edgecmp.export.quiet import quiet_coremltools
-from edgecmp.export.registry import INPUTS, Job, target
+from edgecmp.export.runtimes.mil.program import MilProgram
+from edgecmp.export.runtimes.mil.values import Weight
+from edgecmp.export.targets.coreml.systems import SYSTEMS
+from edgecmp.export.targets.coreml.weights import COMPRESSIONS
+from edgecmp.export.targets.coreml.writer import write_coreml
+from edgecmp.export.targets.registry import INPUTS, Job, target
 from edgecmp.files import provenance, write_json
-from edgecmp.networks.live import live_network, patch_images
+from edgecmp.networks.architecture import Architecture
+from edgecmp.networks.random_weights import live_network, patch_images
+from edgecmp.networks.tiers import TIERS
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import progress, say
+from edgecmp.quiet import quiet_coremltools
 
 __all__ = ["COSINE", "DIFFERENCE", "Checked", "check", "equals_apples", "main"]
 

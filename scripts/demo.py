@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edgecmp.cli.output import table_text
 from edgecmp.progress import duration
+from edgecmp.report import table_text
 
 __all__ = ["main"]
 

@@ -12,7 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
-from edgecmp.benchmarks.reproduce.run import RECORDED, RESULT, Run
+from edgecmp.benchmarks.paper.run import RECORDED, RESULT, Run
 from edgecmp.files import read_json, write_atomic
 
 __all__ = ["keep", "main"]

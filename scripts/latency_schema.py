@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgecmp.artefacts.latency_table_schema import table_schema
 from edgecmp.files import write_json
-from edgecmp.latency_document import table_schema
 
 if __name__ == "__main__":
     root = Path(__file__).resolve().parent.parent

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from edgecmp.progress import Bar, duration, progress
-from edgecmp.search.candidate import Candidate, Evaluator, architecture_of
-from edgecmp.search.constraint import Constraint
-from edgecmp.search.evolution import EvolutionSettings
-from edgecmp.search.history import SHAPE, History
-from edgecmp.search.pareto_strategy import ParetoSearch, ParetoSettings
-from edgecmp.search.predictor_strategy import PredictorSearch, PredictorSettings
-from edgecmp.search.space import Space
-from edgecmp.search.strategy import Evolution, Strategy, best_first
-from edgecmp.search.workers import Workers
+from edgecmp.search.evaluation.candidate import Candidate, Evaluator, architecture_of
+from edgecmp.search.evaluation.workers import Workers
+from edgecmp.search.results.history import SHAPE, History
+from edgecmp.search.space.constraint import Constraint
+from edgecmp.search.space.space import Space
+from edgecmp.search.strategies.base import Evolution, Strategy, best_first
+from edgecmp.search.strategies.evolution import EvolutionSettings
+from edgecmp.search.strategies.nsga2 import ParetoSearch, ParetoSettings
+from edgecmp.search.strategies.predictor import PredictorSearch, PredictorSettings
 
 __all__ = ["SearchOutcome", "SearchSettings", "search"]
 

@@ -10,31 +10,31 @@ from pathlib import Path
 import torch
 
 from edgecmp import kit
-from edgecmp.architecture import Architecture
-from edgecmp.bundle import SupernetBundle
+from edgecmp.artefacts.bundle import SupernetBundle
+from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.files import write_json
-from edgecmp.gallery_source import Gallery
-from edgecmp.latency import LatencyTable
+from edgecmp.gallery.source import Gallery
+from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.layerwise import CACHE_BYTES
 from edgecmp.progress import say
-from edgecmp.search.candidate import Evaluator
-from edgecmp.search.constraint import Constraint, FlopsBudget, budget_text, parse_budgets
-from edgecmp.search.evaluator import SupernetEvaluator
-from edgecmp.search.flops import FlopsTable
-from edgecmp.search.history import read_header
-from edgecmp.search.latency_budget import LatencyBudget, parse_latency
+from edgecmp.search.evaluation.candidate import Evaluator
+from edgecmp.search.evaluation.sized import SizedEvaluator
+from edgecmp.search.evaluation.supernet import SupernetEvaluator
+from edgecmp.search.evaluation.workers import WORTH_WORKERS, default_jobs
 from edgecmp.search.loop import SearchOutcome, SearchSettings, search
-from edgecmp.search.pareto_picture import draw_pareto
-from edgecmp.search.picture import draw_search
-from edgecmp.search.result import SearchResult
+from edgecmp.search.results.history import read_header
+from edgecmp.search.results.pareto_plot import draw_pareto
+from edgecmp.search.results.result import SearchResult
+from edgecmp.search.results.search_plot import draw_search
+from edgecmp.search.results.summary import latencies, summarised
+from edgecmp.search.results.verify import Remeasure, Verification, earlier, verify
 from edgecmp.search.settings import search_settings
-from edgecmp.search.sized_evaluator import SizedEvaluator
-from edgecmp.search.space import Space, parse_sizes
-from edgecmp.search.summary import latencies, summarised
-from edgecmp.search.verify import Remeasure, Verification, earlier, verify
-from edgecmp.search.workers import WORTH_WORKERS, default_jobs
+from edgecmp.search.space.constraint import Constraint, FlopsBudget, budget_text, parse_budgets
+from edgecmp.search.space.flops import FlopsTable
+from edgecmp.search.space.latency_budget import LatencyBudget, parse_latency
+from edgecmp.search.space.space import Space, parse_sizes
 
 __all__ = ["open_evaluator", "run", "search_and_write"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgecmp.errors import UserError, unknown_choice
-from edgecmp.search.evaluator import METRICS
-from edgecmp.search.evolution import EvolutionSettings
+from edgecmp.search.evaluation.rewards import reward as reward_named
+from edgecmp.search.evaluation.supernet import METRICS
 from edgecmp.search.loop import SearchSettings
-from edgecmp.search.pareto_strategy import ParetoSettings
-from edgecmp.search.predictor_strategy import PredictorSettings
-from edgecmp.search.rewards import reward as reward_named
+from edgecmp.search.strategies.evolution import EvolutionSettings
+from edgecmp.search.strategies.nsga2 import ParetoSettings
+from edgecmp.search.strategies.predictor import PredictorSettings
 
 __all__ = ["DEFAULT_METRIC", "STRATEGIES", "search_settings"]
 

@@ -19,9 +19,9 @@ from edgecmp.benchmarks.devices.benchmark_model import (
     require_abi,
 )
 from edgecmp.benchmarks.devices.device import DeviceLostError, DeviceRunError, Visit
+from edgecmp.benchmarks.devices.on_device.runner import RUNTIMES
 from edgecmp.benchmarks.devices.shell import Answer, ShellDevice
 from edgecmp.benchmarks.devices.spec import DeviceSpec
-from edgecmp.benchmarks.runner import RUNTIMES
 from edgecmp.errors import UserError
 
 __all__ = ["AdbDevice"]

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecmp.benchmarks import runner
 from edgecmp.benchmarks.devices.device import Device, DeviceRunError
+from edgecmp.benchmarks.devices.on_device import runner
 from edgecmp.benchmarks.devices.spec import DeviceSpec
 from edgecmp.errors import UserError, unknown_choice
 
@@ -237,7 +237,7 @@ class _Tools:
     """What is used of coremltools, imported once it is needed."""
 
     def __init__(self) -> None:
-        from edgecmp.export.quiet import quiet_coremltools
+        from edgecmp.quiet import quiet_coremltools
 
         with quiet_coremltools():
             import coremltools

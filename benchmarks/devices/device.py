@@ -15,13 +15,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecmp.benchmarks.devices.on_device.runner import RUNTIMES
 from edgecmp.benchmarks.devices.summary import Summary
-from edgecmp.benchmarks.runner import RUNTIMES
 from edgecmp.errors import UserError
 
 __all__ = ["END_MARK", "Device", "DeviceLostError", "DeviceRunError", "DeviceTimeoutError", "Visit"]
 
-RUNNER = Path(__file__).resolve().parent.parent / "runner.py"
+RUNNER = Path(__file__).resolve().parent / "on_device" / "runner.py"
 END_MARK = "edgecmp-runner: end"
 
 
@@ -140,7 +140,7 @@ class Device(ABC):
         timeout_s: float = 600.0,
         program: Path = RUNNER,
     ) -> dict[str, Any]:
-        """Runs a device-side program (see `edgecmp.benchmarks.runner`) and reads its document.
+        """Runs a device-side program (see `on_device.runner`) and reads its document.
 
         Args:
             arguments: of the program.

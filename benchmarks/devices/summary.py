@@ -11,7 +11,7 @@ __all__ = ["Summary"]
 class Summary:
     """Wall times of a series of runs, in microseconds; None is not known.
 
-    `edgecmp.benchmarks.statistic` makes the figures of a row of it.
+    `edgecmp.benchmarks.bench.statistic` makes the figures of a row of it.
 
     Attributes:
         runs: how many there were.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecmp.architecture import Architecture
+from edgecmp.artefacts.latency_table import ENTRIES, LatencyTable
 from edgecmp.benchmarks.devices import Device, open_device
 from edgecmp.benchmarks.devices.benchmark_model import NAME
 from edgecmp.benchmarks.latency.fit import calibration_networks, fit
@@ -25,7 +25,7 @@ from edgecmp.benchmarks.latency.measure import (
 )
 from edgecmp.benchmarks.latency.time_of import STATISTIC, SUMMARY_STATISTIC
 from edgecmp.errors import UserError, unknown_choice
-from edgecmp.export.parts import (
+from edgecmp.export.latency_parts import (
     HEAD,
     OVERHEAD,
     STEM,
@@ -35,7 +35,7 @@ from edgecmp.export.parts import (
     parts,
 )
 from edgecmp.files import provenance
-from edgecmp.latency import ENTRIES, LatencyTable
+from edgecmp.networks.architecture import Architecture
 from edgecmp.progress import duration, progress, say
 
 __all__ = ["PRECISIONS", "build", "choose_runtime", "write_networks"]

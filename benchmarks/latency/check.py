@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from edgecmp.architecture import Architecture
+from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.benchmarks.devices import Device, open_device
 from edgecmp.benchmarks.latency.build import choose_runtime, write_networks
 from edgecmp.benchmarks.latency.journal import Journal
 from edgecmp.benchmarks.latency.measure import NETWORK_MS, NETWORK_VISITS, ROUNDS, measure
 from edgecmp.errors import UserError
-from edgecmp.export.parts import lowering_fingerprint
+from edgecmp.export.latency_parts import lowering_fingerprint
 from edgecmp.files import provenance, sha256_json
-from edgecmp.latency import LatencyTable
 from edgecmp.metrics.rank import kendall_tau
+from edgecmp.networks.architecture import Architecture
 from edgecmp.progress import duration, say
 
 __all__ = ["LatencyCheck", "check", "errors", "measure_networks", "random_networks"]

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgecmp.architecture import BLOCKS, DEPTH, Architecture
+from edgecmp.networks.architecture import Architecture
+from edgecmp.networks.tiers import BLOCKS, DEPTH
 
 __all__ = ["calibration_networks", "fit"]
 

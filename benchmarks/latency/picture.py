@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecmp.architecture import BLOCKS, WIDTHS
+from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.benchmarks.latency.check import LatencyCheck
 from edgecmp.files import write_atomic
-from edgecmp.latency import LatencyTable
+from edgecmp.networks.tiers import BLOCKS, WIDTHS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure  # takes half a second to import

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
-from edgecmp.benchmarks.statistic import statistic
+from edgecmp.benchmarks.bench.statistic import statistic
 
 __all__ = ["HALF_US", "STATISTIC", "SUMMARY_STATISTIC", "time_of"]
 

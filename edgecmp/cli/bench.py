@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgecmp.cli.options import JsonFile, help_text
-from edgecmp.cli.output import finish, on_interrupt
 from edgecmp.errors import UserError
+from edgecmp.report import finish, on_interrupt
 
 if TYPE_CHECKING:
     from edgecmp.benchmarks import BenchReport
@@ -115,7 +115,7 @@ def bench(
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.benchmarks.bench`."""
+    """Runs `edgecmp.benchmarks.bench.run`."""
     counts = _thread_counts(threads)
     if picture is not None and picture.suffix != ".png":
         raise UserError(f"{picture} is no .png file.", "Name a picture such as bench.png.")
@@ -143,7 +143,7 @@ def bench(
     finish(report, json_file, columns=_columns(report))
     _tell_more(report)
     if picture is not None:
-        from edgecmp.benchmarks.bench_picture import draw_bench
+        from edgecmp.benchmarks.bench.plot import draw_bench
 
         print(f"Wrote the picture: {draw_bench(report, picture)}")
     if any(row["verdict"] == "failed" for row in report.rows):
@@ -157,7 +157,7 @@ def _tell_more(report: BenchReport) -> None:
             place = f"{row['file']} in {row['runtime']}, {row['threads'] or 'own'} threads"
             print(f"not compared: {place}: {row['not_compared']}")
     if report.profiles:
-        from edgecmp.benchmarks.bench_profile import profile_text
+        from edgecmp.benchmarks.bench.profile import profile_text
 
         for told in report.profiles:
             print(f"\n{profile_text(told)}")

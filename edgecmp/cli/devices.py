@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.options import JsonFile, help_text
-from edgecmp.cli.output import on_interrupt, print_table, write_report
+from edgecmp.report import on_interrupt, print_table, write_report
 
 __all__ = ["HELP", "devices"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from edgecmp.cli.options import JsonFile, help_text
-from edgecmp.cli.output import key_values, on_interrupt, print_table, write_report
+from edgecmp.report import key_values, on_interrupt, print_table, write_report
 
 __all__ = ["HELP", "doctor"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgecmp.cli.options import Data, GalleryModel, JsonFile, QueryModel, help_text
-from edgecmp.cli.output import finish, key_values, on_interrupt
+from edgecmp.report import finish, key_values, on_interrupt
 
 if TYPE_CHECKING:
     from edgecmp.data.ijbc import IjbcDescription
@@ -48,14 +48,14 @@ def evaluate(
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.evaluate.evaluate`."""
+    """Runs `edgecmp.evaluation.retrieval.evaluate`."""
     from edgecmp.data.ijbc import find_ijbc
 
     if (ijbc := find_ijbc(data)) is not None:
         _evaluate_ijbc(ijbc, model, gallery, json_file)
         return
     with on_interrupt("Nothing was written: run the same command again."):
-        from edgecmp.evaluate import evaluate as run
+        from edgecmp.evaluation.retrieval import evaluate as run
 
         report = run(model, gallery=gallery, data=data, results=results)
     wrote = [] if results is None else [("what was found", results)]
@@ -67,12 +67,12 @@ def evaluate(
 def _evaluate_ijbc(
     data: IjbcDescription, model: Path | None, gallery: Path | None, json_file: Path | None
 ) -> None:
-    """Runs `edgecmp.evaluate_ijbc.evaluate_ijbc`."""
+    """Runs `edgecmp.evaluation.ijbc.evaluate_ijbc`."""
     kept = "Run the same command again."
     if data.cache is not None:
         kept = f"What was embedded is kept in {data.cache}: run the same command again."
     with on_interrupt(kept):
-        from edgecmp.evaluate_ijbc import COLUMNS, evaluate_ijbc
+        from edgecmp.evaluation.ijbc import COLUMNS, evaluate_ijbc
 
         report = evaluate_ijbc(data, model, gallery=gallery)
     finish(report, json_file, columns=COLUMNS)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgecmp.cli.options import JsonFile, help_text
-from edgecmp.cli.output import finish
+from edgecmp.report import finish
 
 if TYPE_CHECKING:
-    from edgecmp.form import Form
+    from edgecmp.networks.form import Form
 
 __all__ = ["HELP", "FlopsReport", "count_flops", "flops"]
 
@@ -49,7 +49,7 @@ def count_flops(files: Sequence[Path]) -> FlopsReport:
     Raises:
         UserError: a file holds no architecture.
     """
-    from edgecmp.form import load_form
+    from edgecmp.networks.form import load_form
 
     rows = []
     for file in files:
@@ -70,10 +70,10 @@ def count_flops(files: Sequence[Path]) -> FlopsReport:
 
 def _count(form: Form, input_size: int) -> tuple[int, int]:
     """FLOPs and MACs of an image: of searched networks by their table, of others by fvcore."""
-    from edgecmp.architecture import Architecture
+    from edgecmp.networks.architecture import Architecture
 
     if isinstance(form, Architecture):
-        from edgecmp.search.flops import FlopsTable
+        from edgecmp.search.space.flops import FlopsTable
 
         table = FlopsTable.of(form.tier, input_size, form.embedding_dim)
         return table.count(form), table.macs(form)

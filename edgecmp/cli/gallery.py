@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.options import Data, JsonFile, help_text
-from edgecmp.cli.output import finish, on_interrupt
+from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
 
@@ -54,12 +54,12 @@ def build(
     data: Data = "emoji",
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.index.GalleryIndex.build`."""
+    """Runs `edgecmp.gallery.index.GalleryIndex.build`."""
     with on_interrupt(f"{out} was not written: run the same command again."):
         from edgecmp import kit
         from edgecmp.data import load_dataset
-        from edgecmp.index import GalleryIndex
-        from edgecmp.models import open_gallery
+        from edgecmp.gallery.index import GalleryIndex
+        from edgecmp.gallery.open import open_gallery
 
         network = open_gallery(model or kit.path("gallery"))
         images = load_dataset(data).retrieval("test").gallery

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgecmp.cli.options import JsonFile, help_text
-from edgecmp.cli.output import key_values, write_report
 from edgecmp.errors import UserError
+from edgecmp.report import key_values, write_report
 
 if TYPE_CHECKING:
     from edgecmp.inspection import Inspection
@@ -80,11 +80,11 @@ def inspect_path(path: Path, index: Path | None = None) -> Inspection:
         kind = _format(path / "manifest.json")
         return inspect_index(path) if kind == "edgecmp-index" else inspect_bundle(path, index)
     if path.name in ("history.jsonl", "result.json") or (path / "history.jsonl").exists():
-        from edgecmp.search.inspect import inspect_search
+        from edgecmp.search.results.inspect import inspect_search
 
         return inspect_search(path)
     if path.suffix == ".json" and _format(path) == "edgecmp-latency-table":
-        from edgecmp.export.parts import lowering_fingerprint
+        from edgecmp.export.latency_parts import lowering_fingerprint
         from edgecmp.inspection import inspect_latency_table
 
         return inspect_latency_table(path, lowering_fingerprint())

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from edgecmp.cli.options import JsonFile, help_text
-from edgecmp.cli.output import finish, on_interrupt
 from edgecmp.errors import UserError
+from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
 
@@ -103,10 +103,10 @@ def build(
     """Runs `edgecmp.benchmarks.latency.build`."""
     with on_interrupt("What was measured is kept: run the same command again and it goes on."):
         from edgecmp import kit
-        from edgecmp.architecture import tier as tier_named
+        from edgecmp.artefacts.bundle import SupernetBundle
         from edgecmp.benchmarks.latency import build as run
         from edgecmp.benchmarks.latency.picture import draw_table
-        from edgecmp.bundle import SupernetBundle
+        from edgecmp.networks.tiers import tier as tier_named
 
         if input_size is not None and input_size < 32:
             raise UserError(
@@ -176,7 +176,7 @@ def check(
     with on_interrupt("What was measured is kept: run the same command again and it goes on."):
         from edgecmp.benchmarks.latency import check as run
         from edgecmp.benchmarks.latency.picture import draw_check
-        from edgecmp.form import searched
+        from edgecmp.networks.form import searched
 
         chosen = [searched(path) for path in architecture or ()]
         report = run(table, nets=nets, architectures=chosen)

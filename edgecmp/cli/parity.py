@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgecmp.cli.options import Data, Index, JsonFile, QueryModel, help_text
-from edgecmp.cli.output import finish, on_interrupt, table_text
+from edgecmp.report import finish, on_interrupt, table_text
 
 if TYPE_CHECKING:
     from edgecmp.export import ParityReport
@@ -121,7 +121,7 @@ def parity(
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.export.parity`."""
+    """Runs `edgecmp.export.parity.run`."""
     with on_interrupt("Nothing was written: run the same command again."), ExitStack() as stack:
         from edgecmp.export import parity as run
 

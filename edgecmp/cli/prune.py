@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.options import Data, Gallery, JsonFile, Seed, help_text
-from edgecmp.cli.output import finish, on_interrupt
+from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "prune"]
 

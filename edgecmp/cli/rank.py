@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.options import JsonFile, help_text
-from edgecmp.cli.output import finish
+from edgecmp.report import finish
 
 __all__ = ["HELP", "rank"]
 
@@ -52,7 +52,7 @@ def rank(
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.search.rerank`."""
+    """Runs `edgecmp.search.results.rerank`."""
     from edgecmp.search import rerank
 
     ranking = rerank(search, reward=reward, metric=metric, budget=budget, top=top, out=out)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.options import Gallery, JsonFile, help_text
-from edgecmp.cli.output import finish, on_interrupt, print_table, write_report
 from edgecmp.errors import UserError
+from edgecmp.report import finish, on_interrupt, print_table, write_report
 
 __all__ = ["HELP", "reproduce"]
 
@@ -53,9 +53,9 @@ def reproduce(
     ] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.benchmarks.reproduce`."""
+    """Runs `edgecmp.benchmarks.paper`."""
     if listed:
-        from edgecmp.benchmarks.reproduce import listing
+        from edgecmp.benchmarks.paper import listing
 
         shown = listing(table, recipe_name=recipe, out=out, data=data)
         print_table(shown.rows)
@@ -64,7 +64,7 @@ def reproduce(
     if table is None:
         raise UserError("No table was named.", "Name one, such as table3, or use --list.")
     with on_interrupt(f"What was run is kept in {out}: run the same command again and it goes on."):
-        from edgecmp.benchmarks.reproduce import reproduce as run
+        from edgecmp.benchmarks.paper import reproduce as run
 
         found = run(
             table,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text
-from edgecmp.cli.output import finish, on_interrupt
 from edgecmp.errors import UserError
+from edgecmp.report import finish, on_interrupt
 
 if TYPE_CHECKING:
-    from edgecmp.architecture import Architecture
+    from edgecmp.networks.architecture import Architecture
 
 __all__ = ["HELP", "search"]
 
@@ -127,7 +127,7 @@ def search(
 
 def _lowering() -> str:
     """The hash of the code that lowers networks today."""
-    from edgecmp.export.parts import lowering_fingerprint
+    from edgecmp.export.latency_parts import lowering_fingerprint
 
     return lowering_fingerprint()
 
@@ -138,8 +138,8 @@ def _measured(table: Path, architectures: Sequence[Architecture]) -> list[float]
     Raises:
         UserError: the device or what runs networks there is not to be had.
     """
+    from edgecmp.artefacts.latency_table import LatencyTable
     from edgecmp.benchmarks.devices import DeviceRunError
-    from edgecmp.latency import LatencyTable
 
     try:
         from edgecmp.benchmarks.latency import measure_networks

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.options import Gallery, JsonFile, Seed, help_text
-from edgecmp.cli.output import finish, on_interrupt
+from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
 
@@ -57,9 +57,9 @@ def ranking(
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.benchmarks.reproduce.ranking.study_ranking`."""
+    """Runs `edgecmp.benchmarks.paper.ranking.study_ranking`."""
     with on_interrupt(f"What was trained is kept in {out}: run the same command again."):
-        from edgecmp.benchmarks.reproduce.ranking import study_ranking
+        from edgecmp.benchmarks.paper.ranking import study_ranking
 
         found = study_ranking(
             nets=nets,

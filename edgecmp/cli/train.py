@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text
-from edgecmp.cli.output import finish, on_interrupt
+from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
 
@@ -67,7 +67,7 @@ def train_gallery(
     """Runs `edgecmp.training.gallery.train_gallery`."""
     with on_interrupt(KEPT.format(out)):
         from edgecmp.training.gallery import train_gallery as run
-        from edgecmp.training.recipes import gallery_recipe
+        from edgecmp.training.recipes.parts import gallery_recipe
 
         report = run(gallery_recipe(recipe), out=out, start=start, data=data, seed=seed)
     finish(report, json_file, wrote=[("the gallery model", out)])
@@ -98,7 +98,7 @@ def train_supernet(
 ) -> None:
     """Runs `edgecmp.training.supernet.train_supernet`."""
     with on_interrupt(KEPT.format(out)):
-        from edgecmp.training.recipes import supernet_recipe
+        from edgecmp.training.recipes.parts import supernet_recipe
         from edgecmp.training.supernet import train_supernet as run
 
         report = run(
@@ -157,7 +157,7 @@ def train_query(
     """Runs `edgecmp.training.query.train_query`."""
     with on_interrupt(KEPT.format(out)):
         from edgecmp.training.query import train_query as run
-        from edgecmp.training.recipes import query_recipe
+        from edgecmp.training.recipes.parts import query_recipe
 
         report = run(
             query_recipe(recipe, method=method),

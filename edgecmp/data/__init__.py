@@ -4,7 +4,7 @@ from edgecmp.data.dataset import Dataset, Retrieval
 from edgecmp.data.image_set import ImageSet, ImageSource
 from edgecmp.data.load import load_dataset
 from edgecmp.data.registry import DATASETS, register_dataset
-from edgecmp.data.turns import quarter_turns
+from edgecmp.data.rotations import quarter_turns
 
 __all__ = [
     "DATASETS",

@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgecmp.data.own import OnBadImage
+from edgecmp.data.user_dataset import OnBadImage
 from edgecmp.errors import UserError, unknown_choice
 
 __all__ = ["DESCRIPTION_SUFFIX", "DataDescription"]

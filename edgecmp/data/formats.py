@@ -12,8 +12,8 @@ from edgecmp.data.description import DataDescription
 from edgecmp.data.folder import read_folder
 from edgecmp.data.imdb_face import is_imdb_face, read_imdb_face
 from edgecmp.data.manifest import MANIFEST_SUFFIXES, read_manifest
-from edgecmp.data.own import own_dataset
 from edgecmp.data.shards import is_shards, open_shards
+from edgecmp.data.user_dataset import own_dataset
 from edgecmp.errors import UserError, unknown_choice
 
 __all__ = ["FORMATS", "Format", "format_of"]

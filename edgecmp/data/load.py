@@ -9,8 +9,8 @@ from edgecmp.data import emoji  # noqa: F401  (registers itself)
 from edgecmp.data.dataset import Dataset
 from edgecmp.data.description import DESCRIPTION_SUFFIX, DataDescription
 from edgecmp.data.formats import format_of
-from edgecmp.data.own import OnBadImage
 from edgecmp.data.registry import DATASETS
+from edgecmp.data.user_dataset import OnBadImage
 from edgecmp.errors import UserError, unknown_choice
 
 __all__ = ["load_dataset"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import sha256_json, write_json
 from edgecmp.networks.depthwise import quicken
-from edgecmp.networks.live import draw_norms, patch_images
+from edgecmp.networks.random_weights import draw_norms, patch_images
 from edgecmp.networks.recalibrate import recalibrate
 
 __all__ = ["BASELINES", "FORMAT", "Baseline", "BaselineNet", "build_baseline", "live_baseline"]
@@ -38,7 +38,7 @@ FORMAT = "edgecmp-baseline/1"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
-    """A pytorchcv network as a query network; see `edgecmp.form.Form`.
+    """A pytorchcv network as a query network; see `edgecmp.networks.form.Form`.
 
     Raises:
         UserError: there is no such baseline, or a size is impossible.
@@ -141,7 +141,7 @@ def build_baseline(name: str, *, embedding_dim: int = 128) -> BaselineNet:
 
 @torch.no_grad()
 def live_baseline(name: str, input_size: int, seed: int, *, embedding_dim: int = 32) -> BaselineNet:
-    """The baseline of that name in evaluation mode, see `edgecmp.networks.live`."""
+    """The baseline of that name in evaluation mode, see `edgecmp.networks.random_weights`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = build_baseline(name, embedding_dim=embedding_dim)

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecmp.architecture import BLOCKS
 from edgecmp.networks.depthwise import DepthwiseConv2d
+from edgecmp.networks.tiers import BLOCKS
 
 __all__ = ["ChoiceBlock", "ConvBN", "Embedding", "even_odd_split"]
 

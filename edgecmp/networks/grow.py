@@ -11,10 +11,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgecmp.architecture import DEPTH, WIDTHS, Architecture
+from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.blocks import ChoiceBlock, ConvBN, even_odd_split
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.supernet import Supernet
+from edgecmp.networks.tiers import DEPTH, WIDTHS
 
 __all__ = ["grow", "seed_architecture"]
 

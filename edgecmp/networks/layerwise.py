@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgecmp.architecture import Architecture
+from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.blocks import ChoiceBlock, ConvBN, even_odd_split
-from edgecmp.networks.prefixes import PrefixCache
+from edgecmp.networks.feature_cache import PrefixCache
 from edgecmp.networks.supernet import Supernet
 
 __all__ = ["CACHE_BYTES", "LayerwiseEmbedder"]

@@ -82,7 +82,7 @@ def keep_channels(producer: Any, consumer: Any, channels: Tensor) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pruned:
-    """A pruned gallery network as a query network; see `edgecmp.form.Form`.
+    """A pruned gallery network as a query network; see `edgecmp.networks.form.Form`.
 
     Attributes:
         gallery: name of the gallery network it was cut from.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from edgecmp.architecture import Architecture, tier
 from edgecmp.networks.blocks import ChoiceBlock, ConvBN, Embedding
+from edgecmp.networks.tiers import Genotype, tier
 
 __all__ = ["QueryNet", "initialise"]
 
@@ -29,7 +29,7 @@ class QueryNet(nn.Module):
         embedding: linear layer to D values and its batch norm.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Genotype) -> None:
         super().__init__()
         space = tier(architecture.tier)
         self.architecture = architecture

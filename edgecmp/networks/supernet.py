@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from edgecmp.architecture import BLOCKS, WIDTHS, Architecture, tier
+from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.blocks import ChoiceBlock, ConvBN, Embedding
 from edgecmp.networks.query import QueryNet, initialise
+from edgecmp.networks.tiers import BLOCKS, WIDTHS, tier
 
 __all__ = ["LayerPath", "Supernet", "path_of"]
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgecmp import kit
-from edgecmp.bundle import GalleryBundle, Manifest, QueryBundle
+from edgecmp.artefacts.bundle import GalleryBundle, Manifest, QueryBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import unknown_choice
-from edgecmp.holdout import HoldOut
+from edgecmp.evaluation.holdout import HoldOut
 from edgecmp.networks.fvcore_flops import count_fvcore
 from edgecmp.networks.pruned import Pruned, PrunedNet
 from edgecmp.pruning.registry import METHODS

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edgecmp.errors import UserError
-from edgecmp.gallery_source import Need
+from edgecmp.gallery.source import Need
 from edgecmp.training.methods import METHODS, Batch, Method
 from edgecmp.training.supervision import Supervision
 

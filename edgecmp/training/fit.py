@@ -105,7 +105,7 @@ def fit(
         "seed": seed,
         "images": batches.described,
     }
-    state = _State(task.module, schedule, steps_of(batches, schedule.batch_size))
+    state = TrainingState(task.module, schedule, steps_of(batches, schedule.batch_size))
     store = _Store(checkpoints, sha256_json(settings))
     first, records = store.restore(state)
     torch.manual_seed(seed)
@@ -153,7 +153,7 @@ def document_of(recipe: Any) -> dict[str, Any]:
     return document
 
 
-class _State:
+class TrainingState:
     """Weights, optimizer and averaged weights: all that changes while training."""
 
     def __init__(self, module: nn.Module, schedule: Schedule, steps: int) -> None:
@@ -232,7 +232,7 @@ class _State:
 
 
 class _Averaged:
-    def __init__(self, state: _State) -> None:
+    def __init__(self, state: TrainingState) -> None:
         self.state = state
         self.current: dict[str, Tensor] = {}
 
@@ -254,7 +254,7 @@ class _Store:
         self.folder, self.settings = folder, settings
         self.document = folder / "checkpoint.json"
 
-    def restore(self, state: _State) -> tuple[int, list[dict[str, float]]]:
+    def restore(self, state: TrainingState) -> tuple[int, list[dict[str, float]]]:
         """(finished epochs, records) of the checkpoint, or of none."""
         if not self.document.exists():
             return 0, []
@@ -267,7 +267,7 @@ class _Store:
         state.load(read_tensors(self.folder / document["tensors"], what="a training checkpoint"))
         return document["epoch"], document["records"]
 
-    def save(self, state: _State, epoch: int, records: list[dict[str, float]]) -> None:
+    def save(self, state: TrainingState, epoch: int, records: list[dict[str, float]]) -> None:
         """Writes the state after `epoch`; the one before stays until this one is whole."""
         name = f"checkpoint-{epoch}.safetensors"
         write_tensors(self.folder / name, state.tensors())

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecmp.bundle import GalleryBundle, Manifest
+from edgecmp.artefacts.bundle import GalleryBundle, Manifest
 from edgecmp.data import load_dataset, quarter_turns
-from edgecmp.embedding import embed
 from edgecmp.errors import UserError
-from edgecmp.evaluate import protocol
+from edgecmp.evaluation.retrieval import protocol
 from edgecmp.losses import CosFace
+from edgecmp.networks.embed import embed
 from edgecmp.networks.gallery import build_gallery
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say

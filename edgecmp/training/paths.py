@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from edgecmp.architecture import BLOCKS, DEPTH, WIDTHS
 from edgecmp.networks.supernet import LayerPath
+from edgecmp.networks.tiers import BLOCKS, DEPTH, WIDTHS
 
 __all__ = ["Path", "Phase", "Sampling", "sample_paths"]
 

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgecmp.architecture import Architecture
-from edgecmp.bundle import Manifest, QueryBundle, SupernetBundle
+from edgecmp.artefacts.bundle import Manifest, QueryBundle, SupernetBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
-from edgecmp.form import Form, load_form
-from edgecmp.gallery_source import Gallery, open_source
-from edgecmp.holdout import HoldOut
+from edgecmp.evaluation.holdout import HoldOut
+from edgecmp.gallery.source import Gallery, open_source
+from edgecmp.networks.architecture import Architecture
+from edgecmp.networks.form import Form, load_form
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import open_batches

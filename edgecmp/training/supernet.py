@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgecmp.architecture import Architecture
-from edgecmp.bundle import Manifest, QueryBundle, SupernetBundle
+from edgecmp.artefacts.bundle import Manifest, QueryBundle, SupernetBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
-from edgecmp.gallery_source import Gallery, GallerySource, open_source
-from edgecmp.holdout import HoldOut
+from edgecmp.evaluation.holdout import HoldOut
+from edgecmp.gallery.source import Gallery, GallerySource, open_source
+from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.grow import grow, seed_architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.supernet import Supernet

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgecmp.data import ImageSet
-from edgecmp.gallery_source import GallerySource
+from edgecmp.gallery.source import GallerySource
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
 

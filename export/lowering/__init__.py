@@ -3,6 +3,6 @@
 from edgecmp.export.lowering.graph import Graph
 from edgecmp.export.lowering.lower import REWRITES, lower, lower_graph
 from edgecmp.export.lowering.lowered import LoweredNet
-from edgecmp.export.lowering.trace_module import trace_module
+from edgecmp.export.lowering.trace_fx import trace_module
 
 __all__ = ["REWRITES", "Graph", "LoweredNet", "lower", "lower_graph", "trace_module"]

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import replace
 from itertools import groupby
 
-from edgecmp.export.lowering.extra_nodes import Activation, MaxPool, Shuffle
+from edgecmp.export.lowering.baseline_nodes import Activation, MaxPool, Shuffle
 from edgecmp.export.lowering.graph import (
     IMAGE,
     Affine,

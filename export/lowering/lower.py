@@ -15,9 +15,9 @@ from edgecmp.export.lowering.lowered import LoweredNet
 from edgecmp.export.lowering.narrow_concat import narrow_concat
 from edgecmp.export.lowering.pad_stride2 import pad_stride2
 from edgecmp.export.lowering.split_depthwise import split_depthwise, split_for_integers
-from edgecmp.export.lowering.trace import trace
-from edgecmp.export.lowering.trace_module import trace_module
-from edgecmp.form import Form
+from edgecmp.export.lowering.trace_fx import trace_module
+from edgecmp.export.lowering.trace_query import trace
+from edgecmp.networks.form import Form
 from edgecmp.networks.query import QueryNet
 from edgecmp.preprocessing import Preprocessing
 

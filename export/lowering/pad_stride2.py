@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgecmp.export.lowering.extra_nodes import MaxPool, never_negative
+from edgecmp.export.lowering.baseline_nodes import MaxPool, never_negative
 from edgecmp.export.lowering.graph import Conv, Graph, Node, Pad, Shape
 
 __all__ = ["is_same", "pad_stride2"]

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from edgecmp.export.lowering import graph as ir
 from edgecmp.export.lowering.graph import IMAGE, Graph, Node
-from edgecmp.export.quantisation.plan import Plan
-from edgecmp.export.quantisation.simulate import rounded, rounded_weights
+from edgecmp.export.quantisation.fake_quant import rounded, rounded_weights
+from edgecmp.export.quantisation.qparams import Plan
 
 __all__ = ["correct_bias"]
 

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgecmp.export.lowering.extra_nodes import Activation, Multiply, Shuffle
+from edgecmp.export.lowering.baseline_nodes import Activation, Multiply, Shuffle
 from edgecmp.export.lowering.graph import (
     IMAGE,
     Add,
@@ -34,7 +34,7 @@ from edgecmp.export.lowering.graph import (
     Normalise,
     Take,
 )
-from edgecmp.export.quantisation.ranges import Range
+from edgecmp.export.quantisation.observers import Range
 
 __all__ = ["equalise"]
 

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgecmp.export.flatbuffer import Quantisation
 from edgecmp.export.lowering import LoweredNet
 from edgecmp.export.lowering.graph import IMAGE, Graph, Mean, Pad
 from edgecmp.export.quantisation.correct_bias import correct_bias
 from edgecmp.export.quantisation.equalise import equalise
+from edgecmp.export.quantisation.observers import batches, observe
 from edgecmp.export.quantisation.pixels import centre_pixels
-from edgecmp.export.quantisation.plan import Plan, make_plan
-from edgecmp.export.quantisation.ranges import batches, observe
+from edgecmp.export.quantisation.qparams import Plan, make_plan
+from edgecmp.export.targets.tflite.flatbuffer import Quantisation
 from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["quantise"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgecmp.bundle import GalleryBundle, Manifest, QueryBundle
+from edgecmp.artefacts.bundle import GalleryBundle, Manifest, QueryBundle
 from edgecmp.cli import main
 from edgecmp.data import load_dataset
 from edgecmp.export import targets

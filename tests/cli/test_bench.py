@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from edgecmp.benchmarks import bench_measure
-from edgecmp.export.tflite import tflite_bytes
-from tests.benchmarks.test_device import one_convolution
+from edgecmp.benchmarks.bench import measure as bench_measure
+from edgecmp.export.targets.tflite.writer import tflite_bytes
+from tests.benchmarks.devices.test_device import one_convolution
 
 Edgecmp = Callable[..., Any]
 

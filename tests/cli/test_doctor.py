@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from edgecmp.export import doctor as doctor_module
 from edgecmp.export import targets
 from edgecmp.export.doctor import DoctorReport, doctor
-from edgecmp.export.runners import RUNTIMES, LiteRtRunner, OnnxRunner
-from edgecmp.export.tiny import tiny_network
+from edgecmp.export.doctor_network import tiny_network
+from edgecmp.export.runtimes.runners import RUNTIMES, LiteRtRunner, OnnxRunner
 
 Edgecmp = Callable[..., Any]
 ON_MAC = sys.platform == "darwin"

@@ -14,8 +14,8 @@ import pytest
 
 from edgecmp.cli import bench as bench_command
 from edgecmp.cli import flops as flops_command
-from edgecmp.cli.output import on_interrupt
 from edgecmp.errors import UserError
+from edgecmp.report import on_interrupt
 
 
 @pytest.mark.parametrize(

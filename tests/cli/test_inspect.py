@@ -14,17 +14,17 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgecmp import kit
-from edgecmp.architecture import Architecture
-from edgecmp.bundle import GalleryBundle, QueryBundle
+from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle
 from edgecmp.cli.inspect import inspect_path, text
 from edgecmp.data import load_dataset
 from edgecmp.export import export
-from edgecmp.export.parts import lowering_fingerprint
-from edgecmp.index import GalleryIndex
-from edgecmp.models import open_gallery
-from edgecmp.search.candidate import Candidate, Measurement
-from edgecmp.search.history import History
-from tests.latency_tables import make_table
+from edgecmp.export.latency_parts import lowering_fingerprint
+from edgecmp.gallery.index import GalleryIndex
+from edgecmp.gallery.open import open_gallery
+from edgecmp.networks.architecture import Architecture
+from edgecmp.search.evaluation.candidate import Candidate, Measurement
+from edgecmp.search.results.history import History
+from tests.fixtures.latency_tables import make_table
 
 Edgecmp = Callable[..., Any]
 GALLERY = GalleryBundle.load(kit.path("gallery")).sha256

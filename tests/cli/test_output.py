@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from edgecmp.architecture import TIERS, Architecture
-from edgecmp.cli.output import key_values, table_text
-from edgecmp.search.flops import FlopsTable
+from edgecmp.networks.architecture import Architecture
+from edgecmp.networks.tiers import TIERS
+from edgecmp.report import key_values, table_text
+from edgecmp.search.space.flops import FlopsTable
 
 
 @pytest.mark.parametrize("tier", TIERS)

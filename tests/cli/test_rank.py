@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.search.toy import toy_search
+from tests.fixtures.toy_evaluator import toy_search
 
 
 def test_a_search_by_another_reward(tmp_path: Path, edgecmp: Callable[..., Any]) -> None:

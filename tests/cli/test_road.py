@@ -15,10 +15,10 @@ import torch
 from onnx import numpy_helper
 from PIL import Image
 
-from edgecmp.architecture import Architecture
-from edgecmp.bundle import GalleryBundle, Manifest, QueryBundle, SupernetBundle
+from edgecmp.artefacts.bundle import GalleryBundle, Manifest, QueryBundle, SupernetBundle
 from edgecmp.cli import main
 from edgecmp.data import load_dataset
+from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing

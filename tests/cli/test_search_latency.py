@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from edgecmp.architecture import Architecture
+from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.benchmarks.devices import DeviceRunError
-from edgecmp.latency import LatencyTable
-from tests.search.tables import LOWERING, flops_like
-from tests.search.tiny import SIZE, save_tiny_models
+from edgecmp.networks.architecture import Architecture
+from tests.fixtures.search_tables import LOWERING, flops_like
+from tests.fixtures.small_search import SIZE, save_tiny_models
 
 Edgecmp = Callable[..., Any]
 Measure = Callable[[LatencyTable, Sequence[Architecture]], list[float]]
@@ -31,7 +31,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Callable[[Measure], None]:
     """Puts a function in the place of the one that measures on the table's device."""
-    monkeypatch.setattr("edgecmp.export.parts.lowering_fingerprint", lambda: LOWERING)
+    monkeypatch.setattr("edgecmp.export.latency_parts.lowering_fingerprint", lambda: LOWERING)
     monkeypatch.setattr("edgecmp.search.settings.FULL", (5, 2))
 
     def put(measure: Measure) -> None:

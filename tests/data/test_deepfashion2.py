@@ -15,7 +15,7 @@ from edgecmp.data import Dataset, load_dataset
 from edgecmp.data.deepfashion2 import Item
 from edgecmp.errors import UserError
 from edgecmp.preprocessing import Preprocessing
-from tests.data.deepfashion2_layout import items_of, lay_out
+from tests.fixtures.deepfashion2_layout import items_of, lay_out
 
 Box = tuple[float, ...]
 

@@ -14,9 +14,9 @@ from edgecmp.data import Dataset, load_dataset
 from edgecmp.data.deepfashion2_results import DeepFashion2Results
 from edgecmp.data.shard_writer import write_shards
 from edgecmp.errors import UserError
-from edgecmp.evaluate import evaluate
+from edgecmp.evaluation.retrieval import evaluate
 from edgecmp.metrics import ranked, top_k
-from tests.data.deepfashion2_layout import items_of, lay_out
+from tests.fixtures.deepfashion2_layout import items_of, lay_out
 
 Box = tuple[float, ...]
 

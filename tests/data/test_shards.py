@@ -14,8 +14,8 @@ import webdataset
 from PIL import Image
 
 from edgecmp.data import Dataset, ImageSet, load_dataset, quarter_turns
+from edgecmp.data.rotations import TURNS
 from edgecmp.data.shard_writer import write_shards
-from edgecmp.data.turns import TURNS
 from edgecmp.errors import UserError
 from edgecmp.preprocessing import Preprocessing
 

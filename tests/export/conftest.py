@@ -1,4 +1,4 @@
-"""Live networks (see `edgecmp.networks.live`), a small trained-like bundle and its exports."""
+"""Live networks (see `networks.random_weights`), a small trained-like bundle and its exports."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgecmp.architecture import Architecture
-from edgecmp.bundle import Manifest, QueryBundle
+from edgecmp.artefacts.bundle import Manifest, QueryBundle
 from edgecmp.export import export, targets
+from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.baselines import BaselineNet, live_baseline
-from edgecmp.networks.live import live_network as _live_network
-from edgecmp.networks.live import patch_images
 from edgecmp.networks.query import QueryNet
+from edgecmp.networks.random_weights import live_network as _live_network
+from edgecmp.networks.random_weights import patch_images
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.preprocessing import Preprocessing
 
@@ -33,7 +33,7 @@ def images() -> MakeImages:
 
 @pytest.fixture(scope="session")
 def live_network() -> MakeNetwork:
-    """live_network(architecture, seed): see `edgecmp.networks.live`."""
+    """live_network(architecture, seed): see `edgecmp.networks.random_weights`."""
     return _live_network
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from edgecmp.architecture import Architecture
 from edgecmp.errors import UserError
 from edgecmp.export import Metadata
 from edgecmp.files import provenance
+from edgecmp.networks.architecture import Architecture
 from edgecmp.preprocessing import Preprocessing
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from edgecmp.bundle import QueryBundle
+from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.errors import UserError
 from edgecmp.export import Metadata, export, targets
-from edgecmp.export import registry as table
+from edgecmp.export.targets import registry as table
 
 PAIRS = [(name, precision) for name, t in targets().items() for precision in t.precisions]
 

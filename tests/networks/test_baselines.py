@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from edgecmp import Architecture, UserError
-from edgecmp.bundle import Manifest, QueryBundle
-from edgecmp.form import load_form, searched
+from edgecmp.artefacts.bundle import Manifest, QueryBundle
 from edgecmp.networks.baselines import BASELINES, Baseline, live_baseline
+from edgecmp.networks.form import load_form, searched
 from edgecmp.networks.fvcore_flops import count_fvcore
-from edgecmp.networks.live import patch_images
+from edgecmp.networks.random_weights import patch_images
 from edgecmp.preprocessing import Preprocessing
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import fx, nn
 
-from edgecmp.architecture import Architecture
 from edgecmp.networks import depthwise
+from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.baselines import BASELINES, Baseline
 from edgecmp.networks.depthwise import (
     DepthwiseConv2d,

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgecmp.architecture import DEPTH, WIDTHS
 from edgecmp.networks.grow import grow, seed_architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.networks.supernet import LayerPath, Supernet
+from edgecmp.networks.tiers import DEPTH, WIDTHS
 
 
 @pytest.fixture(scope="module")

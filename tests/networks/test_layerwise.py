@@ -10,12 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecmp.architecture import DEPTH, Architecture
+from edgecmp.networks.architecture import Architecture
+from edgecmp.networks.feature_cache import PrefixCache
 from edgecmp.networks.layerwise import LayerwiseEmbedder
-from edgecmp.networks.live import draw_norms, patch_images
-from edgecmp.networks.prefixes import PrefixCache
+from edgecmp.networks.random_weights import draw_norms, patch_images
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.networks.supernet import Supernet
+from edgecmp.networks.tiers import DEPTH
 
 CALIBRATION = [
     x.contiguous(memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgecmp.errors import UserError
-from edgecmp.form import form_from_dict, load_form
+from edgecmp.networks.form import form_from_dict, load_form
 from edgecmp.networks.fvcore_flops import count_fvcore
 from edgecmp.networks.gallery import GALLERIES, build_gallery
 from edgecmp.networks.pruned import Pruned

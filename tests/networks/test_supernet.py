@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from edgecmp.architecture import BLOCKS, DEPTH, TIERS, WIDTHS, Architecture
+from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.blocks import ChoiceBlock, ConvBN, even_odd_split
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.networks.supernet import LayerPath, Supernet, path_of
+from edgecmp.networks.tiers import BLOCKS, DEPTH, TIERS, WIDTHS
 
 genes = st.tuples(
     st.lists(st.integers(0, len(BLOCKS) - 1), min_size=DEPTH, max_size=DEPTH),

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from edgecmp import kit
-from edgecmp.bundle import GalleryBundle
+from edgecmp.artefacts.bundle import GalleryBundle
 from edgecmp.networks.pruned import residual_units, unit_body
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.pruning import prune
 from edgecmp.pruning.channel import reconstruct
 from edgecmp.pruning.lasso import moments, select_channels
-from tests.pruning.networks import PREPROCESSING, drawings, inner_pairs, live_gallery
+from tests.fixtures.pruning_networks import PREPROCESSING, drawings, inner_pairs, live_gallery
 
 
 @pytest.fixture(scope="module")

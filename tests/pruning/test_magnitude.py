@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from edgecmp.bundle import GalleryBundle
+from edgecmp.artefacts.bundle import GalleryBundle
 from edgecmp.networks.gallery import GalleryNet
 from edgecmp.networks.pruned import Pruned
 from edgecmp.pruning import prune
-from tests.pruning.networks import PREPROCESSING, drawings, inner_pairs, live_gallery
+from tests.fixtures.pruning_networks import PREPROCESSING, drawings, inner_pairs, live_gallery
 
 AMOUNTS = (0.3, 0.5, 0.7, 0.9)
 

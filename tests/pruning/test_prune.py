@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgecmp.bundle import GalleryBundle, QueryBundle
+from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle
 from edgecmp.data import load_dataset
-from edgecmp.evaluate import evaluate
+from edgecmp.evaluation.retrieval import evaluate
 from edgecmp.networks.fvcore_flops import count_fvcore
 from edgecmp.networks.pruned import Pruned
 from edgecmp.pruning import METHODS, prune
 from edgecmp.training.methods import Imitation
 from edgecmp.training.query import train_query
-from edgecmp.training.recipes import query_recipe
-from tests.pruning.networks import PREPROCESSING, drawings, live_gallery
+from edgecmp.training.recipes.parts import query_recipe
+from tests.fixtures.pruning_networks import PREPROCESSING, drawings, live_gallery
 
 Edgecmp = Callable[..., Any]
 SPLITS = ("train", "validation", "test")

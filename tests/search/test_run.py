@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgecmp.architecture import Architecture
 from edgecmp.errors import UserError
+from edgecmp.networks.architecture import Architecture
 from edgecmp.search import run
-from edgecmp.search.flops import FlopsTable
-from tests.search.tiny import SIZE, save_tiny_models, tiny_run
+from edgecmp.search.space.flops import FlopsTable
+from tests.fixtures.small_search import SIZE, save_tiny_models, tiny_run
 
 FILES = ("architecture.json", "history.jsonl")
 
@@ -32,7 +32,7 @@ def test_killed_with_a_real_supernet_it_ends_the_same(models: Path, tmp_path: Pa
     torch_threads = torch.get_num_threads()
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.search.tiny"])
+    context.set_forkserver_preload(["tests.fixtures.small_search"])
     generator = random.Random(1)
     history = killed / "history.jsonl"
     for lines in (2, 4, 8):

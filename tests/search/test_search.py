@@ -17,17 +17,17 @@ from pathlib import Path
 import pytest
 from matplotlib.image import imread
 
-from edgecmp.architecture import Architecture
+from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.errors import UserError
-from edgecmp.latency import LatencyTable
-from edgecmp.search.constraint import FlopsBudget
-from edgecmp.search.evolution import EvolutionSettings
-from edgecmp.search.flops import FlopsTable
+from edgecmp.networks.architecture import Architecture
 from edgecmp.search.loop import SearchSettings
-from edgecmp.search.random_baseline import evaluate_random
 from edgecmp.search.run import search_and_write
-from tests.search.tables import flops_like
-from tests.search.toy import ToyEvaluator, toy_search
+from edgecmp.search.space.constraint import FlopsBudget
+from edgecmp.search.space.flops import FlopsTable
+from edgecmp.search.strategies.evolution import EvolutionSettings
+from edgecmp.search.strategies.random import evaluate_random
+from tests.fixtures.search_tables import flops_like
+from tests.fixtures.toy_evaluator import ToyEvaluator, toy_search
 
 KILLS = 20
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgecmp.search.evolution import EvolutionSettings
 from edgecmp.search.loop import SearchSettings
 from edgecmp.search.settings import search_settings
+from edgecmp.search.strategies.evolution import EvolutionSettings
 
 
 def test_the_default_is_supplement_a_3() -> None:

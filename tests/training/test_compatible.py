@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgecmp.bundle import GalleryBundle
+from edgecmp.artefacts.bundle import GalleryBundle
 from edgecmp.data import load_dataset
-from edgecmp.embedding import embed
 from edgecmp.errors import UserError
 from edgecmp.losses import BCT, CosFace
+from edgecmp.networks.embed import embed
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.methods import (
@@ -27,8 +27,8 @@ from edgecmp.training.methods import (
     Scratch,
     method_named,
 )
-from edgecmp.training.recipes import query_recipe, supernet_recipe
-from tests.training.small import (
+from edgecmp.training.recipes.parts import query_recipe, supernet_recipe
+from tests.fixtures.small_training import (
     DIM,
     PREPROCESSING,
     TRAIN,

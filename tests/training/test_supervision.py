@@ -8,7 +8,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from edgecmp.training import supervision
-from tests.training.small import TRAIN, small_gallery, supervised, table_of
+from tests.fixtures.small_training import TRAIN, small_gallery, supervised, table_of
 
 
 def test_neighbours_are_the_nearest_by_cosine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,16 +13,16 @@ from scipy.linalg import orthogonal_procrustes
 
 import edgecmp.training.supernet as supernet_module
 from edgecmp import Architecture, UserError
-from edgecmp.bundle import GalleryBundle, QueryBundle, SupernetBundle
+from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle, SupernetBundle
 from edgecmp.data import load_dataset
-from edgecmp.embedding import embed
-from edgecmp.evaluate import evaluate
+from edgecmp.evaluation.retrieval import evaluate
+from edgecmp.networks.embed import embed
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.fit import Schedule, document_of
 from edgecmp.training.gallery import train_gallery
 from edgecmp.training.methods import METHODS, method_named
 from edgecmp.training.query import train_query
-from edgecmp.training.recipes import (
+from edgecmp.training.recipes.parts import (
     GALLERY_RECIPES,
     QUERY_RECIPES,
     SUPERNET_RECIPES,

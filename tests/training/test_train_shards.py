@@ -11,18 +11,18 @@ import torch
 from PIL import Image
 
 from edgecmp import Architecture
-from edgecmp.bundle import GalleryBundle
+from edgecmp.artefacts.bundle import GalleryBundle
 from edgecmp.data import load_dataset
 from edgecmp.data.shard_writer import write_shards
-from edgecmp.embedding import embed
-from edgecmp.evaluate import evaluate
-from edgecmp.gallery_source import open_source
+from edgecmp.evaluation.retrieval import evaluate
+from edgecmp.gallery.source import open_source
+from edgecmp.networks.embed import embed
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import train_gallery
 from edgecmp.training.methods import BackwardCompatible
 from edgecmp.training.query import train_query
-from edgecmp.training.recipes import gallery_recipe, query_recipe
+from edgecmp.training.recipes.parts import gallery_recipe, query_recipe
 from edgecmp.training.supervision import Supervision
 
 SPLITS = {"train": 8, "validation": 4, "test": 4}

@@ -2,7 +2,6 @@
 
 from edgecmp.data.ijbc.align import align, similarity
 from edgecmp.data.ijbc.description import IjbcDescription, find_ijbc
-from edgecmp.data.ijbc.embed import embed_faces
 from edgecmp.data.ijbc.images import AlignedFaces
 from edgecmp.data.ijbc.layout import Ijbc, Pairs, Protocols, Roster, read_ijbc
 from edgecmp.data.ijbc.templates import template_embeddings
@@ -15,7 +14,6 @@ __all__ = [
     "Protocols",
     "Roster",
     "align",
-    "embed_faces",
     "find_ijbc",
     "read_ijbc",
     "similarity",

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from edgecmp.gallery_source import Need
+from edgecmp.gallery.source import Need
 from edgecmp.losses import BCT, CosFace
 from edgecmp.training.methods.method import Batch, Method, register_method
 from edgecmp.training.supervision import Supervision

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from edgecmp.gallery_source import Need
+from edgecmp.gallery.source import Need
 from edgecmp.training.methods.method import Method, register_method
 from edgecmp.training.methods.scratch import OwnClassifier
 from edgecmp.training.supervision import Supervision

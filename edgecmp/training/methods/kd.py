@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecmp.gallery_source import Need
+from edgecmp.gallery.source import Need
 from edgecmp.losses import SoftLabels
 from edgecmp.training.methods.method import Batch, Method, register_method
 from edgecmp.training.methods.scratch import OwnClassifier

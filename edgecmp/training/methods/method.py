@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 from torch import Tensor, nn
 
 from edgecmp.errors import unknown_choice
-from edgecmp.gallery_source import Need
+from edgecmp.gallery.source import Need
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["METHODS", "Batch", "Method", "method_named", "register_method"]

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgecmp.embedding import embed
-from edgecmp.gallery_source import Need
-from edgecmp.networks.turn import turn_embedding
+from edgecmp.gallery.source import Need
+from edgecmp.networks.embed import embed
+from edgecmp.networks.rotate_embedding import turn_embedding
 from edgecmp.training.methods.method import Method, register_method
 from edgecmp.training.methods.scratch import OwnClassifier
 from edgecmp.training.supervision import Supervision

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from edgecmp.gallery_source import Need
+from edgecmp.gallery.source import Need
 from edgecmp.losses import EmbeddingRegression
 from edgecmp.training.methods.method import Method, register_method
 from edgecmp.training.methods.regression import ToTable

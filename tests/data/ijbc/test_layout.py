@@ -11,7 +11,7 @@ import pytest
 
 from edgecmp.data.ijbc import read_ijbc
 from edgecmp.errors import UserError
-from tests.data.ijbc.orl import Orl, write_ijbc
+from tests.fixtures.orl import Orl, write_ijbc
 
 FACES, POINTS, PAIRS = (
     f"ijbc_{name}.txt" for name in ("face_tid_mid", "name_5pts_score", "template_pair_label")

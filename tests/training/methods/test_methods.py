@@ -35,7 +35,7 @@ from edgecmp.training.methods import (
     method_named,
 )
 from edgecmp.training.methods.procrustes import orthogonal_map
-from tests.training.small import DIM, PREPROCESSING, TRAIN, small_gallery, supervised
+from tests.fixtures.small_training import DIM, PREPROCESSING, TRAIN, small_gallery, supervised
 
 Floats = NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""`edgecmp bench`: latency of exported files on a device."""

@@ -1,0 +1,135 @@
+"""A bench against an earlier one: the ratio of each row, or the reason why they are not alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecmp.benchmarks.bench.case import Case
+from edgecmp.benchmarks.bench.plan import FIGURE, BenchPlan
+from edgecmp.benchmarks.bench.report import FORMAT, identity
+from edgecmp.benchmarks.bench.statistic import CPU_TIME, NOT_PREEMPTED
+from edgecmp.errors import UserError
+from edgecmp.files import read_json
+
+__all__ = ["Earlier"]
+
+UNDISTURBED = (NOT_PREEMPTED, CPU_TIME)
+"""Statistics that other processes do not touch: these two are alike."""
+
+Key = tuple[str, str, int | None]
+"""File name, runtime and threads of a row."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Earlier:
+    """An earlier bench that rows are compared with.
+
+    Attributes:
+        path: where it lies.
+        rows: those that were measured.
+        device: its name and facts.
+        settings: its plan.
+    """
+
+    path: Path
+    rows: list[dict[str, Any]]
+    device: dict[str, Any]
+    settings: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Earlier:
+        """Reads what `edgecmp bench --json` wrote.
+
+        Raises:
+            UserError: it is missing, no bench, not complete, or without a measurement.
+        """
+        document = read_json(path, what="a bench")
+        if document.get("format") != FORMAT:
+            raise UserError(
+                f"{path} is no bench of this edgecmp ({FORMAT}).",
+                "Name a file that `edgecmp bench --json` wrote.",
+            )
+        if not document["complete"]:
+            command = document["provenance"]["command"]
+            raise UserError(
+                f"{path} is a bench that was interrupted.", f"Finish it first with: {command}"
+            )
+        rows = [row for row in document["rows"] if row["verdict"] == "measured"]
+        if not rows:
+            raise UserError(f"{path} holds no row that was measured.", "Name another bench.")
+        return cls(path=path, rows=rows, device=document["device"], settings=document["settings"])
+
+    def refuse_other_conditions(
+        self, cases: Sequence[Case], device: dict[str, Any], plan: BenchPlan
+    ) -> None:
+        """Says before anything is measured whether there is something to compare.
+
+        Raises:
+            UserError: device, governor, mode, versions, runtimes, threads or files are others; it
+                names what differs.
+        """
+        then, now = identity(self.device), identity(device)
+        for settings, found in ((then, self.settings), (now, plan.to_dict())):
+            settings |= {name: found[name] for name in ("mode", "minutes")}
+        then["governor"], now["governor"] = self.device.get("governor"), device.get("governor")
+        active = [case for case in cases if case.verdict == "measured"]
+        versions = {row["runtime"]: row["version"] for row in self.rows}
+        for runtime in {case.runtime for case in active} & versions.keys():
+            then[f"version of {runtime}"] = versions[runtime]
+            now[f"version of {runtime}"] = device["runtimes"][runtime]["version"]
+        keys, known = self._aligned([case.key for case in active])
+        if not known.keys() & set(keys):
+            for place, name in enumerate(("file", "runtime", "threads")):
+                before, here = {key[place] for key in known}, {key[place] for key in keys}
+                if not before & here:
+                    then[name], now[name] = _listed(before), _listed(here)
+        differ = [
+            f"{name} {then[name]} then, {now[name]} now" for name in then if then[name] != now[name]
+        ]
+        if differ:
+            raise UserError(
+                f"{self.path} was measured under other conditions: {'; '.join(differ)}.",
+                "Measure both again under the same conditions, or leave out --compare.",
+            )
+
+    def compare(self, rows: Sequence[dict[str, Any]], plan: BenchPlan) -> list[dict[str, Any]]:
+        """The rows with earlier_ms, ratio (now / then) and not_compared: why there is no ratio."""
+        keys, known = self._aligned([(row["file"], row["runtime"], row["threads"]) for row in rows])
+        figure, compared = FIGURE[plan.mode], []
+        for row, key in zip(rows, keys, strict=True):
+            reason, earlier = "", known.get(key)
+            if row["verdict"] != "measured" or earlier is None:
+                reason = "not in both"
+            elif earlier["governor"] != row["governor"]:
+                reason = f"governor {earlier['governor']} then, {row['governor']} now"
+            elif _kind(earlier) != _kind(row):
+                reason = f"{earlier['statistic']} then, {row['statistic']} now"
+            own = {"earlier_ms": None, "ratio": None, "not_compared": reason}
+            if earlier is not None and not reason:
+                own |= {"earlier_ms": earlier[figure], "ratio": row[figure] / earlier[figure]}
+            compared.append(row | own)
+        return compared
+
+    def _aligned(self, triples: Iterable[Key]) -> tuple[list[Key], dict[Key, dict[str, Any]]]:
+        """Keys of the new rows, and the earlier rows by theirs.
+
+        Files are told by their names without folders; one file against one by nothing at all, so
+        that two files can be compared.
+        """
+        new = [(Path(file).name, runtime, threads) for file, runtime, threads in triples]
+        old = [(Path(row["file"]).name, row["runtime"], row["threads"]) for row in self.rows]
+        if len({key[0] for key in new}) == len({key[0] for key in old}) == 1:
+            new, old = ([("", *key[1:]) for key in keys] for keys in (new, old))
+        return new, dict(zip(old, self.rows, strict=True))
+
+
+def _kind(row: dict[str, Any]) -> str:
+    """The row's statistic, those that are alike as one."""
+    return "undisturbed" if row["statistic"] in UNDISTURBED else str(row["statistic"])
+
+
+def _listed(values: Iterable[object]) -> str:
+    return " and ".join(sorted(map(str, values)))

@@ -1,0 +1,183 @@
+"""The visits of a bench: round and round over all cases, or one case after the other for long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgecmp.benchmarks.bench.case import Case
+from edgecmp.benchmarks.bench.plan import LEAST_QUERIES, LEAST_SECONDS, BenchPlan
+from edgecmp.benchmarks.devices import Device, DeviceRunError, DeviceTimeoutError
+from edgecmp.errors import UserError
+from edgecmp.progress import Bar, duration, progress, say
+
+__all__ = ["measure"]
+
+LISTS = ("wall_us", "cpu_us", "switches")
+"""What a document has of each run; half an hour has millions."""
+
+TRIAL_RUNS = 3
+"""Runs that show, before a long measurement begins, that every file runs at all."""
+
+LEAST_LEFT_S = 1.0
+"""A sustained row ends early rather than with a visit that is shorter."""
+
+MOST_STREAM_S = 3600.0
+"""A single stream that has not had its queries after this time has failed."""
+
+
+def measure(
+    cases: Sequence[Case], machine: Device, plan: BenchPlan, *, sound: Collection[Path] = ()
+) -> Iterator[None]:
+    """Fills the cases with visits; yields after each visit of a long measurement.
+
+    Args:
+        cases: what to measure.
+        machine: where.
+        plan: how.
+        sound: files that are known to run somewhere, so that a runtime that refuses them is a row.
+
+    Raises:
+        UserError: a file failed wherever it was run: it is truncated or damaged.
+        DeviceLostError: the connection broke; the visits so far are in the cases.
+    """
+    if not cases:
+        return
+    if plan.mode == "warm":
+        _round_and_round(cases, machine, plan, sound)
+        return
+    _try_all(cases, machine, plan, sound)
+    active = [case for case in cases if case.verdict == "measured"]
+    each_s = 60 * plan.minutes if plan.mode == "sustained" else LEAST_SECONDS
+    say(
+        f"Measuring {_count(active)} of file, runtime and threads on {machine.name}, one after the "
+        f"other: {duration(each_s)} each{' at least' if plan.mode == 'single-stream' else ''}."
+    )
+    text = "Sustained" if plan.mode == "sustained" else "Single stream"
+    with progress(text, total=round(each_s * len(active)), unit="second") as bar:
+        for case in active:
+            if plan.mode == "sustained":
+                yield from _sustain(case, machine, plan, bar)
+            else:
+                _stream(case, machine, plan)
+                bar.advance(round(each_s))
+                yield
+
+
+def _count(cases: Sequence[Case]) -> str:
+    return f"{len(cases)} combination{'s' * (len(cases) != 1)}"
+
+
+def _round_and_round(
+    cases: Sequence[Case], machine: Device, plan: BenchPlan, sound: Collection[Path]
+) -> None:
+    """Visits all cases once a round, each for its share of the runs."""
+    runs = plan.runs // plan.rounds
+    say(
+        f"Timing {_count(cases)} of file, runtime and threads on {machine.name}: "
+        f"{plan.rounds} rounds of {runs} runs."
+    )
+    with progress("Timing", total=plan.rounds * len(cases), unit="visit") as bar:
+        for number in range(plan.rounds):
+            for case in cases:
+                _visit(case, machine, runs=runs, seed=plan.seed + number)
+                bar.advance(1)
+            if number == 0:
+                _refuse_what_nothing_runs(cases, sound)
+
+
+def _try_all(
+    cases: Sequence[Case], machine: Device, plan: BenchPlan, sound: Collection[Path]
+) -> None:
+    """A few runs of each case that do not count, so that no file fails after half an hour."""
+    for case in cases:
+        _visit(case, machine, runs=TRIAL_RUNS, seed=plan.seed)
+        case.visits.clear()
+    _refuse_what_nothing_runs(cases, sound)
+
+
+def _sustain(case: Case, machine: Device, plan: BenchPlan, bar: Bar) -> Iterator[None]:
+    """Visits one case, visit after visit, until its minutes are over."""
+    case.verdict = "cut short"
+    start_s = time.monotonic()
+    total_s, shown_s = 60 * plan.minutes, 0
+    while case.verdict == "cut short":
+        left_s = total_s - (time.monotonic() - start_s)
+        if case.visits and left_s < LEAST_LEFT_S:
+            break
+        left_s = min(plan.visit_s, left_s)
+        _visit(case, machine, runs=1, seed=plan.seed, seconds=left_s, least_seconds=left_s)
+        now_s = round(min(total_s, time.monotonic() - start_s))
+        bar.advance(now_s - shown_s)
+        shown_s = now_s
+        yield
+    if case.verdict == "cut short":
+        case.verdict = "measured"
+        yield
+
+
+def _stream(case: Case, machine: Device, plan: BenchPlan) -> None:
+    """One visit of at least so many queries and so many seconds."""
+    _visit(
+        case,
+        machine,
+        runs=LEAST_QUERIES,
+        seed=plan.seed,
+        seconds=MOST_STREAM_S,
+        least_seconds=LEAST_SECONDS,
+    )
+    if case.verdict == "measured" and case.visits[0]["wall_us"] is not None:
+        queries = len(case.visits[0]["wall_us"])
+        if queries < LEAST_QUERIES:
+            case.verdict = "failed"
+            case.reason = f"only {queries} queries in {duration(MOST_STREAM_S)}"
+
+
+def _visit(
+    case: Case,
+    machine: Device,
+    *,
+    runs: int,
+    seed: int,
+    seconds: float = 60.0,
+    least_seconds: float = 0.0,
+) -> None:
+    """Times a case once, unless it has failed before; a failure ends it with its reason."""
+    if case.verdict == "failed":
+        return
+    begin_s = time.monotonic()
+    try:
+        document = machine.time_model(
+            case.file,
+            runtime=case.runtime,
+            threads=case.threads or 1,
+            runs=runs,
+            seed=seed,
+            seconds=seconds,
+            least_seconds=least_seconds,
+        )
+    except DeviceRunError as error:
+        case.verdict, case.reason = "failed", str(error)
+        case.timed_out = isinstance(error, DeviceTimeoutError)
+    else:
+        case.visits.append(
+            document
+            | {name: np.asarray(document[name]) for name in LISTS if document[name] is not None}
+            | {"from_s": begin_s, "to_s": time.monotonic()}
+        )
+
+
+def _refuse_what_nothing_runs(cases: Sequence[Case], sound: Collection[Path]) -> None:
+    """A file that failed wherever it was run is truncated or damaged."""
+    for path in dict.fromkeys(case.file for case in cases):
+        tried = [case for case in cases if case.file == path]
+        refused = [case for case in tried if case.verdict == "failed" and not case.timed_out]
+        if path not in sound and refused == tried:
+            reasons = dict.fromkeys(f"{case.runtime}: {case.reason}" for case in tried)
+            raise UserError(
+                f"{path} is truncated or damaged: nothing runs it ({'; '.join(reasons)}).",
+                "Copy it again, or write it again with `edgecmp export`.",
+            )

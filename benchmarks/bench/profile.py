@@ -1,0 +1,51 @@
+"""The per-operator profile of a file on a bench's device, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgecmp.benchmarks.bench.operator_times import Operator, Profile, profile, table
+from edgecmp.benchmarks.devices import Device
+from edgecmp.errors import UserError
+
+__all__ = ["file_profile", "profile_text"]
+
+OPERATORS_SHOWN = 10
+
+
+def file_profile(path: Path, machine: Device) -> dict[str, Any]:
+    """Profiles a file with the device's own LiteRT, 1 thread.
+
+    Returns:
+        file, reason (empty where it worked), whole_us, and operators in the order they run: kind,
+        name, shape, time_us, macs, delegated.
+    """
+    found = machine.facts["runtimes"].get("litert", {})
+    reason = ""
+    if path.suffix != ".tflite":
+        reason = "only LiteRT has such a profiler, and it loads .tflite files"
+    elif "version" not in found:
+        why = f" ({found['reason']})" if "reason" in found else ""
+        reason = f"{machine.name} has no ai-edge-litert for its Python{why}"
+    else:
+        try:
+            measured = profile(path, device=machine)
+        except UserError as error:
+            reason = str(error)
+    if reason:
+        return {"file": str(path), "reason": reason, "whole_us": None, "operators": []}
+    return {"file": str(path), "reason": "", **asdict(measured)}
+
+
+def profile_text(told: dict[str, Any]) -> str:
+    """A profile for people: its kinds and slowest operators, or why there is none."""
+    if told["reason"]:
+        return f"No profile of {told['file']}: {told['reason']}."
+    operators = tuple(
+        Operator(**{**operator, "shape": tuple(operator["shape"])})
+        for operator in told["operators"]
+    )
+    measured = Profile(operators=operators, whole_us=told["whole_us"])
+    return f"{told['file']} in litert, 1 thread: {table(measured, OPERATORS_SHOWN)}"

@@ -1,0 +1,6 @@
+"""The paper's tables, run on a recipe's data and laid beside the published figures."""
+
+from edgecmp.benchmarks.paper.listing import Listing, listing
+from edgecmp.benchmarks.paper.reproduce import TABLES, Reproduction, reproduce
+
+__all__ = ["TABLES", "Listing", "Reproduction", "listing", "reproduce"]

@@ -1,0 +1,113 @@
+"""Table 4: the gallery model pruned by two methods to four sizes, trained in four ways.
+
+Fine-tuning and BCT go on from the pruned copy's weights. Training from scratch and KD begin with
+fresh ones, as the published zeros of both columns imply: a pruned copy is still near the gallery
+model, so nothing that starts from it ends at zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from edgecmp.artefacts.bundle import QueryBundle
+from edgecmp.benchmarks.paper.context import Context
+from edgecmp.benchmarks.paper.published import published
+from edgecmp.benchmarks.paper.run import Run, Runs
+from edgecmp.benchmarks.paper.table import Cell, Group, Table, number
+from edgecmp.benchmarks.paper.training import Trained, make
+from edgecmp.training.methods import method_named
+
+__all__ = ["table4"]
+
+METHODS = ("magnitude", "channel")
+AMOUNTS = (0.3, 0.5, 0.7, 0.9)
+TRAININGS = {"scratch": "scratch", "fine_tune": "fine-tune", "bct": "bct", "kd": "kd"}
+"""Column of the published table to the name of a method of ours."""
+
+FROM_PRUNED = ("fine_tune", "bct")
+METRIC = "top10"
+
+
+def cells(context: Context) -> Sequence[Cell]:
+    """One a pruning method, amount and training method."""
+    return [
+        Cell(
+            key=_key(method, amount, training),
+            system=_system(method, amount),
+            make=partial(_made, context, method, amount, training),
+        )
+        for method in METHODS
+        for amount in AMOUNTS
+        for training in TRAININGS
+    ]
+
+
+def _key(method: str, amount: float, training: str) -> str:
+    return f"pruned/{method}-{amount:g}/{training}"
+
+
+def _system(method: str, amount: float) -> str:
+    return f"{method} {amount:.0%}"
+
+
+def _made(context: Context, method: str, amount: float, training: str) -> Run:
+    start = context.pruned(method, amount)
+    gallery = context.prunable()
+    job = Trained(
+        key=_key(method, amount, training),
+        recipe=replace(context.recipe.pruned, methods=(method_named(TRAININGS[training]),)),
+        form=QueryBundle.load(start).architecture,
+        seed=0,
+        start=start if training in FROM_PRUNED else None,
+    )
+    return make(job, context.runs, gallery=gallery, data=context.data)
+
+
+def groups(runs: Runs) -> Sequence[Group]:
+    """One row a pruning method and amount, one column a training method; the unpruned model first.
+
+    Ours is the heterogeneous top-10 accuracy; the published figures are TPIR@FPIR=1e-1.
+    """
+    rows = {(row["prune_method"], row["amount"]): row for row in published("table4").rows}
+    made = {
+        (method, amount): {
+            training: run
+            for training in TRAININGS
+            if (run := runs.get(_key(method, amount, training)))
+        }
+        for method in METHODS
+        for amount in AMOUNTS
+    }
+    some = next((run for found in made.values() for run in found.values()), None)
+    unpruned = Group(
+        table="table4",
+        system="unpruned",
+        group="heterogeneous",
+        published={"scratch": number(rows[None, 0.0], "scratch")},
+        values={"scratch": [some.scores["gg"][METRIC]]} if some else {},
+        runs=int(some is not None),
+    )
+    return [unpruned] + [
+        Group(
+            table="table4",
+            system=_system(method, amount),
+            group="heterogeneous",
+            published={name: number(rows[method, amount], name) for name in TRAININGS},
+            values={name: [run.scores["qg"][METRIC]] for name, run in found.items()},
+            runs=len(found),
+            wanted=len(TRAININGS),
+            facts={"mflops": next((run.mflops for run in found.values()), None)},
+        )
+        for (method, amount), found in made.items()
+    ]
+
+
+table4 = Table(
+    name="table4",
+    title="pruned copies of the gallery model, heterogeneous accuracy, % (ours: top-10)",
+    published_data="IJB-C 1:N, TPIR@FPIR=1e-1",
+    cells=cells,
+    groups=groups,
+)

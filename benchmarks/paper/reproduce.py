@@ -1,0 +1,164 @@
+"""reproduce: the runs that a table needs, made or taken up, and the table from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecmp import kit
+from edgecmp.benchmarks.paper.context import Context
+from edgecmp.benchmarks.paper.figure import figure1
+from edgecmp.benchmarks.paper.layout import lines, write_csv
+from edgecmp.benchmarks.paper.nets import table1, table2, table3
+from edgecmp.benchmarks.paper.picture import draw
+from edgecmp.benchmarks.paper.pruned import table4
+from edgecmp.benchmarks.paper.run import Runs
+from edgecmp.benchmarks.paper.table import Cell, Group, Table
+from edgecmp.errors import UserError, unknown_choice
+from edgecmp.files import write_json
+from edgecmp.progress import duration, say
+from edgecmp.training.gallery import train_gallery
+from edgecmp.training.recipes import Recipe, recipe
+
+__all__ = ["TABLES", "Reproduction", "reproduce"]
+
+TABLES = {table.name: table for table in (table1, table2, table3, table4, figure1)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reproduction:
+    """A table, filled as far as it was run.
+
+    Attributes:
+        groups: its cell groups.
+        data: what our figures are on.
+        published_data: what the paper's are on.
+        files: what was written: "table" (CSV) and "picture".
+    """
+
+    table: str
+    title: str
+    groups: tuple[Group, ...]
+    data: str
+    published_data: str
+    files: Mapping[str, Path]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One line a system: published | ours."""
+        return lines(self.groups)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` writes: one row a cell group."""
+        return {
+            "table": self.table,
+            "title": self.title,
+            "data": self.data,
+            "published_data": self.published_data,
+            "rows": [group.to_dict() for group in self.groups],
+        }
+
+
+def table_named(name: str) -> Table:
+    """The table of that name.
+
+    Raises:
+        UserError: there is no such table; the message lists them.
+    """
+    if name not in TABLES:
+        raise unknown_choice("table", name, TABLES)
+    return TABLES[name]
+
+
+def reproduce(
+    table: str,
+    *,
+    recipe_name: str = "emoji",
+    out: Path,
+    data: str | None = None,
+    gallery: Path | None = None,
+    systems: Sequence[str] = (),
+) -> Reproduction:
+    """Runs a table's grid, or what is left of it, and writes the table and its picture.
+
+    Args:
+        table: "table1" to "table4" or "figure1".
+        recipe_name: one of the recipes.
+        out: folder of all runs; one that was begun there is taken up.
+        data: what is trained and tested on; the recipe's own if None.
+        gallery: folder of the gallery model; the recipe's own if None, trained first where it has
+            none.
+        systems: rows to run, by their names; all if empty.
+
+    Raises:
+        UserError: an unknown table, recipe or system, or a recipe without data.
+    """
+    chosen = table_named(table)
+    made = recipe(recipe_name)
+    data = data or made.data
+    if data is None:
+        raise UserError(
+            f"The recipe {recipe_name!r} has no data of its own.", "Name yours with --data."
+        )
+    runs = Runs(out, recipe_name, recorded=False)
+    gallery = gallery or _gallery(made, runs, data)
+    context = Context(recipe=made, runs=runs, data=data, gallery=gallery)
+    cells = _chosen(chosen.cells(context), systems)
+    _run(chosen, cells, runs)
+    groups = tuple(chosen.groups(runs))
+    files = {
+        "table": write_csv(groups, runs.folder / f"{table}.csv"),
+        "picture": draw(chosen, groups, runs.folder / f"{table}.png", data=data),
+    }
+    found = Reproduction(
+        table=table,
+        title=chosen.title,
+        groups=groups,
+        data=data,
+        published_data=chosen.published_data,
+        files=files,
+    )
+    write_json(runs.folder / f"{table}.json", found.to_dict())
+    return found
+
+
+def _gallery(made: Recipe, runs: Runs, data: str) -> Path:
+    """The recipe's gallery model: the starter kit's, or one that is trained first."""
+    if made.kit_gallery:
+        return kit.path("gallery")
+    folder = runs.place("gallery")
+    if not (folder / "manifest.json").exists():
+        train_gallery(made.gallery, out=folder, data=data)
+    return folder
+
+
+def _chosen(cells: Sequence[Cell], systems: Sequence[str]) -> Sequence[Cell]:
+    """The cells of the systems that were asked for."""
+    known = dict.fromkeys(cell.system for cell in cells)
+    for system in systems:
+        if system not in known:
+            raise unknown_choice("system of this table", system, known)
+    return [cell for cell in cells if not systems or cell.system in systems]
+
+
+def _run(table: Table, cells: Sequence[Cell], runs: Runs) -> None:
+    """Makes the runs that are missing, one after the other, with an estimate from those made."""
+    missing = [cell for cell in cells if not runs.is_own(cell.key)]
+    say(
+        f"{table.name}: {len(cells)} runs, {len(cells) - len(missing)} of them made already in "
+        f"{runs.folder}."
+    )
+    seconds: list[float] = []
+    for count, cell in enumerate(missing, start=1):
+        run = cell.make()
+        seconds.append(run.seconds)
+        left = len(missing) - count
+        if left:
+            each = sum(seconds) / len(seconds)
+            say(
+                f"{cell.key}: M(q,q) {run.scores['qq']['top10']:.1f}, M(q,g) "
+                f"{run.scores['qg']['top10']:.1f} at top-10; {left} runs left, about "
+                f"{duration(left * each)}."
+            )

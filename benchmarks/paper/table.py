@@ -1,0 +1,114 @@
+"""What a published table is to us: the runs that fill it, and its rows, published beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from edgecmp.benchmarks.paper.context import Context
+from edgecmp.benchmarks.paper.published import Row
+from edgecmp.benchmarks.paper.run import Run, Runs
+
+__all__ = ["Cell", "Group", "Table", "number"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One run that a table needs.
+
+    Attributes:
+        key: of the run.
+        system: the row that it belongs to.
+        make: makes the run, or takes the one that stands.
+    """
+
+    key: str
+    system: str
+    make: Callable[[], Run]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """One group of cells of a published table: a system by one protocol, published and ours.
+
+    Attributes:
+        table: "table3".
+        system: the row's name in the paper.
+        group: "homogeneous" or "heterogeneous".
+        published: metric to percent; None where the paper has no figure.
+        values: metric to percent, one a run; empty where it was not run.
+        runs: how many runs were made, and `wanted` how many the group is made of.
+        facts: what else the row shows, such as "mflops".
+    """
+
+    table: str
+    system: str
+    group: str
+    published: Mapping[str, float | None]
+    values: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    runs: int = 0
+    wanted: int = 1
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> dict[str, float]:
+        """The mean over the runs."""
+        return {name: round(fmean(values), 2) for name, values in self.values.items()}
+
+    @property
+    def spread(self) -> dict[str, float]:
+        """Largest minus smallest, where there are several runs."""
+        return {
+            name: round(max(values) - min(values), 2)
+            for name, values in self.values.items()
+            if len(values) > 1
+        }
+
+    @property
+    def state(self) -> str:
+        """ "not run", "run", or how much of it was."""
+        if not self.runs:
+            return "not run"
+        return "run" if self.runs >= self.wanted else f"{self.runs} of {self.wanted} runs"
+
+    def to_dict(self) -> dict[str, Any]:
+        """A row of `--json`."""
+        known = any(value is not None for value in self.published.values())
+        return {
+            "table": self.table,
+            "system": self.system,
+            "group": self.group,
+            "state": self.state,
+            "runs": self.runs,
+            "published": dict(self.published) if known else None,
+            "ours": self.ours or None,
+            "spread": self.spread or None,
+            **self.facts,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A table of the paper.
+
+    Attributes:
+        name: "table3".
+        title: what it shows.
+        published_data: what the paper's figures are on.
+        cells: the runs that fill it, in the order in which they are made.
+        groups: its rows from whatever runs there are.
+    """
+
+    name: str
+    title: str
+    published_data: str
+    cells: Callable[[Context], Sequence[Cell]]
+    groups: Callable[[Runs], Sequence[Group]]
+
+
+def number(row: Row, column: str) -> float | None:
+    """A published figure; None where the paper has none."""
+    value = row[column]
+    return float(value) if value is not None else None

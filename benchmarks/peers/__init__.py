@@ -1,0 +1,1 @@
+"""Our TFLite files beside those of other converters: `python -m edgecmp.benchmarks.peers`."""

@@ -1,0 +1,102 @@
+"""The networks that exporters are compared on, and the stacks that give the rate of 1x1 layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgecmp.files import write_atomic
+from edgecmp.networks.architecture import Architecture
+from edgecmp.networks.tiers import BLOCKS, DEPTH, TIERS
+
+__all__ = ["RATE_SHAPES", "networks", "prepare", "rate_graph_macs", "rate_models"]
+
+RATE_SHAPES = ((80, 28), (160, 28), (160, 14), (320, 14))
+"""Channels and side of the feature maps that the 1x1 convolutions are stacked on."""
+
+RATE_LAYERS = 8
+
+
+def networks(count: int, input_size: int = 224) -> dict[str, Architecture]:
+    """`count` networks: in each tier three of one kind of block throughout and a random one, in an
+    order in which the first few already differ in both; then random ones.
+    """
+    named: dict[str, Architecture] = {}
+    kinds = ("shuffle7", "shuffle3", "xception", "random 0")
+    for turn in range(len(kinds)):
+        for index, tier in enumerate(TIERS):
+            kind = kinds[(index + turn) % len(kinds)]
+            named[f"{tier} {kind}"] = (
+                Architecture(
+                    tier=tier,
+                    blocks=(BLOCKS.index(kind),) * DEPTH,
+                    widths=(4,) * DEPTH,
+                    input_size=input_size,
+                )
+                if kind in BLOCKS
+                else Architecture.random(tier, seed=0, input_size=input_size)
+            )
+    for number in range(len(named), count):
+        tier, seed = [*TIERS][number % len(TIERS)], number // len(TIERS) - 3
+        named[f"{tier} random {seed}"] = Architecture.random(tier, seed=seed, input_size=input_size)
+    return dict(list(named.items())[:count])
+
+
+def rate_graph_macs(channels: int, side: int) -> int:
+    """Multiply-adds of one stack of 1x1 convolutions."""
+    return RATE_LAYERS * channels * channels * side * side
+
+
+def rate_models(folder: Path) -> dict[str, Path]:
+    """Writes the stacks of 1x1 convolutions through our own writer, once."""
+    from edgecmp.export.lowering import Graph, LoweredNet
+    from edgecmp.export.lowering.graph import IMAGE, Conv
+    from edgecmp.export.targets.tflite.writer import tflite_bytes
+
+    paths: dict[str, Path] = {}
+    generator = torch.Generator().manual_seed(0)
+    for channels, side in RATE_SHAPES:
+        nodes = tuple(
+            Conv(
+                name=f"conv{index}",
+                inputs=(f"conv{index - 1}" if index else IMAGE,),
+                weight=torch.randn(channels, channels, 1, 1, generator=generator)
+                * (2 / channels) ** 0.5,
+                bias=torch.zeros(channels),
+                relu=True,
+            )
+            for index in range(RATE_LAYERS)
+        )
+        graph = Graph(nodes=nodes, input_shape=(channels, side, side))
+        name = f"{channels}x{side}x{side}"
+        paths[name] = write_atomic(folder / f"1x1-{name}.tflite", tflite_bytes(LoweredNet(graph)))
+    return paths
+
+
+def prepare(architecture: Architecture, folder: Path) -> Path:
+    """Writes a live network (see `edgecmp.networks.random_weights`), an image and its embedding.
+
+    Returns:
+        The folder of the network; image.npy and embedding.npy lie beside it.
+    """
+    from edgecmp.artefacts.bundle import Manifest, QueryBundle
+    from edgecmp.networks.random_weights import live_network, patch_images
+    from edgecmp.preprocessing import Preprocessing
+
+    place = folder / "network"
+    if (folder / "embedding.npy").exists() and Architecture.load(place) == architecture:
+        return place
+    network = live_network(architecture, 0)
+    manifest = Manifest(
+        kind="query",
+        preprocessing=Preprocessing(input_size=architecture.input_size).to_dict(),
+        gallery_sha256="0" * 64,
+    )
+    QueryBundle(network=network, manifest=manifest).save(place)
+    image = patch_images(1, architecture.input_size, 1)
+    with torch.no_grad():
+        np.save(folder / "image.npy", image.numpy())
+        np.save(folder / "embedding.npy", network(image).numpy())
+    return place

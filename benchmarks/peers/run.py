@@ -1,0 +1,178 @@
+"""Our TFLite files against what else makes a phone's file from a PyTorch network, on this machine.
+
+    python -m edgecmp.benchmarks.peers.run --out runs/peers \\
+        --litert-torch-python litert-torch/bin/python --executorch-python executorch/bin/python
+
+For each network: ours, litert-torch's export of the network as it is and of our lowered module,
+ONNX Runtime on our ONNX and on torch's own, eager torch (channels last) and ExecuTorch with
+XNNPACK. A peer without a Python is "not run", with the command that makes its environment. Every
+contender must first give the network's embedding of one image.
+
+One process a runtime holds the models; visits of some tens of milliseconds go round over all of
+them, so that load and heat hit all alike. A ratio is the median over the rounds of the ratio within
+a round; preempted runs do not count (as in `edgecmp bench`). With one thread the same ratio of
+processor time stands beside it: it holds on a busy machine too, where wall time does not. Stacks of
+1x1 convolutions go round with them: their rate is what the machine gives, and a network's share of
+it says what is left to win.
+
+What a finished network gave is kept in --out and not measured again, unless our exporter changed or
+something failed; a peer's files are kept in any case. So the same command goes on where it was
+stopped. One command at a time in a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgecmp.benchmarks.devices.on_device.runner import facts
+from edgecmp.benchmarks.peers.compare import compare, is_whole
+from edgecmp.benchmarks.peers.networks import RATE_SHAPES, networks
+from edgecmp.benchmarks.peers.plan import CONTENDERS, PACKAGES, Plan
+from edgecmp.benchmarks.peers.report import (
+    conversion_table,
+    draw,
+    latency_table,
+    rate_table,
+    summary,
+    summary_table,
+)
+from edgecmp.benchmarks.peers.session import (
+    ENVIRONMENTS,
+    Environment,
+    missing_from,
+    own_environment,
+)
+from edgecmp.errors import UserError
+from edgecmp.files import provenance, read_json, write_atomic, write_json
+from edgecmp.networks.architecture import Architecture
+from edgecmp.progress import duration, progress, say
+
+__all__ = ["main"]
+
+SECONDS = {
+    "ours": 8,
+    "onnx-ours": 8,
+    "onnx-torch": 15,
+    "litert-torch": 25,
+    "litert-torch-lowered": 22,
+    "executorch": 35,
+}
+"""What one process of each converter took on two x86 cores; for the estimate before the start."""
+
+VISIT_OVERHEAD_MS = 25.0
+
+
+def expected_seconds(plan: Plan, named: Mapping[str, Architecture]) -> float:
+    """What the networks that are not finished will take on two x86 cores, roughly."""
+    total = 0.0
+    for name, architecture in named.items():
+        folder = plan.out / "networks" / name.replace(" ", "-")
+        done = folder / "result.json"
+        if _has_key(done, plan.key(architecture)) and is_whole(read_json(done, what="a result")):
+            continue
+        for converter in plan.converters():
+            key = plan.conversion_key(converter, architecture)
+            if not _has_key(folder / f"{converter}.done.json", key):
+                total += SECONDS[converter]
+        visits = len(CONTENDERS) + 2 * len(RATE_SHAPES)
+        visit_s = (plan.visit_ms + VISIT_OVERHEAD_MS) / 1000
+        total += len(plan.threads) * (20 + plan.rounds * visits * visit_s)
+    return total
+
+
+def _has_key(path: Path, key: str) -> bool:
+    return path.exists() and read_json(path, what="a result").get("key") == key
+
+
+def _environments(given: argparse.Namespace, out: Path) -> dict[str, Environment]:
+    """Our own, and those of the peers that were named; each is looked at before the start."""
+    link = out / "path"
+    environments = {"own": own_environment(link)}
+    for peer, python in (
+        ("litert-torch", given.litert_torch_python),
+        ("executorch", given.executorch_python),
+    ):
+        if python is None:
+            say(f"{peer}: not run. Name a --{peer}-python; to make one: {ENVIRONMENTS[peer]}")
+            continue
+        missing = missing_from(python, PACKAGES[peer])
+        if missing:
+            raise UserError(
+                f"{python} cannot run {peer}: {missing}.",
+                f"Make its environment with `{ENVIRONMENTS[peer]}`.",
+            )
+        environments[peer] = Environment(python=python.absolute(), link=link)
+    return environments
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Compares, prints the tables, and writes peers.json, peers.txt and peers.png."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for files and results")
+    parser.add_argument("--networks", type=int, default=12, help="how many (default 12)")
+    parser.add_argument("--input-size", type=int, default=224, help="pixels (default 224)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="(default 1 2)")
+    parser.add_argument("--rounds", type=int, default=15, help="visits of each (default 15)")
+    parser.add_argument("--visit-ms", type=float, default=40.0, help="of one visit (default 40)")
+    parser.add_argument("--litert-torch-python", type=Path, help="Python with litert-torch")
+    parser.add_argument("--executorch-python", type=Path, help="Python with ExecuTorch")
+    parser.add_argument("--plan", action="store_true", help="say what it would cost, and stop")
+    given = parser.parse_args(arguments)
+    if given.networks < 1 or given.rounds < 1 or min(given.threads) < 1:
+        parser.error("--networks, --rounds and --threads start at 1")
+    plan = Plan(
+        out=given.out,
+        environments=_environments(given, given.out),
+        threads=tuple(given.threads),
+        rounds=given.rounds,
+        visit_ms=given.visit_ms,
+    )
+    named = networks(given.networks, given.input_size)
+    cost = duration(expected_seconds(plan, named))
+    cores = os.cpu_count() or 1
+    say(f"{len(named)} networks, of which the unfinished take about {cost} on two idle cores.")
+    if max(plan.threads) > cores:
+        say(f"This machine has {cores} cores: more threads than that measure the scheduler.")
+    if given.plan:
+        return
+    results: list[dict[str, Any]] = []
+    with progress("Comparing", total=len(named), unit="network") as bar:
+        for name, architecture in named.items():
+            results.append(compare(name, architecture, plan))
+            text = _report(results, given)
+            bar.advance(1)
+    print(text)
+    say(f"Wrote peers.json, peers.txt and peers.png to {given.out}.")
+
+
+def _report(results: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> str:
+    """Writes what the networks so far say, and returns it as text."""
+    rows, rates, conversions = (
+        [row for result in results for row in result[part]]
+        for part in ("rows", "rates", "conversions")
+    )
+    text = "\n\n".join(
+        [summary_table(rows), latency_table(rows), conversion_table(conversions), rate_table(rates)]
+    )
+    settings = {
+        key: str(value) if isinstance(value, Path) else value for key, value in vars(given).items()
+    }
+    document = {
+        "rows": rows,
+        "summary": summary(rows),
+        "conversions": conversions,
+        "rates": rates,
+        "device": facts(),
+        "settings": settings,
+        "provenance": provenance(),
+    }
+    write_json(given.out / "peers.json", document)
+    write_atomic(given.out / "peers.txt", f"{text}\n".encode())
+    draw(rows, given.out / "peers.png")
+    return text

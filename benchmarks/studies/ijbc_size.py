@@ -1,0 +1,175 @@
+"""The metrics at IJB-C's size: seconds, peak memory, and the difference from other computations.
+
+    OMP_NUM_THREADS=1 python -m edgecmp.benchmarks.studies.ijbc_size
+    python -m edgecmp.benchmarks.studies.ijbc_size --json ijbc.json
+
+The embeddings are drawn: 469,375 faces in 23,124 templates of 3,531 subjects, 128 values each,
+those of the query network with more noise; 15,658,489 pairs, 19,557 of them genuine; 19,593 probes
+searched in 3,531 gallery templates. First edgecmp does every step, and the table has the most
+memory that the process had until then; then everything is done again by
+`edgecmp.benchmarks.studies.ijbc_references`, which is not counted in the memory. Needs
+edgecmp[dev].
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from edgecmp.benchmarks.studies.ijbc_drawn import Sizes, World, draw
+from edgecmp.benchmarks.studies.ijbc_references import (
+    identified_by_sorting,
+    scores_by_gathering,
+    tars_by_roc_curve,
+    templates_by_loops,
+)
+from edgecmp.data.ijbc import template_embeddings
+from edgecmp.data.ijbc.text_files import read_pairs
+from edgecmp.evaluation.ijbc import ijbc_shares
+from edgecmp.files import provenance, write_json
+from edgecmp.metrics import pair_scores
+from edgecmp.progress import say
+from edgecmp.report import table_text
+
+__all__ = ["LIMIT_GIB", "main", "measure"]
+
+LIMIT_GIB = 8.0
+LINES_AT_ONCE = 1_000_000
+FORMS = {"nist": False, "insightface": True}
+
+Result = TypeVar("Result")
+
+
+class _Clock:
+    """Does steps, and keeps a row of each."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def __call__(self, step: str, work: Callable[[], Result]) -> Result:
+        say(step)
+        start = time.perf_counter()
+        result = work()
+        seconds = time.perf_counter() - start
+        self.rows.append({"step": step, "seconds": seconds, "peak_gib": _peak_gib()})
+        return result
+
+    def compare(self, step: str, difference: float, seconds: float | None = None) -> None:
+        """Adds to the row of a step how far the reference is off, and what it took."""
+        row = next(row for row in self.rows if row["step"] == step)
+        row["difference"] = f"{difference:.1e}"
+        if seconds is not None:
+            row |= {"reference_seconds": seconds, "ratio": seconds / row["seconds"]}
+
+
+def _peak_gib() -> float:
+    """The most memory that this process has had so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
+
+
+def _largest(one: Mapping[str, float | None], other: Mapping[str, float]) -> float:
+    """The largest difference between figures of the same names, where both have one."""
+    pairs = ((one[name], value) for name, value in other.items())
+    return max(abs(share - value) for share, value in pairs if share is not None)
+
+
+def measure(sizes: Sizes, *, seed: int = 0) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Does and compares every step.
+
+    Returns:
+        A row for each step: step, seconds, peak_gib, difference (the largest), reference_seconds
+        and ratio; and the figures of the heterogeneous protocol in both forms.
+    """
+    clock = _Clock()
+    world = clock("draw (not of edgecmp)", partial(draw, sizes, seed))
+    _read_pairs(world, clock)
+    vectors = {
+        letter: clock(
+            f"templates {letter}",
+            partial(template_embeddings, features, world.rows, world.media, scores=world.scores),
+        )
+        for letter, features in world.features.items()
+    }
+    enrolled, probes, lists = vectors["g"], vectors["q"], world.protocols
+    pairs = lists.pairs
+    scores = clock(
+        "pair scores", partial(pair_scores, enrolled, probes, pairs.enrolled, pairs.probes)
+    )
+    figures = {
+        form: clock(
+            f"all figures, {form}",
+            partial(ijbc_shares, enrolled, probes, lists, nearest=flag, insightface=flag),
+        )
+        for form, flag in FORMS.items()
+    }
+    for letter, features in world.features.items():
+        found, seconds = _timed(partial(templates_by_loops, world, features))
+        difference = float(np.abs(found - vectors[letter]).max())
+        clock.compare(f"templates {letter}", difference, seconds)
+    plain, gathering = _timed(partial(scores_by_gathering, enrolled, probes, pairs))
+    clock.compare("pair scores", float(np.abs(plain - scores).max()), gathering)
+    sorted_, sorting = _timed(partial(identified_by_sorting, enrolled, probes, lists))
+    for (form, nearest), identified in zip(FORMS.items(), sorted_, strict=True):
+        tars, curve = _timed(partial(tars_by_roc_curve, plain, pairs.genuine, nearest=nearest))
+        difference = _largest(figures[form], tars | identified)
+        clock.compare(f"all figures, {form}", difference, gathering + sorting + curve)
+    return clock.rows, figures
+
+
+def _read_pairs(world: World, clock: _Clock) -> None:
+    """Writes the list of pairs as IJB-C's release has it, and reads it."""
+    pairs = world.protocols.pairs
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ijbc_template_pair_label.txt"
+        with path.open("w") as file:
+            for start in range(0, len(pairs.genuine), LINES_AT_ONCE):
+                part = slice(start, start + LINES_AT_ONCE)
+                columns = (pairs.enrolled[part], pairs.probes[part], pairs.genuine[part] * 1)
+                rows = zip(*(column.tolist() for column in columns), strict=True)
+                file.writelines(f"{one} {other} {label}\n" for one, other, label in rows)
+        read = clock("read the list of pairs", lambda: read_pairs(path))
+    difference = float(np.abs(read[:, 1] - pairs.probes).max())
+    clock.compare("read the list of pairs", difference)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures, prints the table and the figures; exit code 1 beyond `LIMIT_GIB`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seed", type=int, default=0, help="what is drawn (default 0)")
+    parser.add_argument("--json", type=Path, help="also write what is printed there")
+    chosen = parser.parse_args(arguments)
+    rows, figures = measure(Sizes(), seed=chosen.seed)
+    peak = rows[-1]["peak_gib"]
+    print(table_text(rows, width=160))
+    shown = [
+        {"form": form, **{key: 100 * (share or 0.0) for key, share in found.items()}}
+        for form, found in figures.items()
+    ]
+    print(table_text(shown, width=300))
+    print(f"Peak memory {peak:.2f} GiB, limit {LIMIT_GIB:g} GiB")
+    if chosen.json is not None:
+        document = {"rows": rows, "figures": figures, "provenance": provenance()}
+        say(f"Wrote {write_json(chosen.json, document)}.")
+    if peak > LIMIT_GIB:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

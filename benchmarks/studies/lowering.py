@@ -1,0 +1,177 @@
+"""What each rewrite of `edgecmp.export.lower` is worth, in milliseconds on this machine.
+
+    python -m edgecmp.benchmarks.studies.lowering
+    python -m edgecmp.benchmarks.studies.lowering --architectures 10 --runs 200 --json lowering.json
+    python -m edgecmp.benchmarks.studies.lowering --baselines
+
+Each network is written to TFLite with every rewrite on, with each one off in turn, and with none;
+`edgecmp bench` times the files in turns, 1 thread. A figure is the median (p50) of one
+file, a ratio is that of the file divided by that with every rewrite on; "same" is the same file,
+since the rewrite found nothing to do. `pad_stride2` is always on: the format cannot say the padding
+otherwise, and XNNPACK fuses it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgecmp.benchmarks import BenchPlan, bench
+from edgecmp.files import provenance, write_json
+from edgecmp.networks.architecture import Architecture
+from edgecmp.networks.baselines import BASELINES
+from edgecmp.networks.tiers import BLOCKS, DEPTH
+from edgecmp.progress import say
+
+if TYPE_CHECKING:
+    from edgecmp.export.lowering import Graph
+
+__all__ = ["VARIANTS", "main", "measure"]
+
+FULL = "all on"
+VARIANTS: dict[str, tuple[str, ...]] = {
+    FULL: (),
+    "fold_bn off": ("fold_bn",),
+    "fold_shuffle off": ("fold_shuffle",),
+    "narrow_concat off": ("narrow_concat",),
+    "crop_kernels off": ("crop_kernels",),
+    "split_depthwise off": ("split_depthwise",),
+    "all off": ("fold_bn", "fold_shuffle", "narrow_concat", "crop_kernels", "split_depthwise"),
+}
+"""Columns of the table: the rewrites that each one leaves out."""
+
+
+def cases(tier: str, count: int, input_size: int) -> dict[str, Architecture]:
+    """`count` networks: one of 7x7 blocks only, one of 3x3 blocks only, the others random."""
+    named = {
+        f"{tier} {block}": Architecture(
+            tier=tier,
+            blocks=(BLOCKS.index(block),) * DEPTH,
+            widths=(4,) * DEPTH,
+            input_size=input_size,
+        )
+        for block in ("shuffle7", "shuffle3")
+    }
+    for seed in range(count):
+        named[f"{tier} random {seed}"] = Architecture.random(tier, seed=seed, input_size=input_size)
+    return dict(list(named.items())[:count])
+
+
+def own_graphs(named: Mapping[str, Architecture]) -> dict[str, Callable[[], Graph]]:
+    """How each of our networks is built and traced."""
+    from edgecmp.export.lowering.trace_query import trace
+
+    def build(architecture: Architecture) -> Graph:
+        return trace(architecture.build(), architecture.input_size)
+
+    return {name: partial(build, architecture) for name, architecture in named.items()}
+
+
+def baseline_graphs(names: Iterable[str], input_size: int) -> dict[str, Callable[[], Graph]]:
+    """How each baseline is built and traced."""
+    from edgecmp.export.lowering import trace_module
+    from edgecmp.networks.baselines import build_baseline
+
+    def build(name: str) -> Graph:
+        return trace_module(build_baseline(name), input_size)
+
+    return {name: partial(build, name) for name in names}
+
+
+def measure(
+    graphs: Mapping[str, Callable[[], Graph]], *, runs: int, rounds: int
+) -> list[dict[str, Any]]:
+    """Times every variant of every network.
+
+    Args:
+        graphs: by the network's name, how it is built and traced.
+        runs: timed runs a file.
+        rounds: visits a file.
+
+    Returns:
+        A row for each network and runtime: network, runtime, and by variant p50_ms, min_ms and
+        ratio; variants that are the file with every rewrite on are left out.
+    """
+    import torch
+
+    from edgecmp.export.lowering import LoweredNet, lower_graph
+    from edgecmp.export.targets.tflite.writer import tflite_bytes
+
+    rows: list[dict[str, Any]] = []
+    for name, build in graphs.items():
+        graph = build()
+        with tempfile.TemporaryDirectory() as folder:
+            files: dict[Path, str] = {}
+            full = b""
+            for index, (variant, without) in enumerate(VARIANTS.items()):
+                lowered = LoweredNet(lower_graph(graph, without=without).to(torch.float32))
+                model = tflite_bytes(lowered)
+                if model == full:
+                    continue
+                full = full or model
+                file = Path(folder) / f"{index}.tflite"
+                file.write_bytes(model)
+                files[file] = variant
+            report = bench(list(files), plan=BenchPlan(runs=runs, rounds=rounds))
+        by_runtime: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in report.rows:
+            if row["verdict"] == "measured":
+                variant = files[Path(row["file"])]
+                by_runtime.setdefault(row["runtime"], {})[variant] = row
+        for runtime, by_variant in by_runtime.items():
+            p50_ms, min_ms = (
+                {variant: row[key] for variant, row in by_variant.items()}
+                for key in ("p50_ms", "min_ms")
+            )
+            ratio = {variant: value / p50_ms[FULL] for variant, value in p50_ms.items()}
+            found = {"p50_ms": p50_ms, "min_ms": min_ms, "ratio": ratio}
+            rows.append({"network": name, "runtime": runtime, **found})
+    return rows
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as text, ratios beside the time with every rewrite on."""
+    off = [variant for variant in VARIANTS if variant != FULL]
+    lines = [f"{'network':22}{'runtime':16}{'all on, ms':>11}" + "".join(f"{v:>21}" for v in off)]
+    for row in rows:
+        ratios = "".join(
+            f"{row['ratio'][variant]:>20.2f}x" if variant in row["ratio"] else f"{'same':>21}"
+            for variant in off
+        )
+        lines.append(f"{row['network']:22}{row['runtime']:16}{row['p50_ms'][FULL]:>11.2f}{ratios}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tier", default="330M", help="tier of the networks (default 330M)")
+    parser.add_argument("--architectures", type=int, default=6, help="how many (default 6)")
+    parser.add_argument(
+        "--baselines", action="store_true", help="pytorchcv's networks instead of ours"
+    )
+    parser.add_argument("--input-size", type=int, default=224, help="pixels (default 224)")
+    parser.add_argument("--runs", type=int, default=60, help="timed runs a file (default 60)")
+    parser.add_argument("--rounds", type=int, default=3, help="visits a file (default 3)")
+    parser.add_argument("--json", type=Path, help="also write the rows there")
+    chosen = parser.parse_args(arguments)
+    if chosen.baselines:
+        graphs = baseline_graphs(BASELINES, chosen.input_size)
+    else:
+        graphs = own_graphs(cases(chosen.tier, chosen.architectures, chosen.input_size))
+    rows = measure(graphs, runs=chosen.runs, rounds=chosen.rounds)
+    print(table(rows))
+    if chosen.json is not None:
+        settings = {key: value for key, value in vars(chosen).items() if key != "json"}
+        document = {"rows": rows, "settings": settings, "provenance": provenance()}
+        say(f"Wrote {write_json(chosen.json, document)}.")
+
+
+if __name__ == "__main__":
+    main()

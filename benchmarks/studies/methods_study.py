@@ -1,0 +1,203 @@
+"""Which method makes one query network find most in the gallery? The same training by each.
+
+    python -m edgecmp.benchmarks.studies.methods_study --out runs/methods --epochs 8 --seeds 0 1
+
+Every cell trains the architecture from scratch with the recipe's schedule, augmentation and number
+of images; only the method differs. A cell that stands in OUT is not trained again, and one that was
+interrupted goes on. Results are of the test split, in percent; `methods.json` and `methods.png` are
+written after each cell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import matplotlib.figure
+
+from edgecmp import kit
+from edgecmp.data import load_dataset
+from edgecmp.errors import UserError
+from edgecmp.evaluation.retrieval import evaluate
+from edgecmp.files import provenance, read_json, write_atomic, write_json
+from edgecmp.gallery.source import open_source
+from edgecmp.networks.form import load_form
+from edgecmp.progress import say
+from edgecmp.report import table_text
+from edgecmp.training.fit import document_of
+from edgecmp.training.methods import METHODS, method_named
+from edgecmp.training.query import train_query
+from edgecmp.training.recipes.parts import query_recipe
+
+__all__ = ["Study", "main", "summary"]
+
+SCORES = ("top1", "top10", "top20", "tar_far1e-3")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """What all cells share.
+
+    Attributes:
+        out: folder of the cells and the results.
+        architecture: as `load_form` takes it.
+        gallery: as `open_source` takes it.
+        data: registry name, folder or manifest.
+        recipe: whose schedule and augmentation are used.
+        epochs: of every training; None: the recipe's.
+    """
+
+    out: Path
+    architecture: Path
+    gallery: Path
+    data: str = "emoji"
+    recipe: str = "emoji-table"
+    epochs: int | None = None
+
+    def cell(self, method: str, seed: int) -> dict[str, Any]:
+        """Scores of one training, "qq_top1", "qg_top1", ..., and what decided them.
+
+        Args:
+            method: a name, or several joined by "+", whose losses are added.
+            seed: of the training.
+
+        Raises:
+            UserError: the folder of the cell holds one of other settings.
+        """
+        methods = tuple(method_named(name) for name in method.split("+"))
+        recipe = replace(query_recipe(self.recipe), methods=methods)
+        if self.epochs is not None:
+            schedule = replace(recipe.schedule, epochs=self.epochs)
+            recipe = replace(recipe, schedule=schedule, watch_every=self.epochs)
+        form = load_form(self.architecture).resized(recipe.input_size)
+        dataset = load_dataset(self.data)
+        batch = recipe.schedule.batch_size
+        settings: dict[str, Any] = {
+            "method": method,
+            "seed": seed,
+            "recipe": document_of(recipe),
+            "architecture_sha256": form.fingerprint,
+            "gallery_sha256": open_source(self.gallery).sha256,
+            "data": [dataset.name, dataset.train.fingerprint, dataset.test.fingerprint],
+            "images_seen": recipe.schedule.epochs * max(1, len(dataset.train) // batch) * batch,
+        }
+        folder = self.out / f"{method}-seed{seed}"
+        written = folder / "cell.json"
+        if written.exists():
+            found = read_json(written, what="a cell of the study")
+            if found.get("settings") != settings:
+                raise UserError(
+                    f"{folder} holds a cell of other settings.", "Name another --out, or remove it."
+                )
+            return found
+        say(f"{method}, seed {seed}")
+        report = train_query(
+            recipe,
+            architecture=form,
+            out=folder,
+            gallery=self.gallery,
+            data=self.data,
+            seed=seed,
+        )
+        rows = evaluate(folder, gallery=self.gallery, data=self.data).rows
+        document = {
+            "settings": settings,
+            "scores": {
+                f"{row['protocol']}_{score}": row[score] for row in rows for score in SCORES
+            },
+            "seconds": round(sum(record["seconds"] for record in report.records), 1),
+            "provenance": provenance(),
+        }
+        write_json(written, document)
+        return document
+
+
+def summary(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a method, the best M(q,g) top-10 first: means over the seeds, percent.
+
+    "spread" is the largest M(q,g) top-10 of a seed less the smallest; "rule" says in how many seeds
+    M(q,g) > M(q,q) at top-10.
+    """
+    by_method: dict[str, list[dict[str, Any]]] = {}
+    for cell in cells:
+        by_method.setdefault(cell["settings"]["method"], []).append(cell)
+    rows = []
+    for method, runs in by_method.items():
+        scores = [run["scores"] for run in runs]
+        tens = [score["qg_top10"] for score in scores]
+        held = sum(score["qg_top10"] > score["qq_top10"] for score in scores)
+        row: dict[str, Any] = {"method": method, "seeds": len(runs)}
+        for name in ("qg_top10", "qg_top1", "qg_tar_far1e-3", "qq_top10", "qq_top1"):
+            row[name] = round(mean(score[name] for score in scores), 2)
+        row |= {"spread": round(max(tens) - min(tens), 2), "rule": f"{held} of {len(runs)}"}
+        rows.append(row | {"minutes": round(mean(run["seconds"] for run in runs) / 60, 1)})
+    return sorted(rows, key=lambda row: -row["qg_top10"])
+
+
+def draw(cells: Sequence[dict[str, Any]], path: Path) -> Path:
+    """A dot a seed: M(q,g) and M(q,q) top-10 of each method, the best on top."""
+    order = [row["method"] for row in reversed(summary(cells))]
+    figure = matplotlib.figure.Figure(
+        figsize=(8, 1.2 + 0.42 * len(order)), dpi=130, layout="constrained"
+    )
+    axes = figure.subplots()
+    for protocol, marker, colour in (("qq", "o", "#888888"), ("qg", "D", "#d1495b")):
+        axes.scatter(
+            [cell["scores"][f"{protocol}_top10"] for cell in cells],
+            [order.index(cell["settings"]["method"]) for cell in cells],
+            marker=marker,
+            color=colour,
+            alpha=0.8,
+            label=f"M({protocol[0]},{protocol[1]})",
+        )
+    paragon = [cell["scores"]["gg_top10"] for cell in cells if "gg_top10" in cell["scores"]]
+    if paragon:
+        axes.axvline(paragon[0], color="#222222", linestyle=":", label="M(g,g)")
+    axes.set_yticks(range(len(order)), order)
+    axes.set_xlabel("top-10 on the test split, percent")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(loc="center right")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return write_atomic(path, picture.getvalue())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Trains what is missing, prints one row a method, writes the JSON and the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME[+NAME]")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--recipe", default="emoji-table")
+    parser.add_argument(
+        "--architecture", type=Path, default=kit.path("query") / "architecture.json"
+    )
+    parser.add_argument("--gallery", type=Path, default=kit.path("gallery"))
+    parser.add_argument("--data", default="emoji")
+    given = parser.parse_args(arguments)
+    study = Study(
+        out=given.out,
+        architecture=given.architecture,
+        gallery=given.gallery,
+        data=given.data,
+        recipe=given.recipe,
+        epochs=given.epochs,
+    )
+    cells: list[dict[str, Any]] = []
+    for seed in given.seeds:
+        for method in given.methods:
+            cells.append(study.cell(method, seed))
+            document = {"rows": summary(cells), "cells": cells, "provenance": provenance()}
+            write_json(given.out / "methods.json", document)
+            draw(cells, given.out / "methods.png")
+    print(table_text(summary(cells), width=140))
+
+
+if __name__ == "__main__":
+    main()

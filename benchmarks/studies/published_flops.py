@@ -1,0 +1,105 @@
+"""The paper's MFLOPs column, counted again, beside what the same networks cost with an embedding.
+
+    python -m edgecmp.benchmarks.studies.published_flops
+    python -m edgecmp.benchmarks.studies.published_flops --json flops.json
+
+The column is half of pytorchcv's FLOPs of the ImageNet classifier at 224 x 224, its 1000-way layer
+included, without decimals (`edgecmp.networks.pytorchcv_flops` states the rule). A query network has
+an embedding in the place of that layer, and is counted by fvcore's rule as ours are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgecmp.benchmarks.paper.published import Row, published
+from edgecmp.files import provenance, write_json
+from edgecmp.progress import say
+
+__all__ = ["main", "measure", "reproduced"]
+
+SIZE = 224
+
+COLUMNS = {
+    "paper": "{:.0f}",
+    "pytorchcv": "{:.2f}",
+    "ours": "{:.2f}",
+    "difference": "{:+.4f}",
+    "pytorch_table": "{:.2f}",
+    "macs": "{:.2f}",
+    "fvcore": "{:.2f}",
+    "embedding_ours": "{:.2f}",
+    "embedding_macs": "{:.2f}",
+    "embedding_fvcore": "{:.2f}",
+}
+"""Columns of the table, all in millions, and how they are printed."""
+
+
+def measure(row: Row) -> dict[str, Any]:
+    """Counts one network, in millions.
+
+    Args:
+        row: of `published("mflops")`.
+
+    Returns:
+        The network's names and `COLUMNS`: the paper's figure; that of pytorchcv's table; ours by
+        the same rule and its difference to pytorchcv's; what the rule gives as in the PyTorch
+        table, which counts the averages of squeeze-and-excitation as well; multiply-adds; fvcore's
+        total; and the first rule, multiply-adds and fvcore of the network with a 128-d embedding.
+    """
+    from pytorchcv.model_provider import get_model
+
+    from edgecmp.networks.baselines import Baseline
+    from edgecmp.networks.fvcore_flops import count_fvcore
+    from edgecmp.networks.pytorchcv_flops import count_pytorchcv
+
+    name = str(row["baseline"])
+    classifier = get_model(name).eval()
+    network = Baseline(name=name).build().eval()
+    counted, embedded = count_pytorchcv(classifier, SIZE), count_pytorchcv(network, SIZE)
+    with_embedding = count_fvcore(network, SIZE)
+    printed = float(row["pytorchcv_mflops"] or 0)
+    return {
+        "query_model": row["query_model"],
+        "baseline": name,
+        "paper": row["mflops"],
+        "pytorchcv": printed,
+        "ours": counted.published_mflops,
+        "difference": counted.published_mflops - printed,
+        "pytorch_table": counted.pytorch_mflops,
+        "macs": counted.macs / 1e6,
+        "fvcore": count_fvcore(classifier, SIZE).flops / 1e6,
+        "embedding_ours": embedded.published_mflops,
+        "embedding_macs": with_embedding.macs / 1e6,
+        "embedding_fvcore": with_embedding.flops / 1e6,
+    }
+
+
+def reproduced(row: dict[str, Any]) -> bool:
+    """Whether ours, without its decimals, is the paper's figure."""
+    return bool(math.trunc(row["ours"]) == row["paper"])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Counts and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="also write the rows there")
+    chosen = parser.parse_args(arguments)
+    rows = [measure(row) for row in published("mflops").rows]
+    print("MFLOPs at 224 x 224".ljust(22) + "".join(f"{name:>18}" for name in COLUMNS))
+    for row in rows:
+        cells = (style.format(row[name]) for name, style in COLUMNS.items())
+        print(f"{row['baseline']:22}" + "".join(f"{cell:>18}" for cell in cells))
+    print(f"{sum(map(reproduced, rows))} of {len(rows)} figures of the paper reproduced")
+    if chosen.json is not None:
+        say(f"Wrote {write_json(chosen.json, {'rows': rows, 'provenance': provenance()})}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""What do `--strategy pareto` and `--input-sizes` gain over the plain evolution?
+
+    python -m edgecmp.benchmarks.studies.search_options --quick --seeds 3 --out runs/search_options
+
+Searches of one budget, the starter kit's supernet and gallery, told apart by those options alone.
+All are cut to the number of evaluations of the shortest. Searches resume where they were stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from pymoo.indicators.hv import HV
+
+from edgecmp.benchmarks.studies.predictor_study import shown
+from edgecmp.files import provenance, write_json
+from edgecmp.report import table_text
+from edgecmp.search.evaluation.candidate import Candidate
+from edgecmp.search.results.history import read_history
+from edgecmp.search.run import run
+from edgecmp.search.space.constraint import parse_budget
+
+__all__ = ["figures", "main"]
+
+
+def figures(
+    searches: Mapping[str, Sequence[Candidate]], budget: int, *, seed: int
+) -> list[dict[str, Any]]:
+    """One seed: a row for each search.
+
+    Args:
+        searches: candidates in the order of their evaluation.
+        budget: FLOPs, which all of them hold.
+        seed: of them all.
+
+    Returns:
+        "who", "seed", "evaluations"; "best" and "mean_best_5" of R3; "area": that which the front
+        of FLOPs (as a share of the budget) and R3 covers, 0..1.
+    """
+    count = min(len(candidates) for candidates in searches.values())
+    rows = []
+    for who, candidates in searches.items():
+        values = np.array([one.reward("r3") for one in candidates[:count]])
+        flops = np.array([one.flops for one in candidates[:count]])
+        area = HV(ref_point=np.array([1.0, 0.0]))(np.stack((flops / budget, -values), 1))
+        rows.append(
+            {
+                "seed": seed,
+                "who": who,
+                "evaluations": count,
+                "best": round(float(values.max()), 4),
+                "mean_best_5": round(float(np.sort(values)[-5:].mean()), 4),
+                "area": round(float(area), 4),
+            }
+        )
+    return rows
+
+
+def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of the rows of one search by several seeds; the spread is the largest less the smallest."""
+    best = [row["best"] for row in rows]
+    return {
+        "who": rows[0]["who"],
+        "seeds": len(rows),
+        "evaluations": rows[0]["evaluations"],
+        "best": round(fmean(best), 4),
+        "spread": round(max(best) - min(best), 4),
+        "mean_best_5": round(fmean(row["mean_best_5"] for row in rows), 4),
+        "area": round(fmean(row["area"] for row in rows), 4),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs all searches; prints the table and writes it to OUT/search_options.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--budget", default="100M")
+    parser.add_argument("--sizes", default="48,56,64", help="of the input, where it is a gene")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="about 100 evaluations each, not 730")
+    parser.add_argument("--jobs", type=int, help="processes that evaluate at once")
+    given = parser.parse_args(argv)
+    options = {
+        f"{strategy}{', sizes' if sizes else ''}": (strategy, sizes)
+        for sizes in (None, given.sizes)
+        for strategy in ("evolution", "pareto")
+    }
+    rows: list[dict[str, Any]] = []
+    for seed in range(given.seeds):
+        searches = {}
+        for who, (strategy, sizes) in options.items():
+            out = given.out / f"{who.replace(', ', '-')}-{seed}"
+            run(
+                given.budget,
+                out=out,
+                quick=given.quick,
+                seed=seed,
+                strategy=strategy,
+                input_sizes=sizes,
+                jobs=given.jobs,
+            )
+            searches[who] = read_history(out / "history.jsonl")[1]
+        rows += figures(searches, parse_budget(given.budget), seed=seed)
+        print(table_text(shown(rows[-len(options) :]), width=160), flush=True)
+    means = [_mean([row for row in rows if row["who"] == who]) for who in options]
+    print(table_text(shown(means), width=160))
+    write_json(
+        given.out / "search_options.json",
+        {"rows": rows, "means": means, "provenance": provenance()},
+    )
+
+
+if __name__ == "__main__":
+    main()

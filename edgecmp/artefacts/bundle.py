@@ -1,0 +1,274 @@
+"""Bundles: a network on disk with all that is needed to trust it.
+
+A bundle is a folder: weights.safetensors, manifest.json (what it is, what it was made from, the
+preprocessing, hashes) and, for a query network, architecture.json.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
+
+from edgecmp.errors import UserError
+from edgecmp.files import provenance, read_json, read_tensors, sha256_tensors, write_json
+from edgecmp.files import write_tensors as write_weights
+from edgecmp.networks.embed import embed
+from edgecmp.networks.filter_scale import tame
+from edgecmp.networks.form import Form, load_form
+from edgecmp.networks.gallery import GalleryNet, build_gallery
+from edgecmp.networks.supernet import Supernet
+from edgecmp.preprocessing import Preprocessing
+
+__all__ = ["WEIGHTS", "GalleryBundle", "Manifest", "QueryBundle", "SupernetBundle"]
+
+FORMAT = "edgecmp-bundle/1"
+WEIGHTS = "weights.safetensors"
+MANIFEST = "manifest.json"
+
+
+class Manifest(BaseModel):
+    """What manifest.json says.
+
+    Attributes:
+        kind: "gallery", "supernet" or "query".
+        network: what rebuilds the network (for a query network that is architecture.json).
+        preprocessing: the document of `Preprocessing`.
+        gallery_sha256: the gallery model this one is compatible with.
+        data: name and fingerprint of the training data.
+        recipe: every setting of the training, seed included.
+        metrics: what was measured when it was made.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["edgecmp-bundle/1"] = "edgecmp-bundle/1"
+    kind: Literal["gallery", "supernet", "query"]
+    network: dict[str, Any] = Field(default_factory=dict)
+    weights_sha256: str = ""
+    preprocessing: dict[str, Any]
+    gallery_sha256: str | None = None
+    data: dict[str, str] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    provenance: dict[str, str] = Field(default_factory=provenance)
+
+    @classmethod
+    def load(cls, folder: Path, *, what: str = "the manifest of a model") -> Self:
+        """Reads manifest.json; `what` names it in errors.
+
+        Raises:
+            UserError: it is missing, truncated or of another version.
+        """
+        document = read_json(folder / MANIFEST, what=what)
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(
+                f"{folder / MANIFEST} is not a manifest of this version: {where}: {first['msg']}.",
+                "Make the model again, or use the edgecmp version that made it.",
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bundle:
+    """What the three kinds share."""
+
+    manifest: Manifest
+    folder: Path | None = field(default=None)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images are prepared for this network."""
+        return Preprocessing.from_dict(self.manifest.preprocessing)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights, the name of this model in other artefacts."""
+        return self.manifest.weights_sha256
+
+    @property
+    def gallery_sha256(self) -> str | None:
+        """The gallery model it is compatible with."""
+        return self.manifest.gallery_sha256
+
+    @property
+    def name(self) -> str:
+        """Where it lies."""
+        return str(self.folder) if self.folder else f"this {self.manifest.kind} model"
+
+    def _write(
+        self, folder: str | Path, tensors: dict[str, Tensor], *, half: bool
+    ) -> tuple[Path, Manifest]:
+        """Writes weights and manifest; gives the manifest with the hash filled in."""
+        folder = Path(folder)
+        stored = {name: _half(t) if half else t for name, t in tensors.items()}
+        wild = [name for name, t in stored.items() if not torch.isfinite(t).all()]
+        if wild:
+            raise UserError(
+                f"The weights {wild[0]!r} are beyond what {'float16' if half else 'floats'} can "
+                f"hold; {folder} was not written.",
+                "The training has diverged: train again with a lower learning rate.",
+            )
+        manifest = self.manifest.model_copy(update={"weights_sha256": sha256_tensors(stored)})
+        write_weights(folder / WEIGHTS, stored)
+        write_json(folder / MANIFEST, manifest.model_dump())
+        return folder, manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EmbedderBundle(_Bundle):
+    """A bundle whose network embeds images: an `Embedder`."""
+
+    network: nn.Module
+    foreign: ClassVar[bool] = False
+
+    def embed(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Prepared images uint8 (N, S, S, 3) to embeddings float32 (N, D)."""
+        return embed(self.network, images, self.preprocessing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryBundle(_EmbedderBundle):
+    """A trained query network of any form."""
+
+    @property
+    def architecture(self) -> Form:
+        """Its form: for a searched network the `Architecture`."""
+        form: Form = self.network.architecture  # type: ignore[assignment]  # a module's attribute
+        return form
+
+    @property
+    def embedding_dim(self) -> int:
+        """D of its embeddings."""
+        return self.architecture.embedding_dim
+
+    def save(self, folder: str | Path, *, half: bool = False) -> Self:
+        """Writes the folder, weights in float16 if `half`; gives the bundle as it stands there."""
+        self.architecture.save(Path(folder) / "architecture.json")
+        folder, _ = self._write(folder, dict(self.network.state_dict()), half=half)
+        return self.load(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Reads the folder.
+
+        Raises:
+            UserError: it is not a query bundle, or its weights are truncated, changed, or of
+                another architecture.
+        """
+        folder = Path(folder)
+        manifest, tensors = _read(folder, "query")
+        network = load_form(folder).build()
+        _fill(network, tensors, folder)
+        return cls(network=network, manifest=manifest, folder=folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupernetBundle(_Bundle):
+    """A trained supernet."""
+
+    network: Supernet
+
+    def save(self, folder: str | Path, *, half: bool = False) -> Self:
+        """Writes the folder, weights in float16 if `half`; gives the bundle as it stands there."""
+        tame(self.network)
+        folder, _ = self._write(folder, dict(self.network.state_dict()), half=half)
+        return self.load(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Reads the folder; errors as for `QueryBundle.load`."""
+        folder = Path(folder)
+        manifest, tensors = _read(folder, "supernet")
+        about = manifest.network
+        network = Supernet(
+            str(about["tier"]),
+            embedding_dim=int(about["embedding_dim"]),
+            input_size=int(about["input_size"]),
+        )
+        _fill(network, tensors, folder)
+        return cls(network=network, manifest=manifest, folder=folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryBundle(_EmbedderBundle):
+    """A trained gallery network and its classifier, (K, D)."""
+
+    network: GalleryNet
+    classifier: Tensor
+
+    @property
+    def embedding_dim(self) -> int:
+        """D of its embeddings."""
+        return self.network.embedding_dim
+
+    def save(self, folder: str | Path, *, half: bool = False) -> Self:
+        """Writes the folder, weights in float16 if `half`; gives the bundle as it stands there."""
+        tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
+        tensors["classifier"] = self.classifier
+        folder, _ = self._write(folder, tensors, half=half)
+        return self.load(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Reads the folder; errors as for `QueryBundle.load`."""
+        folder = Path(folder)
+        manifest, tensors = _read(folder, "gallery")
+        about = manifest.network
+        network = build_gallery(
+            str(about["name"]),
+            embedding_dim=int(about["embedding_dim"]),
+            input_size=int(about["input_size"]),
+        )
+        classifier = tensors.pop("classifier").float()
+        weights = {name.removeprefix("network."): t for name, t in tensors.items()}
+        _fill(network, weights, folder)
+        return cls(network=network, classifier=classifier, manifest=manifest, folder=folder)
+
+
+def _half(tensor: Tensor) -> Tensor:
+    """Matrices and kernels to float16; statistics, scales and counters as they are."""
+    return tensor.half() if tensor.is_floating_point() and tensor.ndim >= 2 else tensor
+
+
+def _read(folder: Path, kind: str) -> tuple[Manifest, dict[str, Tensor]]:
+    """The manifest and the weights of a bundle, checked against each other."""
+    if folder.is_file():
+        raise UserError(
+            f"{folder} is a file, and here the network itself is needed.",
+            f"Name the folder of a {kind} model.",
+        )
+    manifest = Manifest.load(folder, what=f"the manifest of a {kind} model")
+    if manifest.kind != kind:
+        raise UserError(
+            f"{folder} holds a {manifest.kind} model, not a {kind} model.",
+            f"Name the folder of a {kind} model.",
+        )
+    tensors = read_tensors(folder / WEIGHTS, what=f"the weights of a {kind} model")
+    if sha256_tensors(tensors) != manifest.weights_sha256:
+        raise UserError(
+            f"The weights in {folder / WEIGHTS} are not those its manifest names.",
+            "Copy the whole folder again; the file was changed or belongs to another model.",
+        )
+    return manifest, tensors
+
+
+def _fill(network: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:
+    """Loads the weights and leaves the network in evaluation mode, in channels_last memory."""
+    wanted = network.state_dict()
+    for name in wanted.keys() | tensors.keys():
+        if name not in tensors or name not in wanted or tensors[name].shape != wanted[name].shape:
+            raise UserError(
+                f"The weights in {folder / WEIGHTS} are of another architecture (at {name!r}).",
+                "Keep architecture.json, manifest.json and weights.safetensors together.",
+            )
+    network.load_state_dict({name: t.to(wanted[name].dtype) for name, t in tensors.items()})
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,0 +1,100 @@
+"""HoldOut: the search-validation task, set up once and asked of many networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edgecmp.data import Dataset
+from edgecmp.gallery.source import Gallery, open_source
+from edgecmp.metrics import tar_at_far, top_k
+from edgecmp.networks.embed import embed
+from edgecmp.networks.layerwise import CACHE_BYTES, LayerwiseEmbedder
+from edgecmp.networks.recalibrate import recalibrate
+from edgecmp.networks.supernet import Supernet
+from edgecmp.preprocessing import Preprocessing
+
+__all__ = ["HoldOut"]
+
+KS = (1, 5, 10, 50)
+FAR = 1e-3
+
+
+class HoldOut:
+    """M(q,q) and M(q,g) of a query network on identities that no training saw (supplement A.1).
+
+    The gallery model's embeddings of the hold-out gallery are computed once; each network embeds
+    queries and gallery itself, since M(q,q) needs both.
+
+    Args:
+        dataset: gives the hold-out and the training images that batch norm is recalibrated on.
+        gallery: as `open_source` takes it.
+        preprocessing: how images are prepared for the query networks.
+        calibration_images: how many training images; a fixed choice that depends on `seed` only.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        gallery: Gallery,
+        preprocessing: Preprocessing,
+        *,
+        calibration_images: int = 1024,
+        seed: int = 0,
+    ) -> None:
+        task = dataset.retrieval("validation")
+        self.preprocessing = preprocessing
+        self.query_ids = task.queries.identities
+        self.gallery_ids = task.gallery.identities
+        pixels = [part.pixels(preprocessing) for part in (task.queries, task.gallery)]
+        self.images = np.concatenate(pixels)
+        self.gallery_embeddings = open_source(gallery).embeddings(task.gallery)
+        self.calibrate_on(dataset, calibration_images, seed)
+
+    def calibrate_on(self, dataset: Dataset, images: int, seed: int) -> None:
+        """Draws the calibration images, kept normalised in batches of 256."""
+        chosen = np.random.default_rng(seed).permutation(len(dataset.train))[:images]
+        pixels = dataset.train.pixels(self.preprocessing, np.sort(chosen))
+        shuffled = pixels[np.random.default_rng(seed + 1).permutation(len(pixels))]
+        count = max(1, len(shuffled) // 256)
+        self.batches = [
+            self.preprocessing.normalise(part) for part in np.array_split(shuffled, count)
+        ]
+
+    @property
+    def chance(self) -> dict[str, float]:
+        """What a random ranking scores: k of G, for each k."""
+        return {f"top{k}": min(1.0, k / len(self.gallery_ids)) for k in KS}
+
+    def judge(self, network: nn.Module, *, calibrate: bool = True) -> dict[str, float]:
+        """Shares 0..1 under "qq_top1", "qg_top1", ..., "qq_tar", "qg_tar" (TAR@FAR=1e-3).
+
+        With `calibrate` the network's batch norms are recalibrated first, in place.
+        """
+        if calibrate:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            recalibrate(network, self.batches)
+        return self.score(embed(network, self.images, self.preprocessing))
+
+    def subnets(self, supernet: Supernet, *, cache_bytes: int = CACHE_BYTES) -> LayerwiseEmbedder:
+        """What embeds queries and gallery with any recalibrated subnet, for `score`."""
+        parts = np.array_split(self.images, max(1, len(self.images) // 256))
+        images = [self.preprocessing.normalise(part) for part in parts]
+        return LayerwiseEmbedder(supernet, self.batches, images, cache_bytes=cache_bytes)
+
+    def score(self, embeddings: NDArray[Any]) -> dict[str, float]:
+        """What `judge` gives, for embeddings (Q + G, D) of the queries and the gallery."""
+        queries, own = np.split(embeddings, [len(self.query_ids)])
+        scores: dict[str, float] = {}
+        for name, gallery in (("qq", own), ("qg", self.gallery_embeddings)):
+            scores |= self._score(name, queries, gallery)
+        return scores
+
+    def _score(self, name: str, queries: NDArray[Any], gallery: NDArray[Any]) -> dict[str, float]:
+        shares = top_k(queries, self.query_ids, gallery, self.gallery_ids, ks=KS)
+        tar = tar_at_far(queries, self.query_ids, gallery, self.gallery_ids, fars=(FAR,))[FAR]
+        return {f"{name}_top{k}": share for k, share in shares.items()} | {f"{name}_tar": tar}

@@ -1,0 +1,190 @@
+"""Evaluation on IJB-C: the 1:1 and 1:N protocols of templates, M(g,g), M(q,q) and M(q,g).
+
+Enrolled templates and galleries are embedded by the model of the right letter, probes by that of
+the left: under qg the phone's probes are searched in the server's galleries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecmp import kit
+from edgecmp.data.ijbc import (
+    AlignedFaces,
+    IjbcDescription,
+    Protocols,
+    read_ijbc,
+    template_embeddings,
+)
+from edgecmp.evaluation.ijbc_embed import embed_faces
+from edgecmp.gallery.open import check_pair, open_gallery, open_query
+from edgecmp.metrics import (
+    closed_set,
+    pair_scores,
+    search,
+    tar_from_scores,
+    tar_nearest,
+    tpir_insightface,
+    tpir_nist,
+)
+from edgecmp.metrics.retrieval import Embeddings
+
+__all__ = ["COLUMNS", "IjbcReport", "evaluate_ijbc", "ijbc_shares"]
+
+FARS = {"1e-6": 1e-6, "1e-5": 1e-5, "1e-4": 1e-4, "1e-3": 1e-3, "1e-2": 1e-2, "1e-1": 1e-1}
+KS = (1, 5, 10, 20)
+FPIRS = {"1e-2": 1e-2, "1e-1": 1e-1}
+
+COLUMNS = (
+    "protocol",
+    *(f"tar_far{name}" for name in FARS),
+    *(f"top{k}" for k in KS),
+    *(f"tpir_fpir{name}" for name in FPIRS),
+)
+"""What fits a screen; the JSON also has top-k with each gallery searched alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IjbcReport:
+    """Rows of "protocol" ("gg", "qq", "qg") and the figures of `ijbc_shares`, in percent.
+
+    Attributes:
+        rows: one for each protocol; None where the data has too few pairs for the rate.
+        query: the query network.
+        gallery: the gallery model.
+        data: the folder.
+        forms: which of the forms in use each figure has.
+        sizes: how many images, templates, pairs, probes and gallery templates.
+    """
+
+    rows: list[dict[str, Any]]
+    query: str
+    gallery: str
+    data: str
+    forms: dict[str, str]
+    sizes: dict[str, int]
+
+    @property
+    def compatible(self) -> bool:
+        """The compatibility rule M(q,g) > M(q,q) by TPIR@FPIR=1e-1, the paper's face metric."""
+        by = {row["protocol"]: row["tpir_fpir1e-1"] for row in self.rows}
+        return bool(by["qg"] > by["qq"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `edgecmp eval --json` writes."""
+        return {**asdict(self), "compatible": self.compatible}
+
+
+def ijbc_shares(
+    enrolled: Embeddings,
+    probes: Embeddings,
+    protocols: Protocols,
+    *,
+    nearest: bool = False,
+    insightface: bool = False,
+) -> dict[str, float | None]:
+    """All figures of one pair of models.
+
+    Args:
+        enrolled: (T, D) template embeddings by the gallery's model.
+        probes: (T, D) template embeddings by the queries' model.
+        protocols: which templates are compared.
+        nearest: read TAR@FAR as insightface does.
+        insightface: read TPIR@FPIR as insightface does.
+
+    Returns:
+        "tar_far1e-6".."tar_far1e-1" (None with fewer impostor pairs than 1 / FAR), "top1".."top20",
+        "top1_each".."top20_each", "tpir_fpir1e-2" and "tpir_fpir1e-1"; shares in 0..1.
+
+    Raises:
+        UserError: embeddings that are not finite, or no stranger among the probes.
+    """
+    pairs = protocols.pairs
+    scores = pair_scores(enrolled, probes, pairs.enrolled, pairs.probes)
+    genuine, impostor = scores[pairs.genuine], scores[~pairs.genuine]
+    fars = {name: far for name, far in FARS.items() if far * len(impostor) >= 1}
+    tars = (tar_nearest if nearest else tar_from_scores)(genuine, impostor, fars=[*fars.values()])
+    shares: dict[str, float | None] = {
+        f"tar_far{name}": tars[far] if name in fars else None for name, far in FARS.items()
+    }
+    asked, who = probes[protocols.probes.rows], protocols.probes.subjects
+    galleries = [(enrolled[part.rows], part.subjects) for part in (protocols.g1, protocols.g2)]
+    merged = tuple(np.concatenate(part) for part in zip(*galleries, strict=True))
+    each = [search(asked, who, *gallery) for gallery in galleries]
+    for ending, searches in (("", [search(asked, who, *merged)]), ("_each", each)):
+        found = closed_set(searches, ks=KS)
+        shares |= {f"top{k}{ending}": found[k] for k in KS}
+    if insightface:
+        tpirs = tpir_insightface(asked, who, *merged, fpirs=[*FPIRS.values()])
+    else:
+        tpirs = tpir_nist(each, fpirs=[*FPIRS.values()])
+    return shares | {f"tpir_fpir{name}": tpirs[fpir] for name, fpir in FPIRS.items()}
+
+
+def evaluate_ijbc(
+    data: IjbcDescription,
+    model: str | Path | None = None,
+    *,
+    gallery: str | Path | None = None,
+) -> IjbcReport:
+    """Measures one query network against one gallery model by IJB-C's protocols.
+
+    Args:
+        data: the folder and the forms; `find_ijbc` gives it for a path.
+        model: a query network, as `open_query` takes it; the starter kit's by default.
+        gallery: a gallery model, as `open_gallery` takes it; the starter kit's by default.
+
+    Raises:
+        UserError: the folder is not whole, or the models do not belong together.
+    """
+    models = {
+        "q": open_query(model or kit.path("query")),
+        "g": open_gallery(gallery or kit.path("gallery")),
+    }
+    check_pair(models["q"], models["g"])
+    ijbc = read_ijbc(data.path)
+    faces = embed_faces(AlignedFaces(ijbc), [*models.values()], flip=data.flip, cache=data.cache)
+    templates = {
+        letter: template_embeddings(
+            features,
+            ijbc.rows,
+            ijbc.faces.media,
+            norm=data.norm,
+            scores=ijbc.faces.scores if data.detector_score else None,
+        )
+        for letter, features in zip(models, faces, strict=True)
+    }
+    rows = []
+    for left, right in ("gg", "qq", "qg"):
+        shares = ijbc_shares(
+            templates[right],
+            templates[left],
+            ijbc.protocols,
+            nearest=data.tar == "nearest",
+            insightface=data.tpir == "insightface",
+        )
+        percent = {
+            key: None if share is None else round(100 * share, 2) for key, share in shares.items()
+        }
+        rows.append({"protocol": left + right, **percent})
+    lists = ijbc.protocols
+    return IjbcReport(
+        rows=rows,
+        query=models["q"].name,
+        gallery=models["g"].name,
+        data=str(data.path),
+        forms=data.forms,
+        sizes={
+            "images": len(ijbc.rows),
+            "templates": len(ijbc.template_ids),
+            "pairs": len(lists.pairs.genuine),
+            "genuine_pairs": int(lists.pairs.genuine.sum()),
+            "probes": len(lists.probes.rows),
+            "gallery_g1": len(lists.g1.rows),
+            "gallery_g2": len(lists.g2.rows),
+        },
+    )

@@ -1,0 +1,91 @@
+"""Embedding the faces of an IJB-C folder with one or several models, a few at a time.
+
+IJB-C has 469,375 faces. Every block of them that is done can be kept in a folder, so that a run
+that was killed goes on where it stopped and a second query network finds the gallery model's
+embeddings there. A block's file is named after the hash of all that it depends on: the model, its
+preprocessing, the images and their points. It is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from edgecmp.data.ijbc.images import AlignedFaces
+from edgecmp.files import read_tensors, sha256_json, write_tensors
+from edgecmp.metrics.retrieval import Embeddings
+from edgecmp.networks.embed import Embedder
+from edgecmp.progress import progress
+
+__all__ = ["embed_faces"]
+
+_FACES_AT_ONCE = 1024
+
+
+def embed_faces(
+    faces: AlignedFaces, models: Sequence[Embedder], *, flip: bool = True, cache: Path | None = None
+) -> list[Embeddings]:
+    """The feature of each face by each model; a face is read and aligned once for all of them.
+
+    Args:
+        faces: N aligned faces.
+        models: the networks; each prepares the faces by its own preprocessing.
+        flip: add the embedding of the mirrored face to that of the face.
+        cache: a folder that keeps what is done; None: nothing is kept.
+
+    Returns:
+        One (N, D) float32 for each model: of unit length without `flip`, sums of two with it.
+
+    Raises:
+        UserError: an image cannot be read, or the cache cannot be written.
+    """
+    features = [np.empty((len(faces), model.embedding_dim), np.float32) for model in models]
+    with progress("Embedding faces", total=len(faces), unit="face") as bar:
+        for start in range(0, len(faces), _FACES_AT_ONCE):
+            rows = range(start, min(start + _FACES_AT_ONCE, len(faces)))
+            block = _Block(faces, rows, flip, cache)
+            for model, found in zip(models, features, strict=True):
+                found[rows.start : rows.stop] = block.embed(model)
+            bar.advance(len(rows))
+    return features
+
+
+class _Block:
+    """Some faces, which are read from their files only if a model has not embedded them yet."""
+
+    def __init__(self, faces: AlignedFaces, rows: range, flip: bool, cache: Path | None) -> None:
+        self._faces, self._rows, self._flip, self._cache = faces, rows, flip, cache
+        self._images: list[Image.Image] | None = None
+        self._fingerprint = faces.fingerprint(rows) if cache else ""
+
+    def embed(self, model: Embedder) -> Embeddings:
+        """(n, D), from the cache if it is there."""
+        if self._cache is None:
+            return self._compute(model)
+        about = {
+            "faces": self._fingerprint,
+            "flip": self._flip,
+            "model": model.sha256,
+            "preprocessing": model.preprocessing.fingerprint,
+        }
+        file = self._cache / f"{sha256_json(about)}.safetensors"
+        if not file.exists():
+            write_tensors(file, {"features": torch.from_numpy(self._compute(model))})
+        found: Embeddings = read_tensors(file, what="embeddings of faces")["features"].numpy()
+        return found
+
+    def _compute(self, model: Embedder) -> Embeddings:
+        if self._images is None:
+            self._images = self._faces.read(self._rows)
+        prepare = model.preprocessing
+        pixels: NDArray[Any] = np.stack([prepare.fit(image) for image in self._images])
+        features: Embeddings = model.embed(pixels)
+        if self._flip:
+            features = features + model.embed(np.ascontiguousarray(pixels[:, :, ::-1]))
+        return features

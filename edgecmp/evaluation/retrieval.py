@@ -1,0 +1,132 @@
+"""Evaluation of a query network against a gallery: M(g,g), M(q,q) and M(q,g)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from edgecmp import kit
+from edgecmp.data import load_dataset
+from edgecmp.data.deepfashion2_results import RESULTS_K, DeepFashion2Results
+from edgecmp.gallery.open import check_pair, open_query
+from edgecmp.gallery.source import Gallery, open_source
+from edgecmp.metrics import ranked, tar_at_far, top_k
+from edgecmp.networks.embed import embed_set
+from edgecmp.progress import say
+
+__all__ = ["EvaluationReport", "evaluate", "protocol"]
+
+KS = (1, 5, 10, 20)
+FARS = {"1e-4": 1e-4, "1e-3": 1e-3, "1e-2": 1e-2}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationReport:
+    """Rows of "protocol" ("gg", "qq", "qg"), "top1".."top20" and "tar_far1e-4".."tar_far1e-2", in
+    percent."""
+
+    rows: list[dict[str, Any]]
+    query: str
+    gallery: str
+    data: str
+    split: str
+    queries: int
+    gallery_images: int
+
+    @property
+    def compatible(self) -> bool:
+        """The compatibility rule: M(q,g) > M(q,q) at top-10 (supplement B)."""
+        by = {row["protocol"]: row["top10"] for row in self.rows}
+        return bool(by["qg"] > by["qq"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `edgecmp eval --json` writes."""
+        return {
+            "rows": self.rows,
+            "compatible": self.compatible,
+            "query": self.query,
+            "gallery": self.gallery,
+            "data": self.data,
+            "split": self.split,
+            "queries": self.queries,
+            "gallery_images": self.gallery_images,
+        }
+
+
+def protocol(
+    name: str,
+    queries: NDArray[Any],
+    query_ids: NDArray[Any],
+    gallery: NDArray[Any],
+    gallery_ids: NDArray[Any],
+) -> dict[str, Any]:
+    """One row: retrieval and verification of queries (Q, D) against a gallery (G, D), percent."""
+    shares = top_k(queries, query_ids, gallery, gallery_ids, ks=KS)
+    tar = tar_at_far(queries, query_ids, gallery, gallery_ids, fars=tuple(FARS.values()))
+    row: dict[str, Any] = {"protocol": name}
+    row |= {f"top{k}": round(100 * share, 2) for k, share in shares.items()}
+    return row | {f"tar_far{name}": round(100 * tar[far], 2) for name, far in FARS.items()}
+
+
+def evaluate(
+    model: str | Path | None = None,
+    *,
+    gallery: Gallery = None,
+    data: str = "emoji",
+    split: Literal["validation", "test"] = "test",
+    results: str | Path | None = None,
+) -> EvaluationReport:
+    """Measures one query network against one gallery model on unseen identities.
+
+    Args:
+        model: a query network, as `open_query` takes it; the starter kit's by default.
+        gallery: as `open_source` takes it; the starter kit's by default. M(g,g) is left out where a
+            table has no embeddings of the queries.
+        data: registry name, folder or manifest.
+        split: "test", or "validation" for what the search saw.
+        results: a file for what M(q,g) found, as DeepFashion2's official evaluation reads it.
+
+    Raises:
+        UserError: the query network was trained for another gallery model, or `results` is asked
+            for on other data than DeepFashion2.
+    """
+    query_model = open_query(model or kit.path("query"))
+    source = open_source(gallery)
+    check_pair(query_model, source)
+    task = load_dataset(data).retrieval(split)
+    official = None if results is None else DeepFashion2Results(task)
+    queries = {"q": embed_set(query_model, task.queries)}
+    found = {"q": embed_set(query_model, task.gallery), "g": source.embeddings(task.gallery)}
+    if official is not None and results is not None:
+        _, ranking = ranked(queries["q"], found["g"], RESULTS_K)
+        official.write(ranking, results)
+    if missing := source.missing(task.queries):
+        say(
+            f"{source.name} lacks {missing:,} of the {len(task.queries):,} queries, so M(g,g) is "
+            "left out."
+        )
+    else:
+        queries["g"] = source.embeddings(task.queries)
+    rows = [
+        protocol(
+            left + right,
+            queries[left],
+            task.queries.identities,
+            found[right],
+            task.gallery.identities,
+        )
+        for left, right in ("gg", "qq", "qg")
+        if left in queries
+    ]
+    return EvaluationReport(
+        rows=rows,
+        query=query_model.name,
+        gallery=source.name,
+        data=data,
+        split=split,
+        queries=len(task.queries),
+        gallery_images=len(task.gallery),
+    )

@@ -1,5 +1,0 @@
-"""Recipes of whole tasks: faces, fashion and the embedded emoji, each at full and at tiny scale."""
-
-from edgecmp.recipes.recipe import RECIPES, Recipe, recipe
-
-__all__ = ["RECIPES", "Recipe", "recipe"]

@@ -1,0 +1,43 @@
+"""What an integer runtime computes, in floats: every value rounded to the steps of its scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from edgecmp.export.lowering import graph as ir
+from edgecmp.export.lowering.graph import IMAGE, Graph, Node
+from edgecmp.export.quantisation.qparams import Plan
+from edgecmp.export.quantisation.weights import quantise_weight
+from edgecmp.export.targets.tflite.flatbuffer import Quantisation
+
+__all__ = ["rounded", "rounded_weights", "simulate"]
+
+
+def rounded(values: Tensor, quantisation: Quantisation) -> Tensor:
+    """The nearest values that 8-bit integers of that scale can hold."""
+    scale, zero = float(quantisation.scale[0]), quantisation.zero_point
+    return ((values / scale).round() + zero).clamp(-128, 127).sub(zero) * scale
+
+
+def rounded_weights(node: Node) -> Node:
+    """A layer with the weights that its integers stand for; other nodes as they are."""
+    if not isinstance(node, ir.Conv | ir.Linear):
+        return node
+    integers, scale = quantise_weight(node.weight.numpy(), 0)
+    shape = (-1,) + (1,) * (node.weight.ndim - 1)
+    weight = torch.from_numpy(integers).float() * torch.from_numpy(scale).reshape(shape)
+    return replace(node, weight=weight)
+
+
+def simulate(graph: Graph, plan: Plan, image: Tensor) -> Iterator[tuple[Node, Tensor]]:
+    """Every node with the value it gives, weights and values rounded as integers are."""
+    values = {IMAGE: rounded(image, plan[IMAGE]) if IMAGE in plan else image}
+    for node in graph:
+        layer = rounded_weights(node).module()
+        value = layer(*(values[name] for name in node.inputs))
+        values[node.name] = rounded(value, plan[node.name]) if node.name in plan else value
+        yield node, values[node.name]

@@ -1,0 +1,1 @@
+"""The runtimes that run exported files, here or on a device."""

@@ -1,0 +1,1 @@
+"""A reference interpreter for Core ML packages on machines without Core ML."""

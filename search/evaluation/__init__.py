@@ -1,0 +1,1 @@
+"""From an architecture to its accuracies: supernet evaluators, rewards and worker processes."""

@@ -1,0 +1,68 @@
+"""SizedEvaluator: subnets at several deployed input sizes, against one and the same gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from edgecmp.artefacts.bundle import SupernetBundle
+from edgecmp.data import Dataset
+from edgecmp.gallery.source import Gallery
+from edgecmp.networks.architecture import Architecture
+from edgecmp.search.evaluation.candidate import Measurement
+from edgecmp.search.evaluation.supernet import SupernetEvaluator
+
+__all__ = ["SizedEvaluator"]
+
+
+class SizedEvaluator:
+    """One `SupernetEvaluator` a size: batch norms are recalibrated on images of that size.
+
+    The supernet was trained at its own size, and its weights are read as they are at the others.
+    Queries, and the gallery by the candidate itself in M(q,q), are prepared at the candidate's
+    size; the gallery model's embeddings are always those of its own preprocessing.
+
+    Args:
+        supernet: the trained supernet.
+        gallery: the gallery it was trained with, as `open_source` takes it.
+        dataset: gives the hold-out identities and the training images to calibrate on.
+        sizes: in pixels.
+        calibration: further settings of `SupernetEvaluator`.
+    """
+
+    def __init__(
+        self,
+        supernet: SupernetBundle,
+        gallery: Gallery,
+        dataset: Dataset,
+        sizes: Sequence[int],
+        **calibration: int,
+    ) -> None:
+        self._evaluators = {
+            size: SupernetEvaluator(_at(supernet, size), gallery, dataset, **calibration)
+            for size in sorted(sizes)
+        }
+        any_one = next(iter(self._evaluators.values()))
+        self.tier = any_one.tier
+        self.embedding_dim = any_one.embedding_dim
+        self.input_size = supernet.preprocessing.input_size
+        self.metrics = any_one.metrics
+
+    def evaluate(self, architecture: Architecture) -> Measurement:
+        """Both accuracies of one architecture at its own input size."""
+        return self._evaluators[architecture.input_size].evaluate(architecture)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that decides its numbers."""
+        documents = {size: one.to_dict() for size, one in self._evaluators.items()}
+        key = "preprocessing_fingerprint"
+        fingerprints = {str(size): document.pop(key) for size, document in documents.items()}
+        return {**next(iter(documents.values())), f"{key}s": fingerprints}
+
+
+def _at(supernet: SupernetBundle, size: int) -> SupernetBundle:
+    """The supernet with images prepared at another size."""
+    document = replace(supernet.preprocessing, input_size=size).to_dict()
+    manifest = supernet.manifest.model_copy(update={"preprocessing": document})
+    return replace(supernet, manifest=manifest)

@@ -1,0 +1,183 @@
+"""What an architecture must obey to be a candidate, and the ceiling of FLOPs at 224 x 224."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecmp.artefacts.latency_table import LatencyTable
+from edgecmp.errors import UserError, unknown_choice
+from edgecmp.networks.tiers import TIERS
+from edgecmp.search.space.flops import FlopsTable, Genes
+from edgecmp.search.space.sampling import MAX_BINS, BudgetSampler
+
+__all__ = [
+    "Constraint",
+    "FlopsBudget",
+    "budget_text",
+    "parse_budget",
+    "parse_budgets",
+    "percent",
+]
+
+
+class Constraint(Protocol):
+    """A bound on blocks and widths; `Space` makes rows of genes of it."""
+
+    @property
+    def table(self) -> FlopsTable:
+        """Counts the FLOPs that `budget` bounds."""
+
+    @property
+    def budget(self) -> int:
+        """The most FLOPs allowed."""
+
+    @property
+    def latency(self) -> LatencyTable | None:
+        """Predicts the latencies that `latency_ms` bounds; None if only FLOPs are bounded."""
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The longest latency allowed."""
+
+    @property
+    def count(self) -> float:
+        """How many architectures of the tier hold it."""
+
+    @property
+    def share(self) -> float:
+        """The share of the tier's space that holds it, 0..1."""
+
+    @property
+    def share_flops(self) -> float:
+        """The share that meets the FLOPs budget alone, 0..1."""
+
+    def holds(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+        """(N, 20) blocks and widths to (N,): which of them hold it."""
+
+    def sample(self, rng: np.random.Generator, n: int) -> tuple[Genes, Genes]:
+        """N uniform samples of what holds it: blocks and widths, (N, 20) each."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a history's header keeps of it."""
+
+    def describe(self) -> list[str]:
+        """Sentences for the user: the bound, and what share of the space holds it."""
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class FlopsBudget:
+    """At most `budget` FLOPs, as fvcore counts them at the table's input size.
+
+    Args:
+        table: counts them.
+        budget: the most allowed.
+        max_bins: of the sampler; with fewer it is small, and the count may be an estimate.
+
+    Raises:
+        UserError: not even the smallest architecture of the tier meets the budget.
+    """
+
+    table: FlopsTable
+    budget: int
+    sampler: BudgetSampler
+
+    def __init__(self, table: FlopsTable, budget: int, *, max_bins: int = MAX_BINS) -> None:
+        smallest = table.count(table.smallest())
+        if budget < smallest:
+            raise UserError(
+                f"No architecture of the {table.tier} tier has at most {budget:,} FLOPs: the "
+                f"smallest has {smallest:,}.",
+                f"Use --budget {smallest} or more, or the supernet of a smaller tier.",
+            )
+        object.__setattr__(self, "table", table)
+        object.__setattr__(self, "budget", budget)
+        bound = budget - table.fixed_flops
+        sampler = BudgetSampler([table.layer_flops], [bound], self.holds, max_bins=max_bins)
+        object.__setattr__(self, "sampler", sampler)
+
+    @property
+    def latency(self) -> None:
+        """Latency is not bounded."""
+        return None
+
+    @property
+    def latency_ms(self) -> None:
+        """Latency is not bounded."""
+        return None
+
+    @property
+    def count(self) -> float:
+        """How many architectures of the tier meet the budget."""
+        return self.sampler.count
+
+    @property
+    def share(self) -> float:
+        """The share of the tier's space that meets the budget, 0..1."""
+        return self.sampler.share
+
+    @property
+    def share_flops(self) -> float:
+        """The same: nothing else is bounded."""
+        return self.share
+
+    def holds(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+        """(N, 20) blocks and widths to (N,): which of them meet the budget."""
+        return self.table.counts(blocks, widths) <= self.budget
+
+    def sample(self, rng: np.random.Generator, n: int) -> tuple[Genes, Genes]:
+        """N uniform samples under the budget: blocks and widths, (N, 20) each."""
+        return self.sampler.sample(rng, n)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a history's header keeps of it."""
+        return {"flops": self.budget, "input_size": self.table.input_size}
+
+    def describe(self) -> list[str]:
+        """One sentence: the budget, and what share of the space meets it."""
+        side = self.table.input_size
+        return [
+            f"Budget {self.budget:,} FLOPs at {side} x {side}: {percent(self.share)} of the "
+            f"{self.table.tier} tier's {40.0**20:.1e} architectures."
+        ]
+
+
+def percent(share: float) -> str:
+    """A share of a space, however small."""
+    return f"{share:.1%}" if share >= 0.001 else f"{100 * share:.1e} %"
+
+
+def budget_text(flops: int) -> str:
+    """A budget as people write it, for a file's name: "80M", "97.5M", "95000001"."""
+    return f"{flops / 1e6:g}M" if round(flops / 1e6, 3) * 1e6 == flops else str(flops)
+
+
+def parse_budgets(text: str) -> list[int]:
+    """FLOPs of one budget or a list such as "330M,230M,100M", the largest first.
+
+    Raises:
+        UserError: one of them is no budget, or is given twice.
+    """
+    budgets = sorted((parse_budget(part) for part in text.split(",")), reverse=True)
+    if len({*budgets}) < len(budgets):
+        raise UserError(f"The budgets {text} are not all different.", "Give each one once.")
+    return budgets
+
+
+def parse_budget(text: str) -> int:
+    """FLOPs of a budget such as "100M", "0.1G" or "95000000".
+
+    Raises:
+        UserError: it is none of these.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*([kmg]?)", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise unknown_choice(
+            "budget", text, [*TIERS, "a number of FLOPs such as 95M, 0.1G or 95000000"]
+        )
+    scale = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()]
+    return round(float(match[1]) * scale)

@@ -1,0 +1,1 @@
+"""Strategies: what a search evaluates next."""

@@ -1,0 +1,231 @@
+"""The paper's tables on 24 drawings at 32 pixels: real trainings of a second each."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.figure
+import pytest
+from PIL import Image
+
+from edgecmp.artefacts.bundle import GalleryBundle, Manifest, SupernetBundle
+from edgecmp.benchmarks.paper import TABLES, listing, reproduce
+from edgecmp.benchmarks.paper.picture import _spread_names
+from edgecmp.benchmarks.paper.published import published
+from edgecmp.benchmarks.paper.systems import GALLERY, SYSTEMS, system_of
+from edgecmp.data import load_dataset
+from edgecmp.errors import UserError
+from edgecmp.evaluation.retrieval import evaluate
+from edgecmp.networks.supernet import Supernet
+from edgecmp.preprocessing import Preprocessing
+from edgecmp.search import rerank
+
+SMALL = ("MobileNetV1(0.5x)", "ShuffleNetV2", "CMP-NAS-c")
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 identities of four drawings, in folders that name their split."""
+    folder = tmp_path_factory.mktemp("drawings")
+    images = load_dataset("emoji").test
+    splits = ["train"] * 12 + ["validation"] * 4 + ["test"] * 8
+    for identity, split in enumerate(splits):
+        places = (images.identities == identity).nonzero()[0][:4]
+        target = folder / split / f"identity{identity:02d}"
+        target.mkdir(parents=True)
+        for number, picture in enumerate(images.pixels(Preprocessing(input_size=32), places)):
+            Image.fromarray(picture).save(target / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory, drawings: Path) -> Path:
+    """Three systems of table 3, run."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    reproduce("table3", recipe_name="emoji-tiny", out=folder, data=str(drawings), systems=SMALL)
+    return folder
+
+
+def rows(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(row["system"], row["group"]): row for row in document["rows"]}
+
+
+def test_every_published_system_has_a_row_in_every_table() -> None:
+    shown = listing(recipe_name="emoji-tiny", out=Path("nowhere")).to_dict()["rows"]
+    for table in ("table1", "table2", "table3"):
+        names = {row["system"] for row in shown if row["table"] == table}
+        assert names == {GALLERY, *(system.name for system in SYSTEMS)}
+        for row in published(table).rows:
+            system = system_of(str(row["query_model"]))
+            assert (system.name if system else GALLERY) in names
+    four = [row for row in shown if row["table"] == "table4"]
+    assert len(four) == len(published("table4").rows)
+    assert {row["state"] for row in shown} == {"not run"}
+
+
+def test_what_was_run_says_so_and_the_rest_does_not(out: Path) -> None:
+    document = json.loads((out / "emoji-tiny" / "table3.json").read_text())
+    for (system, _), row in rows(document).items():
+        run = system in (*SMALL, GALLERY)
+        assert (row["state"] == "run") == run
+        assert (row["ours"] is not None) == run
+
+
+def test_our_figures_are_those_of_eval(out: Path, drawings: Path) -> None:
+    gallery = out / "emoji-tiny" / "gallery"
+    network = out / "emoji-tiny" / "query" / "shufflenetv2_w1" / "seed0" / "network"
+    report = evaluate(network, gallery=gallery, data=str(drawings))
+    by = {row["protocol"]: row for row in report.rows}
+    document = json.loads((out / "emoji-tiny" / "table3.json").read_text())
+    found = rows(document)["ShuffleNetV2", "heterogeneous"]["ours"]
+    assert found == {name: by["qg"][name] for name in ("top1", "top10", "top20")}
+    paragon = rows(document)[GALLERY, "homogeneous"]["ours"]
+    assert paragon == {name: by["gg"][name] for name in ("top1", "top10", "top20")}
+
+
+def test_two_seeds_have_a_spread_and_one_has_none(out: Path) -> None:
+    found = rows(json.loads((out / "emoji-tiny" / "table3.json").read_text()))
+    assert found["CMP-NAS-c", "homogeneous"]["runs"] == 2
+    assert found["CMP-NAS-c", "homogeneous"]["spread"] is not None
+    assert found["ShuffleNetV2", "homogeneous"]["spread"] is None
+
+
+def test_the_same_runs_fill_table_2_without_training_again(out: Path, drawings: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("run.json")}
+    found = reproduce(
+        "table2", recipe_name="emoji-tiny", out=out, data=str(drawings), systems=SMALL
+    )
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("run.json")} == before
+    by = {(group.system, group.group): group for group in found.groups}
+    assert set(by["CMP-NAS-c", "heterogeneous"].ours) == {"far1e-2", "far1e-3", "far1e-4"}
+
+
+def test_table_and_picture_lie_there(out: Path) -> None:
+    with (out / "emoji-tiny" / "table3.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert {line["system"] for line in lines} == {GALLERY, *(system.name for system in SYSTEMS)}
+    published_too = [line for line in lines if line["system"] == "CMP-NAS-c"]
+    assert {line["published"] for line in published_too} >= {"38.4", "64.8", "72.1"}
+    with Image.open(out / "emoji-tiny" / "table3.png") as picture:
+        assert picture.width > 600
+
+
+def test_the_command_lists_with_json(
+    out: Path, edgecmp: Callable[..., Any], tmp_path: Path
+) -> None:
+    result = edgecmp(
+        *("reproduce", "--list", "--recipe", "emoji-tiny", "--out", out),
+        *("--json", tmp_path / "list.json"),
+    )
+    assert result.code == 0, result.err
+    document = json.loads((tmp_path / "list.json").read_text())
+    assert {row["table"] for row in document["rows"]} == set(TABLES)
+    states = {row["state"] for row in document["rows"] if row["system"] == "ShuffleNetV2"}
+    assert states == {"run"}
+
+
+def test_the_runs_that_ship_are_listed_whatever_the_folder(tmp_path: Path) -> None:
+    rows = listing("table4", out=tmp_path).to_dict()["rows"]
+    assert {row["state"] for row in rows} == {"run"}
+    (row,) = (row for row in rows if row["system"] == "channel 90%")
+    assert row["published"]["scratch"] == 0.0
+    assert row["ours"]["bct"] > row["ours"]["kd"]
+
+
+def test_a_damaged_run_is_named(out: Path, tmp_path: Path) -> None:
+    place = tmp_path / "emoji-tiny" / "query" / "mobilenet_w1" / "seed0"
+    place.mkdir(parents=True)
+    (place / "run.json").write_text('{"format": "edgecmp-run/1"}')
+    with pytest.raises(UserError, match=r"run\.json is not a run"):
+        listing("table3", recipe_name="emoji-tiny", out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("table9",), "Unknown table 'table9'"),
+        (("table3", "--recipe", "emojy"), "Did you mean emoji"),
+        (("table3", "--systems", "MobileNet"), "Unknown system of this table"),
+        (("table1", "--recipe", "face"), "has no data of its own"),
+        ((), "No table was named"),
+    ],
+)
+def test_mistakes_get_one_sentence(
+    arguments: tuple[str, ...], said: str, edgecmp: Callable[..., Any], tmp_path: Path
+) -> None:
+    result = edgecmp("reproduce", *arguments, "--out", tmp_path)
+    assert result.code == 2
+    assert said in result.err
+
+
+def test_table_4_prunes_and_trains_in_four_ways(drawings: Path, tmp_path: Path) -> None:
+    found = reproduce(
+        "table4",
+        recipe_name="emoji-tiny",
+        out=tmp_path,
+        data=str(drawings),
+        systems=("magnitude 90%",),
+    )
+    by = {group.system: group for group in found.groups}
+    row = by["magnitude 90%"]
+    assert row.state == "run"
+    assert set(row.ours) == {"scratch", "fine_tune", "bct", "kd"}
+    assert row.published["bct"] == 87.2
+    assert by["unpruned"].ours
+    assert by["channel 50%"].state == "not run"
+    runs = [json.loads(path.read_text()) for path in tmp_path.rglob("run.json")]
+    started = {run["key"].split("/")[-1]: run["settings"]["start_sha256"] for run in runs}
+    assert started["scratch"] is None
+    assert started["kd"] is None
+    assert started["fine_tune"] == started["bct"] is not None
+    assert len({run["params_m"] for run in runs}) == 1
+
+
+def test_figure_1_searches_and_trains_the_best_five(out: Path, drawings: Path) -> None:
+    gallery = GalleryBundle.load(out / "emoji-tiny" / "gallery")
+    about = {"tier": "100M", "embedding_dim": 128, "input_size": 32}
+    manifest = Manifest(
+        kind="supernet",
+        network=about,
+        preprocessing=gallery.preprocessing.to_dict(),
+        gallery_sha256=gallery.sha256,
+    )
+    supernet = Supernet("100M", embedding_dim=128, input_size=32)
+    SupernetBundle(network=supernet, manifest=manifest).save(
+        out / "emoji-tiny" / "supernets" / "vanilla"
+    )
+    found = reproduce(
+        "figure1", recipe_name="emoji-tiny", out=out, data=str(drawings), systems=("vanilla R1",)
+    )
+    by = {(group.system, group.group): group for group in found.groups}
+    assert by["vanilla R1", "heterogeneous"].state == "run"
+    assert by["BCT R3", "heterogeneous"].state == "not run"
+    best = rerank(out / "emoji-tiny" / "searches" / "vanilla-r1", top=5)
+    for place, architecture in enumerate(best.architectures, start=1):
+        folder = out / "emoji-tiny" / "figure1" / "vanilla-r1" / str(place)
+        document = json.loads((folder / "run.json").read_text())
+        assert document["settings"]["architecture"] == architecture.to_dict()
+    runs = [json.loads(path.read_text()) for path in out.rglob("figure1/**/run.json")]
+    mean = sum(run["scores"]["qg"]["top10"] for run in runs) / 5
+    assert by["vanilla R1", "heterogeneous"].ours["top10"] == pytest.approx(mean, abs=0.006)
+
+
+def test_names_of_near_dots_keep_clear_of_each_other() -> None:
+    """Two dots a name's height apart and a third at the edge, where a name would run out."""
+    figure = matplotlib.figure.Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, x, y in (("left one", 1.0, 1.0), ("right one", 1.1, 1.02), ("at the edge", 3.0, 2.0)):
+        axes.plot(x, y, "o", markersize=7)
+        axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=7)
+    figure.draw_without_rendering()
+    before = [text.get_window_extent() for text in axes.texts]
+    assert before[0].overlaps(before[1])
+    _spread_names(axes)
+    after = [text.get_window_extent() for text in axes.texts]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(after, 2))
+    assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in after)

@@ -1,0 +1,149 @@
+"""Counting and sampling under a budget, against enumeration and against rejection."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from edgecmp.errors import UserError
+from edgecmp.networks.tiers import DEPTH, TIERS
+from edgecmp.search.space.constraint import FlopsBudget, parse_budget
+from edgecmp.search.space.flops import CHOICES, FlopsTable, Genes
+from edgecmp.search.space.sampling import BudgetSampler
+
+
+def small_costs(unit: int = 1) -> NDArray[np.int64]:
+    """A toy space: three layers that matter, the others cost the same whatever is chosen."""
+    costs = np.full((DEPTH, CHOICES), 5 * unit, np.int64)
+    costs[3, :] = 1000 * unit
+    costs[3, :4] = np.array([0, 3, 4, 9]) * unit
+    costs[8, :] = 1000 * unit
+    costs[8, :3] = np.array([2, 2, 7]) * unit
+    costs[19, :] = 1000 * unit
+    costs[19, :3] = np.array([1, 5, 6]) * unit
+    return costs
+
+
+def sampler_of(costs: NDArray[np.int64], bound: int) -> BudgetSampler:
+    def holds(blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+        choices = blocks.astype(int) * 10 + widths
+        held: NDArray[np.bool_] = costs[np.arange(DEPTH), choices].sum(1) <= bound
+        return held
+
+    return BudgetSampler([costs], [bound], holds)
+
+
+def brute_force(costs: NDArray[np.int64], bound: int) -> list[tuple[int, int, int]]:
+    rest = 5 * 17 * (costs[0, 0] // 5)
+    return [
+        (a, b, c)
+        for a, b, c in itertools.product(range(4), range(3), range(3))
+        if costs[3, a] + costs[8, b] + costs[19, c] + rest <= bound
+    ]
+
+
+@pytest.mark.parametrize("bound", [85 + 3, 85 + 8, 85 + 11, 85 + 30])
+def test_count_equals_enumeration(bound: int) -> None:
+    costs = small_costs()
+    sampler = sampler_of(costs, bound)
+    assert sampler.exact
+    assert sampler.count == len(brute_force(costs, bound)) * CHOICES**17
+
+
+def test_nothing_is_feasible_under_an_impossible_bound() -> None:
+    sampler = sampler_of(small_costs(), 85 + 2)
+    assert sampler.count == 0
+    assert len(sampler.sample(np.random.default_rng(0), 5)[0]) == 0
+
+
+@pytest.mark.parametrize("unit", [1, 999_983], ids=["exact", "coarse"])
+def test_samples_are_uniform_over_the_feasible_set(unit: int) -> None:
+    """Chi-square over every feasible combination, with exact units and with rounded ones."""
+    costs = small_costs(unit)
+    if unit > 1:
+        costs[0, 7] += 1  # the greatest common divisor is now 1: the counts need rounding
+    bound = (85 + 11) * unit
+    sampler = sampler_of(costs, bound)
+    assert sampler.exact == (unit == 1)
+    blocks, widths = sampler.sample(np.random.default_rng(1), 20_000)
+    choices = blocks.astype(int) * 10 + widths
+    feasible = brute_force(costs, bound)
+    rows, seen = np.unique(choices[:, [3, 8, 19]], axis=0, return_counts=True)
+    assert {tuple(row) for row in rows.tolist()} == set(feasible)
+    assert stats.chisquare(seen).pvalue > 1e-3
+    assert stats.chisquare(np.bincount(choices[:, 1], minlength=CHOICES)).pvalue > 1e-3
+    if unit > 1:  # the one choice that tips a combination over the bound by a single unit
+        tipped = (choices[:, 0] == 7) & (costs[np.arange(DEPTH), choices].sum(1) > bound)
+        assert not tipped.any()
+
+
+@pytest.mark.parametrize(("tier", "budget"), [("330M", 330), ("230M", 230), ("100M", 100)])
+def test_share_and_marginals_agree_with_rejection(tier: str, budget: int) -> None:
+    table = FlopsTable.of(tier)
+    constraint = FlopsBudget(table, budget * 10**6)
+    rng = np.random.default_rng(2)
+    blocks = rng.integers(0, 4, (60_000, DEPTH), dtype=np.uint8)
+    widths = rng.integers(0, 10, (60_000, DEPTH), dtype=np.uint8)
+    held = constraint.holds(blocks, widths)
+    deviation = np.sqrt(constraint.share * (1 - constraint.share) / len(held))
+    assert abs(held.mean() - constraint.share) < 4 * deviation
+    kept = int(held.sum())
+    drawn_blocks, drawn_widths = constraint.sample(rng, kept)
+    assert constraint.holds(drawn_blocks, drawn_widths).all()
+    for layer in range(DEPTH):
+        for drawn, rejected, choices in (
+            (drawn_blocks, blocks[held], 4),
+            (drawn_widths, widths[held], 10),
+        ):
+            counts = [
+                np.bincount(genes[:, layer], minlength=choices) for genes in (drawn, rejected)
+            ]
+            assert stats.chi2_contingency(counts).pvalue > 1e-5
+    flops = table.counts(drawn_blocks, drawn_widths), table.counts(blocks[held], widths[held])
+    assert stats.ks_2samp(*flops).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_handful_of_architectures_is_found(tier: str) -> None:
+    """Just above the smallest, where rejection would never end."""
+    table = FlopsTable.of(tier)
+    smallest = table.count(table.smallest())
+    only = FlopsBudget(table, smallest)
+    assert only.count == 1
+    blocks, widths = only.sample(np.random.default_rng(0), 3)
+    assert {tuple(row) for row in blocks.tolist()} == {table.smallest().blocks}
+    assert {tuple(row) for row in widths.tolist()} == {table.smallest().widths}
+    few = FlopsBudget(table, round(smallest * 1.003))
+    assert 1 < few.count < 1000
+    blocks, widths = few.sample(np.random.default_rng(0), 20_000)
+    assert few.holds(blocks, widths).all()
+    assert len(np.unique(np.hstack((blocks, widths)), axis=0)) == few.count
+
+
+def test_a_budget_above_the_largest_holds_everything() -> None:
+    assert FlopsBudget(FlopsTable.of("100M"), 10**9).share == pytest.approx(1, abs=1e-12)
+
+
+def test_an_infeasible_budget_names_the_smallest() -> None:
+    table = FlopsTable.of("100M")
+    smallest = table.count(table.smallest())
+    with pytest.raises(UserError, match=f"--budget {smallest}"):
+        FlopsBudget(table, smallest - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "flops"),
+    [("100M", 100_000_000), ("95m", 95_000_000), ("0.1G", 100_000_000), ("95000000", 95_000_000)],
+)
+def test_budgets_are_parsed(text: str, flops: int) -> None:
+    assert parse_budget(text) == flops
+
+
+@pytest.mark.parametrize("text", ["", "100MB", "lots", "-5M", "1e8", "nan"])
+def test_other_budgets_list_the_choices(text: str) -> None:
+    with pytest.raises(UserError, match=r"330M, 230M, 100M"):
+        parse_budget(text)
