@@ -140,5 +140,5 @@ def test_imports_point_down(sources: dict[str, str]) -> None:
 def test_a_planted_import_is_found(
     sources: dict[str, str], module: str, line: str, fault: str
 ) -> None:
-    (found,) = faults(sources | {module: f"{sources[module]}\n{line}\n"})
-    assert found.startswith(fault)
+    found = faults(sources | {module: f"{sources[module]}\n{line}\n"})
+    assert found[0].startswith(fault)
