@@ -22,10 +22,20 @@ class UserError(Exception):
         self.way_out = way_out
 
 
-def unknown_choice(noun: str, given: str, choices: Iterable[str]) -> UserError:
-    """The error for a name outside a closed list: names the nearest choice and lists them all."""
+def unknown_choice(noun: str, given: str, choices: Iterable[str], *, where: str = "") -> UserError:
+    """The error for a name outside a closed list: names the nearest choice and lists them all.
+
+    Args:
+        noun: what the name is of: "recipe".
+        given: the name.
+        choices: the closed list.
+        where: what the name was read from, if not from the command: "photos.toml".
+    """
     names = [str(choice) for choice in choices]
     lowered = {name.lower(): name for name in names}
     close = difflib.get_close_matches(given.lower(), lowered, n=1, cutoff=0.4)
+    place = f" in {where}" if where else ""
     hint = f"Did you mean {lowered[close[0]]}? " if close else ""
-    return UserError(f"Unknown {noun} {given!r}.", f"{hint}Choose one of: {', '.join(names)}.")
+    return UserError(
+        f"Unknown {noun} {given!r}{place}.", f"{hint}Choose one of: {', '.join(names)}."
+    )

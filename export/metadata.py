@@ -6,8 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from edgecmp.documents import parse_document
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_json
 from edgecmp.networks.form import Form, form_from_dict
@@ -76,14 +77,12 @@ class Metadata(BaseModel):
                 f"The edgecmp metadata in {source} is not JSON ({error}).", AGAIN
             ) from error
         _check_format(document.get("format") if isinstance(document, dict) else None, source)
-        try:
-            metadata = cls.model_validate(document)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise UserError(
-                f"The edgecmp metadata in {source} is damaged: {field}: {first['msg']}.", AGAIN
-            ) from error
+        metadata = parse_document(
+            cls,
+            document,
+            refusal=f"The edgecmp metadata in {source} is damaged",
+            way_out=AGAIN,
+        )
         if sha256_json(metadata.preprocessing) != metadata.preprocessing_fingerprint:
             raise UserError(
                 f"The preprocessing stored in {source} does not match its fingerprint: "

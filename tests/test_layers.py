@@ -18,7 +18,17 @@ FOLDERS = {
     "scripts": ROOT / "scripts",
 }
 
-GROUND = {"errors", "files", "preprocessing", "progress", "quiet", "report", "version"}
+GROUND = {
+    "documents",
+    "errors",
+    "files",
+    "plotting",
+    "preprocessing",
+    "progress",
+    "quiet",
+    "report",
+    "version",
+}
 """Modules that everything may import; together they are one room."""
 
 LAYERS = (

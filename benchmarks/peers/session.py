@@ -1,7 +1,7 @@
 """The processes that a comparison of peers sends its work to: one conversion, or one runtime.
 
-Each runs `python -m edgecmp.benchmarks.peers.{convert,serve}` with the Python of its own environment. That
-environment need not hold edgecmp: a folder with nothing but a link to this package is on its path.
+Each runs `edgecmp.benchmarks.peers.convert` or `.serve` with the Python of its own environment.
+That environment need not hold edgecmp: a folder with a link to this package is on its path.
 """
 
 from __future__ import annotations

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from edgecmp.documents import parse_document
 from edgecmp.errors import UserError
 from edgecmp.files import provenance, read_json, read_tensors, sha256_tensors, write_json
 from edgecmp.files import write_tensors as write_weights
@@ -66,15 +67,12 @@ class Manifest(BaseModel):
             UserError: it is missing, truncated or of another version.
         """
         document = read_json(folder / MANIFEST, what=what)
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise UserError(
-                f"{folder / MANIFEST} is not a manifest of this version: {where}: {first['msg']}.",
-                "Make the model again, or use the edgecmp version that made it.",
-            ) from error
+        return parse_document(
+            cls,
+            document,
+            refusal=f"{folder / MANIFEST} is not a manifest of this version",
+            way_out="Train the model again, or use the edgecmp version that made it.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

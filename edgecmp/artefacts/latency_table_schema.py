@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-from edgecmp.errors import UserError
+from edgecmp.documents import parse_document
 
 __all__ = ["FIELDS", "FORMAT", "parse_table", "table_schema"]
 
@@ -93,15 +93,13 @@ def parse_table(document: Any, *, source: str) -> dict[str, Any]:
     Raises:
         UserError: it is none; the message names `source` and the first field that is wrong.
     """
-    try:
-        return _Table.model_validate(document).model_dump()
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise UserError(
-            f"{source} is not a latency table of this edgecmp: {where}: {first['msg'].lower()}.",
-            "Build one: edgecmp latency build --device local --out table.json.",
-        ) from error
+    table = parse_document(
+        _Table,
+        document,
+        refusal=f"{source} is not a latency table of this edgecmp",
+        way_out="Build one: edgecmp latency build --device local --out table.json.",
+    )
+    return table.model_dump()
 
 
 def table_schema() -> dict[str, Any]:

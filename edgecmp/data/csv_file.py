@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from edgecmp.documents import first_fault
 from edgecmp.errors import UserError
 
 __all__ = ["bad_row", "csv_header", "csv_rows", "text_errors"]
@@ -84,6 +85,5 @@ def bad_row(path: Path, line: int, error: ValidationError) -> UserError:
     elif first["type"] == "missing":
         wrong = f"there is no {field!r}"
     else:
-        message = first["msg"].removeprefix("Value error, ")
-        wrong = f"{field}: {message}" if field else message
+        wrong = first_fault(error)
     return UserError(f"{path}, line {line}: {wrong}.", "Correct the row, then run again.")

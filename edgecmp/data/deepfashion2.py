@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 
 from edgecmp.data.image_files import ImageRecord
 from edgecmp.data.split import VALIDATION_SHARE, split_identities
+from edgecmp.documents import first_fault
 from edgecmp.errors import UserError
 from edgecmp.progress import progress, say
 
@@ -190,9 +191,7 @@ def _read_annotation(file: Path) -> _Annotation:
             raise ValueError("its name is no number")
         return _Annotation.model_validate(json.loads(file.read_bytes()))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        wrong = f"{where}: {first['msg']}" if where else first["msg"]
+        wrong = first_fault(error)
     except (OSError, ValueError) as error:
         wrong = str(error)
     raise UserError(

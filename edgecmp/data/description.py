@@ -13,14 +13,13 @@ path are optional. A format may have keys of its own: see `DataDescription`.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgecmp.data.user_dataset import OnBadImage
-from edgecmp.errors import UserError, unknown_choice
+from edgecmp.documents import parse_document, read_toml
 
 __all__ = ["DESCRIPTION_SUFFIX", "DataDescription"]
 
@@ -56,22 +55,14 @@ class DataDescription(BaseModel):
         Raises:
             UserError: it is not TOML, or a key is missing, unknown or wrong.
         """
-        try:
-            described = cls.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UserError(
-                f"{file} cannot be read as a description of a data set: {error}.",
-                'It needs a line like: path = "photos".',
-            ) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            if first["type"] == "extra_forbidden":
-                raise unknown_choice(f"key of {file}", where, cls.model_fields) from error
-            raise UserError(
-                f"{file} does not describe a data set: {where}: {first['msg']}.",
-                f"Its keys are {', '.join(cls.model_fields)}.",
-            ) from error
+        example = 'It needs a line like: path = "photos".'
+        described = parse_document(
+            cls,
+            read_toml(file, what="a description of a data set", way_out=example),
+            refusal=f"{file} does not describe a data set",
+            way_out=f"Its keys are {', '.join(cls.model_fields)}.",
+            keys_of=file,
+        )
         moved: dict[str, Any] = {"path": file.parent / described.path}
         if described.images is not None:
             moved["images"] = file.parent / described.images

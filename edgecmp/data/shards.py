@@ -22,11 +22,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from edgecmp.data.dataset import Dataset
 from edgecmp.data.image_set import ImageSet, Integers, Pixels
 from edgecmp.data.split import SPLITS
+from edgecmp.documents import parse_document
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import read_json, sha256_file
 from edgecmp.preprocessing import Preprocessing
@@ -43,6 +44,7 @@ __all__ = [
     "read_index",
 ]
 
+COPY_AGAIN = "Copy the shards again, or write them with `edgecmp data shard`."
 INDEX = "shards.json"
 ROWS = "rows.npz"
 ROW_ARRAYS = ("split", "identity", "domain", "shard", "offset", "size", "keys", "identity_names")
@@ -246,12 +248,7 @@ def read_index(folder: Path) -> ShardIndex:
             f"{path} is of version {document.get('version')}, this edgecmp reads version 1.",
             "Write the shards again with `edgecmp data shard`.",
         )
-    try:
-        return ShardIndex.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _damaged(path, f"{where}: {first['msg']}") from error
+    return parse_document(ShardIndex, document, refusal=f"{path} is damaged", way_out=COPY_AGAIN)
 
 
 def _read_rows(folder: Path, index: ShardIndex) -> dict[str, Integers]:
@@ -266,6 +263,4 @@ def _read_rows(folder: Path, index: ShardIndex) -> dict[str, Integers]:
 
 
 def _damaged(path: Path, why: str) -> UserError:
-    return UserError(
-        f"{path} is damaged: {why}.", "Copy the shards again, or write them with `edgecmp data`."
-    )
+    return UserError(f"{path} is damaged: {why}.", COPY_AGAIN)

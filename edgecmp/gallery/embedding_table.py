@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import csv
 import json
-import tomllib
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -32,8 +31,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from edgecmp.documents import parse_document, peek_toml, read_toml
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import read_tensors, sha256_json, sha256_tensors
 from edgecmp.gallery.index import GalleryIndex
@@ -60,23 +60,13 @@ class TableDescription(BaseModel):
             UserError: it is not TOML, or a key is missing, unknown or wrong.
         """
         example = 'It needs a line like: table = "embeddings.npz".'
-        try:
-            document = tomllib.loads(file.read_text())
-            for key in document:
-                if key not in cls.model_fields:
-                    raise unknown_choice(f"key in {file}", key, cls.model_fields)
-            found = cls.model_validate(document)
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UserError(
-                f"{file} cannot be read as a description of a table of embeddings: {error}.",
-                example,
-            ) from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise UserError(
-                f"{file} does not describe a table of embeddings: {where}: {first['msg']}.", example
-            ) from error
+        found = parse_document(
+            cls,
+            read_toml(file, what="a description of a table of embeddings", way_out=example),
+            refusal=f"{file} does not describe a table of embeddings",
+            way_out=example,
+            keys_of=file,
+        )
         beside = {"table": file.parent / found.table}
         if found.keys is not None:
             beside["keys"] = file.parent / found.keys
@@ -85,10 +75,7 @@ class TableDescription(BaseModel):
 
 def describes_table(file: Path) -> bool:
     """Whether a TOML file names a table; one that cannot be read is left to who reads it."""
-    try:
-        return "table" in tomllib.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return False
+    return "table" in peek_toml(file)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

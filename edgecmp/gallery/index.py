@@ -14,9 +14,10 @@ from typing import Any, Literal, Self
 import faiss
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgecmp.data import ImageSet
+from edgecmp.documents import parse_document
 from edgecmp.errors import UserError
 from edgecmp.files import (
     provenance,
@@ -74,15 +75,12 @@ class IndexManifest(BaseModel):
             raise UserError(
                 f"{folder} holds no gallery index.", "Build one with `edgecmp gallery build`."
             )
-        try:
-            return cls.model_validate(document)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise UserError(
-                f"{folder / _MANIFEST} is not a manifest of this version: {where}: {first['msg']}.",
-                "Build the index again with `edgecmp gallery build`.",
-            ) from error
+        return parse_document(
+            cls,
+            document,
+            refusal=f"{folder / _MANIFEST} is not a manifest of this version",
+            way_out="Build the index again with `edgecmp gallery build`.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

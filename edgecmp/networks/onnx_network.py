@@ -16,15 +16,15 @@ A file from elsewhere does not say how images are prepared for it. A small TOML 
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from edgecmp.errors import UserError, unknown_choice
+from edgecmp.documents import parse_document, read_toml
+from edgecmp.errors import UserError
 from edgecmp.files import sha256_json
 from edgecmp.networks.onnx_file import Layout, OnnxFile
 from edgecmp.preprocessing import Preprocessing
@@ -61,23 +61,13 @@ class OnnxDescription(BaseModel):
             UserError: it is not TOML, or a key is missing, unknown or wrong.
         """
         example = 'It needs lines like: onnx = "gallery.onnx", mean = [0.5, 0.5, 0.5].'
-        try:
-            document = tomllib.loads(file.read_text())
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UserError(
-                f"{file} cannot be read as a description of an ONNX file: {error}.", example
-            ) from error
-        for key in document:
-            if key not in cls.model_fields:
-                raise unknown_choice(f"key in {file}", key, cls.model_fields)
-        try:
-            described = cls.model_validate(document)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise UserError(
-                f"{file} does not describe an ONNX file: {where}: {first['msg']}.", example
-            ) from error
+        described = parse_document(
+            cls,
+            read_toml(file, what="a description of an ONNX file", way_out=example),
+            refusal=f"{file} does not describe an ONNX file",
+            way_out=example,
+            keys_of=file,
+        )
         return described.model_copy(update={"onnx": file.parent / described.onnx})
 
 

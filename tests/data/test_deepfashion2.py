@@ -137,10 +137,10 @@ def test_images_that_are_missing_are_refused_or_skipped(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda d: d.update(source="studio"), "source: Input should be 'shop' or 'user'"),
-        (lambda d: d.pop("pair_id"), "pair_id: Field required"),
+        (lambda d: d.update(source="studio"), "source: input should be 'shop' or 'user'"),
+        (lambda d: d.pop("pair_id"), "pair_id: field required"),
         (lambda d: d["item1"].update(category_id=14), "items.1.category_id"),
-        (lambda d: d["item1"].pop("style"), "items.1.style: Field required"),
+        (lambda d: d["item1"].pop("style"), "items.1.style: field required"),
         (lambda d: d["item1"].update(bounding_box=[1, 2, 3]), "items.1.bounding_box"),
         (lambda d: d["item1"].update(bounding_box=[1, 2, "x", 4]), "items.1.bounding_box"),
     ],

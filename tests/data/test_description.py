@@ -54,7 +54,7 @@ def test_bad_images_are_refused_unless_it_says_skip(photos: Path) -> None:
     ("text", "says"),
     [
         ("path = ", "cannot be read"),
-        ('gallery_domain = "shop"', "path: Field required"),
+        ('gallery_domain = "shop"', "path: field required"),
         ('path = "list.csv"\non_bad_image = "ignore"', "on_bad_image"),
         ('path = "list.csv"\nsplit = 3', "split"),
         ('path = "missing.csv"', "missing"),

@@ -81,7 +81,7 @@ def test_a_margin_is_added_on_each_side_and_ends_at_the_edge(tmp_path: Path) -> 
     with Image.open(tmp_path / "faces" / "nm1" / "rm1.png") as stored:
         assert np.array_equal(big, np.asarray(stored.crop((10, 0, 50, 40))))
     description.write_text(text + "-1")
-    with pytest.raises(UserError, match="margin: Input should be greater"):
+    with pytest.raises(UserError, match="margin: input should be greater"):
         load_dataset(description)
 
 
@@ -131,7 +131,7 @@ def test_a_folder_that_is_missing_and_a_format_that_does_not_fit(tmp_path: Path)
     with pytest.raises(UserError, match=r"Unknown format 'imdb'\. Did you mean imdb-face\?"):
         load_dataset(description)
     description.write_text('path = "faces.csv"\nmargn = 1\n')
-    with pytest.raises(UserError, match=r"Unknown key of .*'margn'\. Did you mean margin\?"):
+    with pytest.raises(UserError, match=r"Unknown key 'margn' in .*\. Did you mean margin\?"):
         load_dataset(description)
     (tmp_path / "other.csv").write_text("path,identity\nx,y\n")
     description.write_text('path = "other.csv"\nformat = "imdb-face"\n')

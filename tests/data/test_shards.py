@@ -184,7 +184,7 @@ def edit(**changes: Any) -> Callable[[Path], None]:
         ("rows.npz", Path.unlink, "rows.npz is damaged: .*No such file"),
         ("shards.json", cut, "shards.json is not an index of shards: it is truncated"),
         ("shards.json", edit(version=2), "is of version 2, this edgecmp reads version 1"),
-        ("shards.json", edit(domain_names="gone"), "is damaged: domain_names: Field required"),
+        ("shards.json", edit(domain_names="gone"), "is damaged: domain_names: field required"),
         ("shards.json", edit(shards=[{"file": "a"}]), "is damaged: shards.0.split"),
     ],
 )

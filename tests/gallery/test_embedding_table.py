@@ -91,8 +91,8 @@ def test_unusable_tables_are_refused(
 @pytest.mark.parametrize(
     ("lines", "match"),
     [
-        ('tables = "x.npz"', "Unknown key in .*Did you mean table"),
-        ("keys = 3", "table: Field required"),
+        ('tables = "x.npz"', "Unknown key 'tables' in .*Did you mean table"),
+        ("keys = 3", "table: field required"),
         ('table = "x.parquet"', "Unknown kind of table"),
         ('table = "none.npz"', r"none\.npz cannot be read as a table .*needs the arrays `keys`"),
         ('table = "bad.csv"', r"bad\.csv cannot be read as a table"),

@@ -276,7 +276,7 @@ def oblong(model: onnx.ModelProto) -> None:
         (
             None,
             "maen = [0.5, 0.5, 0.5]\n",
-            r"Unknown key in .*net\.toml 'maen'\. Did you mean mean",
+            r"Unknown key 'maen' in .*net\.toml\. Did you mean mean",
         ),
         (None, "mean = [0.5, 0.5]\n", r"net\.toml does not describe an ONNX file: mean"),
         (None, "mean = 0.5 0.5\n", r"net\.toml cannot be read"),

@@ -15,13 +15,12 @@ is off. flip, norm and detector_score stand as in insightface's scripts.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from edgecmp.errors import UserError, unknown_choice
+from edgecmp.documents import parse_document, peek_toml
 
 __all__ = ["FORMAT", "IjbcDescription", "find_ijbc"]
 
@@ -75,27 +74,19 @@ def find_ijbc(data: str | Path) -> IjbcDescription | None:
         return IjbcDescription(path=path)
     if path.suffix.lower() != ".toml" or not path.is_file():
         return None
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return None  # told by whoever reads it as another description
+    document = peek_toml(path)
     return _described(path, document) if document.get("format") == FORMAT else None
 
 
 def _described(file: Path, document: dict[str, Any]) -> IjbcDescription:
     """The description in `document`, its paths relative to the working directory."""
-    for key in document:
-        if key not in IjbcDescription.model_fields:
-            raise unknown_choice(f"key of {file}", key, IjbcDescription.model_fields)
-    try:
-        described = IjbcDescription.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(
-            f"{file} does not describe an IJB-C folder: {where}: {first['msg']}.",
-            "See docs/faces.md for its keys.",
-        ) from error
+    described = parse_document(
+        IjbcDescription,
+        document,
+        refusal=f"{file} does not describe an IJB-C folder",
+        way_out="See docs/faces.md for its keys.",
+        keys_of=file,
+    )
     moved = {"path": file.parent / described.path}
     if described.cache is not None:
         moved["cache"] = file.parent / described.cache

@@ -46,7 +46,7 @@ def test_other_descriptions_are_left_to_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('format = "ijbc"', "path: Field required"),
+        ('format = "ijbc"', "path: field required"),
         ('format = "ijbc"\npath = "a"\nflipp = true', "Did you mean flip"),
         ('format = "ijbc"\npath = "a"\ntpir = "best"', "tpir: .*'nist' or 'insightface'"),
     ],
