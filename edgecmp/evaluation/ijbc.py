@@ -31,7 +31,7 @@ from edgecmp.metrics import (
     tpir_insightface,
     tpir_nist,
 )
-from edgecmp.metrics.retrieval import Embeddings
+from edgecmp.metrics.exact_search import Embeddings
 
 __all__ = ["COLUMNS", "IjbcReport", "evaluate_ijbc", "ijbc_shares"]
 

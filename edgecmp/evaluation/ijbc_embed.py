@@ -19,7 +19,7 @@ from PIL import Image
 
 from edgecmp.data.ijbc.images import AlignedFaces
 from edgecmp.files import read_tensors, sha256_json, write_tensors
-from edgecmp.metrics.retrieval import Embeddings
+from edgecmp.metrics.exact_search import Embeddings
 from edgecmp.networks.embed import Embedder
 from edgecmp.progress import progress
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import faiss
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,7 +27,7 @@ from edgecmp.files import (
     write_json,
     write_tensors,
 )
-from edgecmp.metrics.retrieval import Embeddings, Labels, checked
+from edgecmp.metrics.exact_search import Embeddings, ExactSearch, Labels, checked
 from edgecmp.networks.embed import Embedder
 from edgecmp.progress import progress
 
@@ -100,12 +99,10 @@ class GalleryIndex:
     identity_names: tuple[str, ...]
     keys: tuple[str, ...]
     manifest: IndexManifest
-    _faiss: Any = field(init=False, repr=False, compare=False)
+    _exact: ExactSearch = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        index = faiss.IndexFlatIP(self.embeddings.shape[1])
-        index.add(checked(self.embeddings))
-        object.__setattr__(self, "_faiss", index)
+        object.__setattr__(self, "_exact", ExactSearch(self.embeddings))
 
     def __len__(self) -> int:
         return len(self.embeddings)
@@ -203,16 +200,13 @@ class GalleryIndex:
         Raises:
             UserError: embeddings of another size, or not finite.
         """
-        queries = checked(queries)
         if queries.shape[1:] != self.embeddings.shape[1:]:
             raise UserError(
                 f"A query embedding has {queries.shape[-1]} values, the gallery's "
                 f"{self.embeddings.shape[1]}: they are not compatible.",
                 "Name a query network that was trained for this gallery's model.",
             )
-        scores, indices = self._faiss.search(queries, min(k, len(self)))
-        order = np.lexsort((indices, -scores), axis=1)
-        return np.take_along_axis(scores, order, 1), np.take_along_axis(indices, order, 1)
+        return self._exact.search(queries, k)
 
     @property
     def rows(self) -> list[dict[str, Any]]:

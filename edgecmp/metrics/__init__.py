@@ -1,10 +1,11 @@
 """What is measured: retrieval (top-k), verification (TAR@FAR), identification (TPIR@FPIR)."""
 
+from edgecmp.metrics.exact_search import ranked
 from edgecmp.metrics.identification import Searches, closed_set, search
 from edgecmp.metrics.nearest import tar_nearest
 from edgecmp.metrics.open_set import tpir_insightface, tpir_nist
 from edgecmp.metrics.pairs import pair_scores
-from edgecmp.metrics.retrieval import ranked, top_k
+from edgecmp.metrics.retrieval import top_k
 from edgecmp.metrics.verification import tar_at_far, tar_from_scores
 
 __all__ = [

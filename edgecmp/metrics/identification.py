@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecmp.metrics.retrieval import Embeddings, Labels, checked
+from edgecmp.metrics.exact_search import Embeddings, Labels, checked
 
 __all__ = ["Searches", "closed_set", "score_chunks", "search"]
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgecmp.errors import UserError
-from edgecmp.metrics.retrieval import Embeddings
+from edgecmp.metrics.exact_search import Embeddings
 
 __all__ = ["tar_nearest"]
 

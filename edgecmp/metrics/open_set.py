@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgecmp.errors import UserError
+from edgecmp.metrics.exact_search import Embeddings, Labels
 from edgecmp.metrics.identification import Searches, score_chunks
-from edgecmp.metrics.retrieval import Embeddings, Labels
 from edgecmp.metrics.verification import most_within
 
 __all__ = ["tpir_insightface", "tpir_nist"]

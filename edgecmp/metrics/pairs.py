@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from edgecmp.metrics.retrieval import Embeddings, Labels, checked
+from edgecmp.metrics.exact_search import Embeddings, Labels, checked
 
 __all__ = ["pair_scores"]
 

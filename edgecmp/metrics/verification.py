@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgecmp.errors import UserError
-from edgecmp.metrics.retrieval import Embeddings, Labels, checked
+from edgecmp.metrics.exact_search import Embeddings, Labels, checked
 
 __all__ = ["most_within", "tar_at_far", "tar_from_scores"]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgecmp.errors import UserError
 from edgecmp.metrics import closed_set, identification, search, top_k, tpir_insightface, tpir_nist
-from edgecmp.metrics.retrieval import Embeddings, Labels
+from edgecmp.metrics.exact_search import Embeddings, Labels
 
 KS = (1, 2, 5)
 

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_curve
 
 from edgecmp.errors import UserError
 from edgecmp.metrics import tar_from_scores, tar_nearest
-from edgecmp.metrics.retrieval import Embeddings
+from edgecmp.metrics.exact_search import Embeddings
 
 FARS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 

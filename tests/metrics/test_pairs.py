@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgecmp.errors import UserError
 from edgecmp.metrics import pair_scores, pairs
-from edgecmp.metrics.retrieval import Embeddings
+from edgecmp.metrics.exact_search import Embeddings
 
 
 def unit(rng: np.random.Generator, count: int, size: int = 32) -> Embeddings:
@@ -55,5 +55,5 @@ def test_what_cannot_be_scored_is_refused() -> None:
     eye = np.eye(3, dtype=np.float32)
     with pytest.raises(ValueError, match="2 and 1 rows"):
         pair_scores(eye, eye, np.array([0, 1]), np.array([0]))
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match="NaN or infinite"):
         pair_scores(eye, eye * np.nan, np.array([0]), np.array([0]))

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_curve
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.metrics import tar_at_far, tar_from_scores
-from edgecmp.metrics.retrieval import Embeddings
+from edgecmp.metrics.exact_search import Embeddings
 from edgecmp.preprocessing import Preprocessing
 
 FARS = (1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0)

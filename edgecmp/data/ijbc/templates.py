@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp.errors import UserError
-from edgecmp.metrics.retrieval import Embeddings, checked
+from edgecmp.metrics.exact_search import Embeddings, checked
 
 __all__ = ["template_embeddings"]
 
