@@ -55,7 +55,7 @@ def evaluate(
         _evaluate_ijbc(ijbc, model, gallery, json_file)
         return
     with on_interrupt("Nothing was written: run the same command again."):
-        from edgecmp.evaluation.retrieval import evaluate as run
+        from edgecmp.evaluation.retrieval import evaluate_retrieval as run
 
         report = run(model, gallery=gallery, data=data, results=results)
     wrote = [] if results is None else [("what was found", results)]

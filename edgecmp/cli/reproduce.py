@@ -19,7 +19,8 @@ HELP = help_text(
         "edgecmp reproduce --list",
         "edgecmp reproduce table3 --recipe emoji --out runs/reproduce",
         "edgecmp reproduce table3 --systems CMP-NAS-c,MobileNetV1 --out runs/reproduce",
-        "edgecmp reproduce table2 --recipe face --data ijbc.toml --out runs/faces",
+        "edgecmp reproduce table2 --recipe face --data IMDb-Face.csv --test-data IJBC/ "
+        "--out runs/faces",
     ),
     "Tables: table1 and table2 (faces), table3 (fashion), table4 (pruned gallery models), figure1 "
     "(rewards and supernets). Cells read `published | ours`; with several seeds the spread follows "
@@ -41,7 +42,19 @@ def reproduce(
     ),
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="NAME|PATH", help="The recipe's own if not given."),
+        typer.Option(
+            "--data",
+            metavar="NAME|PATH",
+            help="What is trained on; the recipe's own if not given.",
+        ),
+    ] = None,
+    test_data: Annotated[
+        str | None,
+        typer.Option(
+            "--test-data",
+            metavar="NAME|PATH",
+            help="What is tested on, if not the test split of --data; IJB-C for --recipe face.",
+        ),
     ] = None,
     gallery: Gallery = None,
     systems: Annotated[
@@ -71,6 +84,7 @@ def reproduce(
             recipe_name=recipe,
             out=out,
             data=data,
+            test_data=test_data,
             gallery=gallery,
             systems=tuple(name.strip() for name in systems.split(",") if name.strip()),
         )

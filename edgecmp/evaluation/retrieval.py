@@ -17,7 +17,7 @@ from edgecmp.metrics import ranked, tar_at_far, top_k
 from edgecmp.networks.embed import embed_set
 from edgecmp.progress import say
 
-__all__ = ["EvaluationReport", "evaluate", "protocol"]
+__all__ = ["EvaluationReport", "evaluate_retrieval", "protocol"]
 
 KS = (1, 5, 10, 20)
 FARS = {"1e-4": 1e-4, "1e-3": 1e-3, "1e-2": 1e-2}
@@ -71,7 +71,7 @@ def protocol(
     return row | {f"tar_far{name}": round(100 * tar[far], 2) for name, far in FARS.items()}
 
 
-def evaluate(
+def evaluate_retrieval(
     model: str | Path | None = None,
     *,
     gallery: Gallery = None,

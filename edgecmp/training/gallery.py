@@ -11,19 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgecmp.artefacts.bundle import GalleryBundle, Manifest
-from edgecmp.data import load_dataset, quarter_turns
+from edgecmp.artefacts.bundle import GalleryBundle
+from edgecmp.data import quarter_turns
 from edgecmp.errors import UserError
 from edgecmp.evaluation.retrieval import protocol
 from edgecmp.losses import CosFace
 from edgecmp.networks.embed import embed
 from edgecmp.networks.gallery import build_gallery
-from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
-from edgecmp.training.batches import open_batches
-from edgecmp.training.fit import Schedule, document_of, fit
+from edgecmp.training.fit import Schedule, document_of
 from edgecmp.training.report import TrainingReport
+from edgecmp.training.session import TrainingSession
 
 __all__ = ["GalleryRecipe", "train_gallery"]
 
@@ -100,11 +99,11 @@ def train_gallery(
     Raises:
         UserError: `start` holds another network than the recipe's.
     """
-    out = Path(out)
-    torch.manual_seed(seed)
     first = None if start is None else _starting_model(recipe, start)
-    dataset = load_dataset(data)
-    preprocessing = Preprocessing(input_size=recipe.input_size)
+    session = TrainingSession.begin(
+        recipe, data=data, input_size=recipe.input_size, out=out, seed=seed
+    )
+    dataset, preprocessing = session.dataset, session.preprocessing
     train = quarter_turns(dataset.train) if recipe.quarter_turns else dataset.train
     task = _Task(recipe, torch.from_numpy(train.identities), first)
     if first is not None:
@@ -121,40 +120,26 @@ def train_gallery(
             "gg", queries, held_out.queries.identities, gallery, held_out.gallery.identities
         )
 
-    def after_epoch(epoch: int) -> str | None:
-        if epoch % recipe.watch_every and epoch != recipe.schedule.epochs:
-            return None
+    def watch(epoch: int) -> str:
         row = homogeneous()
         return f"hold-out M(g,g) top-1 {row['top1']} top-10 {row['top10']}"
 
-    records = fit(
-        task,
-        open_batches(train, preprocessing),
-        preprocessing,
-        recipe.schedule,
-        recipe.augmentation,
-        seed=seed,
-        checkpoints=out / "checkpoint",
-        name="gallery model",
-        after_epoch=after_epoch,
-    )
+    records = session.fit(task, name="gallery model", watch=watch, images=train)
     row = homogeneous()
-    manifest = Manifest(
-        kind="gallery",
+    manifest = session.manifest(
+        "gallery",
+        settings=task.settings,
+        metrics={"holdout_gg": row},
         network={
             "name": recipe.network,
             "embedding_dim": recipe.embedding_dim,
             "input_size": recipe.input_size,
         },
-        preprocessing=preprocessing.to_dict(),
-        data={"name": dataset.name, "fingerprint": dataset.train.fingerprint},
-        recipe={**task.settings, "seed": seed},
-        metrics={"holdout_gg": row},
     )
     classifier = F.normalize(task.head.weight.detach(), dim=1)
     bundle = GalleryBundle(network=task.network, classifier=classifier, manifest=manifest)
-    bundle.save(out, half=recipe.half)
-    return TrainingReport(rows=[row], records=records, path=out, kind="gallery")
+    bundle.save(session.out, half=recipe.half)
+    return TrainingReport(rows=[row], records=records, path=session.out, kind="gallery")
 
 
 def _starting_model(recipe: GalleryRecipe, folder: str | Path) -> GalleryBundle:

@@ -9,20 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgecmp.artefacts.bundle import Manifest, QueryBundle, SupernetBundle
-from edgecmp.data import load_dataset
+from edgecmp.artefacts.bundle import QueryBundle, SupernetBundle
 from edgecmp.errors import UserError
 from edgecmp.evaluation.holdout import HoldOut
 from edgecmp.gallery.source import Gallery, open_source
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.form import Form, load_form
-from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
-from edgecmp.training.batches import open_batches
 from edgecmp.training.compatible import CompatibleLoss
-from edgecmp.training.fit import Schedule, document_of, fit
+from edgecmp.training.fit import Schedule, document_of
 from edgecmp.training.methods import Method
 from edgecmp.training.report import TrainingReport
+from edgecmp.training.session import TrainingSession
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["QueryRecipe", "train_query"]
@@ -99,10 +97,7 @@ def train_query(
             method needs, another architecture in `start`, or both a supernet and a query network
             to start from.
     """
-    out = Path(out)
-    torch.manual_seed(seed)
     source = open_source(gallery)
-    dataset = load_dataset(data)
     input_size = recipe.input_size
     if isinstance(architecture, str | Path):
         path, architecture = Path(architecture), load_form(architecture)
@@ -115,8 +110,9 @@ def train_query(
             "Set embedding_dim in the architecture file to that of the gallery.",
         )
     architecture = architecture.resized(input_size)
+    session = TrainingSession.begin(recipe, data=data, input_size=input_size, out=out, seed=seed)
+    dataset, preprocessing = session.dataset, session.preprocessing
     network, started_from = _first_network(architecture, supernet, start)
-    preprocessing = Preprocessing(input_size=input_size)
     for method in recipe.methods:
         method.check(network)
     supervision = Supervision(source, dataset.train, preprocessing)
@@ -127,9 +123,7 @@ def train_query(
         scores = holdout.judge(network, calibrate=False)
         return {name: round(100 * score, 2) for name, score in scores.items()}
 
-    def after_epoch(epoch: int) -> str | None:
-        if epoch % recipe.watch_every and epoch != recipe.schedule.epochs:
-            return None
+    def watch(epoch: int) -> str:
         row = judge()
         return (
             f"hold-out M(q,q) top-1 {row['qq_top1']:.1f} top-10 {row['qq_top10']:.1f}, "
@@ -137,31 +131,19 @@ def train_query(
         )
 
     task = _Task(recipe, network, architecture, criterion, started_from)
-    records = fit(
-        task,
-        open_batches(dataset.train, preprocessing),
-        preprocessing,
-        recipe.schedule,
-        recipe.augmentation,
-        seed=seed,
-        checkpoints=out / "checkpoint",
-        name="query network",
-        after_epoch=after_epoch,
-    )
+    records = session.fit(task, name="query network", watch=watch)
     for method in recipe.methods:
         if method.post_hoc:
             method.finish(network, supervision)
     row = judge()
-    manifest = Manifest(
-        kind="query",
-        preprocessing=preprocessing.to_dict(),
-        gallery_sha256=source.sha256,
-        data={"name": dataset.name, "fingerprint": dataset.train.fingerprint},
-        recipe={**document_of(recipe), "start_sha256": started_from, "seed": seed},
+    manifest = session.manifest(
+        "query",
+        settings={**document_of(recipe), "start_sha256": started_from},
         metrics={"holdout": row},
+        gallery_sha256=source.sha256,
     )
-    QueryBundle(network=network, manifest=manifest).save(out, half=recipe.half)
-    return TrainingReport(rows=[row], records=records, path=out, kind="query")
+    QueryBundle(network=network, manifest=manifest).save(session.out, half=recipe.half)
+    return TrainingReport(rows=[row], records=records, path=session.out, kind="query")
 
 
 def _first_network(

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgecmp.artefacts.bundle import Manifest, QueryBundle, SupernetBundle
-from edgecmp.data import load_dataset
+from edgecmp.artefacts.bundle import QueryBundle, SupernetBundle
 from edgecmp.errors import UserError
 from edgecmp.evaluation.holdout import HoldOut
 from edgecmp.gallery.source import Gallery, GallerySource, open_source
@@ -19,15 +18,14 @@ from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.grow import grow, seed_architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.supernet import Supernet
-from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
-from edgecmp.training.batches import open_batches
 from edgecmp.training.compatible import CompatibleLoss
-from edgecmp.training.fit import Schedule, document_of, fit
+from edgecmp.training.fit import Schedule, document_of
 from edgecmp.training.methods import Method
 from edgecmp.training.paths import Phase, Sampling, sample_paths
 from edgecmp.training.query import QueryRecipe, train_query
 from edgecmp.training.report import TrainingReport
+from edgecmp.training.session import TrainingSession
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["SupernetRecipe", "train_supernet"]
@@ -177,17 +175,17 @@ def train_supernet(
         UserError: `start` holds a supernet of another form; or random subnets are at chance at the
             end: every reward would be noise, so no supernet is written.
     """
-    out = Path(out)
     for method in recipe.methods:
         if method.post_hoc:
             raise UserError(
                 f"{method.name} changes one finished network, and a supernet holds many.",
                 "Train the supernet with another method, and the query network with this one.",
             )
-    torch.manual_seed(seed)
     source = open_source(gallery)
-    dataset = load_dataset(data)
-    preprocessing = Preprocessing(input_size=recipe.input_size)
+    session = TrainingSession.begin(
+        recipe, data=data, input_size=recipe.input_size, out=out, seed=seed
+    )
+    dataset, preprocessing = session.dataset, session.preprocessing
     network = Supernet(
         recipe.tier,
         embedding_dim=source.embedding_dim,
@@ -201,12 +199,10 @@ def train_supernet(
         first = _starting_supernet(network, start)
         network.load_state_dict(first.network.state_dict())
     elif recipe.seed_schedule is not None:
-        seed_network = _seed_network(recipe, source, out / "seed", data, seed)
+        seed_network = _seed_network(recipe, source, session.out / "seed", data, seed)
         grow(network, seed_network, holdout.batches[0])
 
-    def after_epoch(epoch: int) -> str | None:
-        if epoch % recipe.watch_every and epoch != recipe.schedule.epochs:
-            return None
+    def watch(epoch: int) -> str:
         row = random_subnets(network, holdout, recipe.watched, seed=epoch * 1000)
         return (
             f"{recipe.watched} random subnets: hold-out M(q,q) top-1 {row['qq_top1']:.1f}, "
@@ -214,17 +210,7 @@ def train_supernet(
         )
 
     task = _Task(recipe, network, criterion, first)
-    records = fit(
-        task,
-        open_batches(dataset.train, preprocessing),
-        preprocessing,
-        recipe.schedule,
-        recipe.augmentation,
-        seed=seed,
-        checkpoints=out / "checkpoint",
-        name=f"supernet {recipe.tier}",
-        after_epoch=after_epoch,
-    )
+    records = session.fit(task, name=f"supernet {recipe.tier}", watch=watch)
     row = random_subnets(network, holdout, max(10, recipe.watched), seed=0)
     chance = 100 * holdout.chance["top1"]
     tied = any(method.needs for method in recipe.methods)  # else M(q,g) stays at chance
@@ -235,21 +221,19 @@ def train_supernet(
             f"queries in {where} at top-1, and chance is {chance:.1f} %; it was not written.",
             "Train it longer, with more epochs before single blocks and narrow widths are sampled.",
         )
-    manifest = Manifest(
-        kind="supernet",
+    manifest = session.manifest(
+        "supernet",
+        settings=task.settings,
+        metrics={"holdout_random_subnets": row, "chance_top1": round(chance, 2)},
         network={
             "tier": recipe.tier,
             "embedding_dim": network.embedding_dim,
             "input_size": recipe.input_size,
         },
-        preprocessing=preprocessing.to_dict(),
         gallery_sha256=source.sha256,
-        data={"name": dataset.name, "fingerprint": dataset.train.fingerprint},
-        recipe={**task.settings, "seed": seed},
-        metrics={"holdout_random_subnets": row, "chance_top1": round(chance, 2)},
     )
-    SupernetBundle(network=network, manifest=manifest).save(out, half=recipe.half)
-    return TrainingReport(rows=[row], records=records, path=out, kind="supernet")
+    SupernetBundle(network=network, manifest=manifest).save(session.out, half=recipe.half)
+    return TrainingReport(rows=[row], records=records, path=session.out, kind="supernet")
 
 
 def _starting_supernet(network: Supernet, folder: str | Path) -> SupernetBundle:

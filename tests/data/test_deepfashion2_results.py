@@ -14,7 +14,7 @@ from edgecmp.data import Dataset, load_dataset
 from edgecmp.data.deepfashion2_results import DeepFashion2Results
 from edgecmp.data.shard_writer import write_shards
 from edgecmp.errors import UserError
-from edgecmp.evaluation.retrieval import evaluate
+from edgecmp.evaluation.retrieval import evaluate_retrieval
 from edgecmp.metrics import ranked, top_k
 from tests.fixtures.deepfashion2_layout import items_of, lay_out
 
@@ -138,5 +138,5 @@ def test_shards_keep_what_the_official_evaluation_asks_for(data: Dataset, tmp_pa
 
 def test_results_of_other_data_are_refused_before_anything_is_embedded(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="emoji is not DeepFashion2"):
-        evaluate(results=tmp_path / "r.json")
+        evaluate_retrieval(results=tmp_path / "r.json")
     assert not (tmp_path / "r.json").exists()

@@ -15,13 +15,13 @@ import edgecmp.training.supernet as supernet_module
 from edgecmp import Architecture, UserError
 from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle, SupernetBundle
 from edgecmp.data import ImageSet
-from edgecmp.evaluation.retrieval import evaluate
+from edgecmp.evaluation.retrieval import evaluate_retrieval
 from edgecmp.gallery.open import open_gallery
 from edgecmp.gallery.source import GallerySource, ModelSource, TableSource, open_source
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.search import run
 from edgecmp.search.run import open_evaluator
-from edgecmp.training.recipes.parts import supernet_recipe
+from edgecmp.training.recipes import supernet_recipe
 from edgecmp.training.supernet import train_supernet
 from tests.fixtures.small_search import SIZE, save_tiny_models, tiny_emoji
 
@@ -111,10 +111,10 @@ def test_query_networks_train_against_it_and_are_tied_to_it(
     bundle = QueryBundle.load(tmp_path)
     assert bundle.gallery_sha256 == _open(models, form).sha256
     assert bundle.manifest.recipe["methods"][0]["name"] == method
-    report = evaluate(tmp_path, gallery=gallery, data=DATA, split="validation")
+    report = evaluate_retrieval(tmp_path, gallery=gallery, data=DATA, split="validation")
     assert [row["protocol"] for row in report.rows] == ["gg", "qq", "qg"]
     with pytest.raises(UserError, match="another gallery model"):
-        evaluate(tmp_path, gallery=models / "gallery", data=DATA, split="validation")
+        evaluate_retrieval(tmp_path, gallery=models / "gallery", data=DATA, split="validation")
 
 
 def test_a_table_refuses_imitation_on_the_command_line(
@@ -173,14 +173,14 @@ def test_a_table_of_the_gallery_alone_evaluates_without_the_paragon(
     network = Architecture.random("100M", seed=1, input_size=SIZE).build().eval()
     manifest = bundle.manifest.model_copy(update={"kind": "query", "network": {}})
     QueryBundle(network=network, manifest=manifest).save(tmp_path / "query")
-    report = evaluate(
+    report = evaluate_retrieval(
         tmp_path / "query", gallery=tmp_path / "few.toml", data=DATA, split="validation"
     )
     assert [row["protocol"] for row in report.rows] == ["qq", "qg"]
     assert f"lacks {len(_queries())} of the {len(_queries())} queries" in capsys.readouterr().err
     write_table(tmp_path / "fewer.toml", bundle, _gallery().subset(np.arange(2)))
     with pytest.raises(UserError, match=r"no embedding for 9 of the 11 images of emoji"):
-        evaluate(tmp_path / "query", gallery=tmp_path / "fewer.toml", data=DATA, split="validation")
+        evaluate_retrieval(tmp_path / "query", gallery=tmp_path / "fewer.toml", data=DATA, split="validation")
 
 
 def test_a_table_is_refused_where_the_network_is_needed(models: Path) -> None:

@@ -14,13 +14,13 @@ from PIL import Image
 
 from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle
 from edgecmp.data import load_dataset
-from edgecmp.evaluation.retrieval import evaluate
+from edgecmp.evaluation.retrieval import evaluate_retrieval
 from edgecmp.networks.fvcore_flops import count_fvcore
 from edgecmp.networks.pruned import Pruned
 from edgecmp.pruning import METHODS, prune
 from edgecmp.training.methods import Imitation
 from edgecmp.training.query import train_query
-from edgecmp.training.recipes.parts import query_recipe
+from edgecmp.training.recipes import query_recipe
 from tests.fixtures.pruning_networks import PREPROCESSING, drawings, live_gallery
 
 Edgecmp = Callable[..., Any]
@@ -92,7 +92,7 @@ def test_training_goes_on_from_it_and_evaluation_takes_it(
     assert trained.architecture == start.architecture
     assert trained.manifest.recipe["start_sha256"] == start.sha256
     assert trained.sha256 != start.sha256
-    assert evaluate(tmp_path / "query", gallery=gallery, data=str(data)).queries > 0
+    assert evaluate_retrieval(tmp_path / "query", gallery=gallery, data=str(data)).queries > 0
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from edgecmp.training.methods import (
     Scratch,
     method_named,
 )
-from edgecmp.training.recipes.parts import query_recipe, supernet_recipe
+from edgecmp.training.recipes import query_recipe, supernet_recipe
 from tests.fixtures.small_training import (
     DIM,
     PREPROCESSING,

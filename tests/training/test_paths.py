@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecmp.training.paths import Phase, Sampling, sample_paths
-from edgecmp.training.recipes.parts import face_supernet
+from edgecmp.training.recipes.face import face_supernet
 
 PHASES = (
     Phase(until=0.2, blocks=4, narrowest=9),

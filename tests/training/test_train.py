@@ -15,14 +15,14 @@ import edgecmp.training.supernet as supernet_module
 from edgecmp import Architecture, UserError
 from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle, SupernetBundle
 from edgecmp.data import load_dataset
-from edgecmp.evaluation.retrieval import evaluate
+from edgecmp.evaluation.retrieval import evaluate_retrieval
 from edgecmp.networks.embed import embed
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.fit import Schedule, document_of
 from edgecmp.training.gallery import train_gallery
 from edgecmp.training.methods import METHODS, method_named
 from edgecmp.training.query import train_query
-from edgecmp.training.recipes.parts import (
+from edgecmp.training.recipes import (
     GALLERY_RECIPES,
     QUERY_RECIPES,
     SUPERNET_RECIPES,
@@ -107,12 +107,12 @@ def test_a_query_network_is_tied_to_its_gallery_model(
     bundle = QueryBundle.load(tmp_path / "query")
     assert bundle.manifest.gallery_sha256 == GalleryBundle.load(gallery).sha256
     assert bundle.architecture == replace(architecture, input_size=32)
-    report = evaluate(tmp_path / "query", gallery=gallery, data=data)
+    report = evaluate_retrieval(tmp_path / "query", gallery=gallery, data=data)
     assert [row["protocol"] for row in report.rows] == ["gg", "qq", "qg"]
     other = tmp_path / "other"
     train_gallery(gallery_recipe("tiny"), out=other, data=data, seed=1)
     with pytest.raises(UserError, match="another gallery model"):
-        evaluate(tmp_path / "query", gallery=other, data=data)
+        evaluate_retrieval(tmp_path / "query", gallery=other, data=data)
 
 
 @pytest.mark.parametrize("name", METHODS)

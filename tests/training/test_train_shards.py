@@ -14,7 +14,7 @@ from edgecmp import Architecture
 from edgecmp.artefacts.bundle import GalleryBundle
 from edgecmp.data import load_dataset
 from edgecmp.data.shard_writer import write_shards
-from edgecmp.evaluation.retrieval import evaluate
+from edgecmp.evaluation.retrieval import evaluate_retrieval
 from edgecmp.gallery.source import open_source
 from edgecmp.networks.embed import embed
 from edgecmp.preprocessing import Preprocessing
@@ -22,7 +22,7 @@ from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import train_gallery
 from edgecmp.training.methods import BackwardCompatible
 from edgecmp.training.query import train_query
-from edgecmp.training.recipes.parts import gallery_recipe, query_recipe
+from edgecmp.training.recipes import gallery_recipe, query_recipe
 from edgecmp.training.supervision import Supervision
 
 SPLITS = {"train": 8, "validation": 4, "test": 4}
@@ -59,7 +59,7 @@ def test_gallery_and_query_network_train_on_shards(shards: Path, tmp_path: Path)
         out=tmp_path / "query",
         data=data,
     )
-    report = evaluate(tmp_path / "query", gallery=tmp_path / "gallery", data=data)
+    report = evaluate_retrieval(tmp_path / "query", gallery=tmp_path / "gallery", data=data)
     assert [row["protocol"] for row in report.rows] == ["gg", "qq", "qg"]
     assert report.gallery_images == 4
 

@@ -1,5 +1,29 @@
-"""Recipes of whole tasks: faces, fashion and the embedded emoji, each at full and at tiny scale."""
+"""Recipes: what every training is done by, one family per file; a variant changes some fields."""
 
-from edgecmp.training.recipes.task import RECIPES, Recipe, recipe
+from edgecmp.training.recipes.recipe import Recipe
+from edgecmp.training.recipes.registry import (
+    GALLERY_RECIPES,
+    QUERY_RECIPES,
+    RECIPES,
+    SUPERNET_RECIPES,
+    gallery_recipe,
+    query_recipe,
+    recipe,
+    recipe_documents,
+    recipe_summaries,
+    supernet_recipe,
+)
 
-__all__ = ["RECIPES", "Recipe", "recipe"]
+__all__ = [
+    "GALLERY_RECIPES",
+    "QUERY_RECIPES",
+    "RECIPES",
+    "SUPERNET_RECIPES",
+    "Recipe",
+    "gallery_recipe",
+    "query_recipe",
+    "recipe",
+    "recipe_documents",
+    "recipe_summaries",
+    "supernet_recipe",
+]

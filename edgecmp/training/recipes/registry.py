@@ -1,0 +1,175 @@
+"""The recipes by name: of one training each, and of whole tasks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+from edgecmp.errors import unknown_choice
+from edgecmp.networks.tiers import TIERS
+from edgecmp.training.fit import document_of
+from edgecmp.training.gallery import GalleryRecipe
+from edgecmp.training.methods import method_named
+from edgecmp.training.query import QueryRecipe
+from edgecmp.training.recipes.emoji import (
+    bct_query,
+    emoji,
+    emoji_adapt_supernet,
+    emoji_bct_supernet,
+    emoji_bottleneck_gallery,
+    emoji_gallery,
+    emoji_imitate_query,
+    emoji_pruned_query,
+    emoji_query,
+    emoji_rotations_gallery,
+    emoji_short_supernet,
+    emoji_supernet,
+    emoji_table_query,
+    emoji_vanilla_supernet,
+)
+from edgecmp.training.recipes.face import (
+    FACE_VANILLA,
+    face,
+    face_gallery,
+    face_query,
+    face_supernet,
+)
+from edgecmp.training.recipes.fashion import (
+    fashion,
+    fashion_gallery,
+    fashion_query,
+    fashion_supernet,
+)
+from edgecmp.training.recipes.recipe import Recipe
+from edgecmp.training.recipes.tiny import tiny, tiny_gallery, tiny_query, tiny_supernet
+from edgecmp.training.supernet import SupernetRecipe
+
+__all__ = [
+    "GALLERY_RECIPES",
+    "QUERY_RECIPES",
+    "RECIPES",
+    "RECIPES_OF",
+    "SUPERNET_RECIPES",
+    "gallery_recipe",
+    "query_recipe",
+    "recipe",
+    "recipe_documents",
+    "recipe_summaries",
+    "supernet_recipe",
+]
+
+GALLERY_RECIPES: dict[str, Callable[[], GalleryRecipe]] = {
+    "emoji": emoji_gallery,
+    "emoji-turns": emoji_rotations_gallery,
+    "emoji-bottleneck": emoji_bottleneck_gallery,
+    "face": face_gallery,
+    "fashion": fashion_gallery,
+    "tiny": tiny_gallery,
+}
+SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
+    "emoji": emoji_supernet,
+    "emoji-adapt": emoji_adapt_supernet,
+    **{f"emoji-{tier}": partial(emoji_short_supernet, tier) for tier in TIERS},
+    "emoji-vanilla": emoji_vanilla_supernet,
+    "emoji-bct": emoji_bct_supernet,
+    **{f"face-{tier}": partial(face_supernet, tier) for tier in TIERS},
+    "face-vanilla": partial(face_supernet, "100M", method=FACE_VANILLA),
+    **{f"fashion-{tier}": partial(fashion_supernet, tier) for tier in TIERS},
+    "fashion-vanilla": partial(fashion_supernet, "100M", method=FACE_VANILLA),
+    "tiny": tiny_supernet,
+}
+QUERY_RECIPES: dict[str, Callable[[], QueryRecipe]] = {
+    "emoji": emoji_query,
+    "emoji-imitate": emoji_imitate_query,
+    "emoji-table": emoji_table_query,
+    "emoji-pruned": emoji_pruned_query,
+    "bct": bct_query,
+    "face": face_query,
+    "fashion": fashion_query,
+    "tiny": tiny_query,
+}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "emoji": emoji,
+    "face": face,
+    "fashion": fashion,
+    "emoji-tiny": lambda: tiny(emoji()),
+    "face-tiny": lambda: tiny(face()),
+    "fashion-tiny": lambda: tiny(fashion()),
+}
+
+RECIPES_OF: dict[str, Mapping[str, Callable[[], Any]]] = {
+    "train gallery": GALLERY_RECIPES,
+    "train supernet": SUPERNET_RECIPES,
+    "train query": QUERY_RECIPES,
+    "reproduce": RECIPES,
+}
+"""The command that takes a recipe, to its recipes by name."""
+
+AnyRecipe = TypeVar("AnyRecipe")
+
+
+def _find(noun: str, name: str, recipes: Mapping[str, Callable[[], AnyRecipe]]) -> AnyRecipe:
+    if name not in recipes:
+        raise unknown_choice(noun, name, recipes)
+    return recipes[name]()
+
+
+def gallery_recipe(name: str) -> GalleryRecipe:
+    """The gallery recipe of that name; a UserError lists them if there is none."""
+    return _find("gallery recipe", name, GALLERY_RECIPES)
+
+
+def supernet_recipe(name: str) -> SupernetRecipe:
+    """The supernet recipe of that name; a UserError lists them if there is none."""
+    return _find("supernet recipe", name, SUPERNET_RECIPES)
+
+
+def query_recipe(name: str, *, method: str | None = None) -> QueryRecipe:
+    """The query recipe of that name; a UserError lists them if there is none.
+
+    Args:
+        name: of the recipe.
+        method: trains by this method with its default settings instead of the recipe's.
+    """
+    found = _find("query recipe", name, QUERY_RECIPES)
+    return replace(found, methods=(method_named(method),)) if method else found
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of a whole task; a UserError lists them if there is none of that name."""
+    return _find("recipe", name, RECIPES)
+
+
+def recipe_summaries() -> list[dict[str, str]]:
+    """One row per recipe: "recipe", the "command" that takes it and "what" it is."""
+    return [
+        {"recipe": name, "command": command, "what": _summary(name, factory)}
+        for command, recipes in RECIPES_OF.items()
+        for name, factory in recipes.items()
+    ]
+
+
+def _summary(name: str, factory: Callable[[], Any]) -> str:
+    """The first line of the docstring of what makes a recipe."""
+    made_by = tiny if name.endswith("-tiny") else getattr(factory, "func", factory)
+    return (inspect.getdoc(made_by) or "").splitlines()[0]
+
+
+def recipe_documents(name: str) -> dict[str, dict[str, Any]]:
+    """Every setting of the recipes of that name, by the command that takes them.
+
+    Raises:
+        UserError: no command has a recipe of that name; the message lists all names.
+    """
+    found = {
+        command: document_of(recipes[name]())
+        for command, recipes in RECIPES_OF.items()
+        if name in recipes
+    }
+    if not found:
+        names = dict.fromkeys(name for recipes in RECIPES_OF.values() for name in recipes)
+        raise unknown_choice("recipe", name, names)
+    return found
