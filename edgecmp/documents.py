@@ -1,9 +1,9 @@
-"""Documents from outside: TOML and JSON checked by pydantic models, faults in one sentence."""
+"""Reads TOML and JSON documents from outside and reports the first fault in one sentence."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,16 +11,16 @@ from pydantic import BaseModel, ValidationError
 
 from edgecmp.errors import UserError, unknown_choice
 
-__all__ = ["first_fault", "parse_document", "peek_toml", "read_toml"]
+__all__ = ["first_fault", "parse_document", "peek_toml", "read_description", "read_toml"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def first_fault(error: ValidationError) -> str:
-    """The first thing that is wrong: "field: reason", or the reason alone where none is named."""
+    """The first fault of a document: "field: reason", or the reason alone if it has no field."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")  # what a validator of ours raised
+    reason = first["msg"].removeprefix("Value error, ")  # raised by a validator of edgecmp
     if reason == first["msg"]:
         reason = reason[0].lower() + reason[1:]
     return f"{where}: {reason}" if where else reason
@@ -32,13 +32,13 @@ def parse_document(
     """The document as an instance of the model.
 
     Args:
-        model: what the document must be.
-        document: as it was read.
-        refusal: the sentence for a document that is none, up to the reason:
+        model: the pydantic model that the document must satisfy.
+        document: the parsed JSON or TOML.
+        refusal: the error's first sentence up to the reason, such as
             "photos.toml does not describe a data set".
-        way_out: the sentence about what to do then.
-        keys_of: the file that a person wrote; a key that the model lacks is then answered with the
-            nearest one.
+        way_out: the error's second sentence: what to do.
+        keys_of: the file, if a person wrote it: the error for an unknown key then suggests the
+            nearest key of the model.
 
     Raises:
         UserError: the document does not satisfy the model.
@@ -58,8 +58,8 @@ def read_toml(path: Path, *, what: str, way_out: str) -> dict[str, Any]:
 
     Args:
         path: the file.
-        what: what it should be, in errors: "a description of a data set".
-        way_out: the sentence about what to do if it is not.
+        what: what it should be, for errors: "a description of a data set".
+        way_out: the error's second sentence: what to do.
 
     Raises:
         UserError: the file is missing, unreadable or not TOML.
@@ -70,10 +70,38 @@ def read_toml(path: Path, *, what: str, way_out: str) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read as {what}: {error}.", way_out) from error
 
 
-def peek_toml(path: Path) -> dict[str, Any]:
-    """The keys of a TOML file, to tell what it describes; empty if it cannot be read.
+def read_description(
+    model: type[Model], file: Path, *, what: str, way_out: str, paths: Sequence[str]
+) -> Model:
+    """Reads a TOML description; the paths in it are returned relative to the working directory.
 
-    Whoever then opens the file reports why it cannot be read.
+    Args:
+        model: the pydantic model of the description.
+        file: the .toml file.
+        what: what it describes, for errors: "a data set".
+        way_out: the error's second sentence: what to do.
+        paths: the fields that hold paths relative to the file; those that are None stay None.
+
+    Raises:
+        UserError: the file is not TOML, or a key is missing, unknown or wrong.
+    """
+    described = parse_document(
+        model,
+        read_toml(file, what=f"a description of {what}", way_out=way_out),
+        refusal=f"{file} does not describe {what}",
+        way_out=way_out,
+        keys_of=file,
+    )
+    found = {name: getattr(described, name) for name in paths}
+    return described.model_copy(
+        update={name: file.parent / path for name, path in found.items() if path is not None}
+    )
+
+
+def peek_toml(path: Path) -> dict[str, Any]:
+    """The keys of a TOML file, to find out what it describes; empty if it cannot be read.
+
+    The function that then reads the file reports why it cannot be read.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))

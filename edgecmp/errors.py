@@ -1,15 +1,16 @@
-"""The one exception that a user's own mistake raises: what is wrong, and the way out."""
+"""UserError, the one exception for a mistake of the user: what is wrong, and what to do."""
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
-__all__ = ["UserError", "unknown_choice"]
+__all__ = ["UserError", "system_reason", "unknown_choice"]
 
 
 class UserError(Exception):
-    """A failure the user caused and can mend; the command line prints it and exits with code 2.
+    """A failure that the user caused and can fix; the command line prints it and exits with code 2.
 
     Args:
         what: one sentence that says what is wrong, naming the file or value.
@@ -23,13 +24,13 @@ class UserError(Exception):
 
 
 def unknown_choice(noun: str, given: str, choices: Iterable[str], *, where: str = "") -> UserError:
-    """The error for a name outside a closed list: names the nearest choice and lists them all.
+    """The error for a name outside a closed list; it suggests the nearest choice and lists all.
 
     Args:
-        noun: what the name is of: "recipe".
+        noun: the kind of thing that is named, such as "recipe".
         given: the name.
         choices: the closed list.
-        where: what the name was read from, if not from the command: "photos.toml".
+        where: the file that the name was read from, if any, such as "photos.toml".
     """
     names = [str(choice) for choice in choices]
     lowered = {name.lower(): name for name in names}
@@ -39,3 +40,8 @@ def unknown_choice(noun: str, given: str, choices: Iterable[str], *, where: str 
     return UserError(
         f"Unknown {noun} {given!r}{place}.", f"{hint}Choose one of: {', '.join(names)}."
     )
+
+
+def system_reason(error: OSError) -> str:
+    """Why the operating system refused, such as "No such file or directory"."""
+    return os.strerror(error.errno) if error.errno else str(error)

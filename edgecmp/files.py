@@ -1,4 +1,4 @@
-"""Reading and writing artefacts: atomic, hashed, versioned, never with pickle."""
+"""Reads and writes artefacts: atomically, with hashes and versions, and never with pickle."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecmp.errors import UserError
+from edgecmp.errors import UserError, system_reason
 from edgecmp.version import __version__
 
 if TYPE_CHECKING:
-    import torch  # imported where it is used, so that `edgecmp --help` answers at once
+    import torch  # imported inside the functions, so that `edgecmp --help` starts quickly
 
 __all__ = [
     "command_line",
@@ -36,26 +36,26 @@ __all__ = [
 
 @contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
-    """Turns what the file system refuses into one sentence for the user."""
+    """Turns an error of the file system into a UserError."""
     try:
         yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise UserError(
-                f"The disk is full: {path} was not written; what stood there before is untouched.",
-                "Free some space or name another --out, then run the same command again.",
+                f"The disk is full: {path} was not written, and an earlier version is unchanged.",
+                "Free some space or name another folder with --out, then run the command again.",
             ) from error
-        reason = os.strerror(error.errno) if error.errno else str(error)
         raise UserError(
-            f"{path} cannot be written: {reason}.", "Name a path that you can write to."
+            f"{path} cannot be written: {system_reason(error)}.",
+            "Name a path that you are allowed to write to.",
         ) from error
 
 
 def write_atomic(path: str | Path, data: bytes) -> Path:
-    """Writes `data` to `path` so that a reader sees the old file or the whole new one.
+    """Writes `data` to `path` atomically: a reader sees the old file or the complete new one.
 
     Raises:
-        UserError: the disk is full or the place cannot be written; the old file is untouched.
+        UserError: the disk is full or the path cannot be written; an old file is unchanged.
     """
     path = Path(path)
     with _disk_errors(path):
@@ -89,16 +89,25 @@ def read_json(path: str | Path, *, what: str) -> dict[str, Any]:
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise UserError(f"{path} cannot be read as {what}: {reason}.", "Check the path.") from error
+        raise _unreadable(path, what, error) from error
     except ValueError as error:
         raise UserError(
             f"{path} is not {what}: it is truncated or not JSON ({error}).",
-            "Write it again with the command that made it.",
+            "Create it again with the command that wrote it.",
         ) from error
     if not isinstance(document, dict):
-        raise UserError(f"{path} is not {what}: it holds no JSON object.", "Name another file.")
+        raise UserError(
+            f"{path} is not {what}: it does not contain a JSON object.",
+            f"Name a file that contains {what}.",
+        )
     return document
+
+
+def _unreadable(path: Path, what: str, error: OSError) -> UserError:
+    return UserError(
+        f"{path} cannot be read as {what}: {system_reason(error)}.",
+        "Check that the path is right and that you are allowed to read it.",
+    )
 
 
 def write_tensors(
@@ -123,12 +132,11 @@ def read_tensors(path: str | Path, *, what: str) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load(path.read_bytes())
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise UserError(f"{path} cannot be read as {what}: {reason}.", "Check the path.") from error
+        raise _unreadable(path, what, error) from error
     except safetensors.SafetensorError as error:
         raise UserError(
             f"{path} is not {what}: it is truncated or was changed ({error}).",
-            "Copy it again or write it again with the command that made it.",
+            "Copy it again, or create it again with the command that wrote it.",
         ) from error
 
 
@@ -144,7 +152,7 @@ def sha256_json(document: Any) -> str:
 
 
 def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values: the same network gives the same digits."""
+    """SHA-256 over names, types, shapes and values, as 64 hex digits."""
     import numpy as np
     import torch
 
@@ -157,14 +165,14 @@ def sha256_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def command_line() -> str:
-    """The command that is running, as a user would type it."""
+    """The running command, as a user would type it."""
     program = Path(sys.argv[0])
     name = program.parent.name if program.name == "__main__.py" else program.name
     return shlex.join([name, *sys.argv[1:]])
 
 
 def provenance() -> dict[str, str]:
-    """What every artefact carries: the versions and the command that made it."""
+    """The versions and the command that made an artefact; stored in every artefact."""
     import torch
 
     return {"edgecmp": __version__, "torch": torch.__version__, "command": command_line()}

@@ -1,6 +1,6 @@
-"""What an artefact is and what it was made from: the folders and JSON files of the core.
+"""What an artefact is and what it was made from: bundles, indexes, shards, architectures, tables.
 
-`edgecmp.export.inspect` and `edgecmp.search.results.inspect` do the same for theirs.
+`edgecmp.export.inspect` and `edgecmp.search.results.inspect` inspect exported files and searches.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """Something that must hold: "ok", "failed", or "unknown" where it cannot be told."""
+    """A condition on an artefact; the verdict is "unknown" if it cannot be determined."""
 
     name: str
     verdict: Literal["ok", "failed", "unknown"]
@@ -62,13 +62,13 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspection:
-    """One artefact.
+    """What is known about one artefact.
 
     Attributes:
         path: as the user gave it.
-        what: in words.
-        facts: by name, in the order to show them; hashes in full.
-        checks: what must hold.
+        what: the kind of artefact, in words.
+        facts: values by name, in the order of display; hashes in full.
+        checks: the conditions that were checked.
     """
 
     path: str
@@ -82,7 +82,7 @@ class Inspection:
         return all(check.verdict != "failed" for check in self.checks)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The JSON document."""
         return {"sound": self.sound, **asdict(self)}
 
 
@@ -93,25 +93,30 @@ def size_facts(path: Path) -> dict[str, int]:
 
 
 def weight_facts(counts: Mapping[str, tuple[int, int]]) -> dict[str, dict[str, int]]:
-    """Weights by type, the largest share first; `counts` has (how many values, how many bytes)."""
+    """Weights by type, the largest share first.
+
+    Args:
+        counts: number of values and number of bytes of each type.
+    """
     return {
         kind: {"values": values, "bytes": size}
         for kind, (values, size) in sorted(counts.items(), key=lambda entry: -entry[1][1])
     }
 
 
-TOLD = ("format", "tier", "name", "input_size", "embedding_dim")
-"""Fields of an architecture that its first line tells."""
+SUMMARISED = ("format", "tier", "name", "input_size", "embedding_dim")
+"""Fields of an architecture that its summary line contains."""
 
 
 def architecture_facts(architecture: Form) -> dict[str, Any]:
-    """What an architecture of any form is: a line about it, then the fields of its own."""
+    """Facts about an architecture of any form: a summary line, then its remaining fields."""
     kind = "tier " if isinstance(architecture, Architecture) else ""
-    own = {name: value for name, value in architecture.to_dict().items() if name not in TOLD}
+    document = architecture.to_dict()
+    rest = {name: value for name, value in document.items() if name not in SUMMARISED}
     return {
         "architecture": f"{kind}{architecture.label}, input {architecture.input_size} pixels, "
         f"embedding {architecture.embedding_dim} values",
-        **{k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in own.items()},
+        **{k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in rest.items()},
         "architecture_sha256": architecture.fingerprint,
     }
 
@@ -119,12 +124,12 @@ def architecture_facts(architecture: Form) -> dict[str, Any]:
 def gallery_check(
     gallery_sha256: str | None, index: Path | None, *, makes: bool = False
 ) -> tuple[Check, ...]:
-    """Whether a network can search an index, or (`makes`) whether a gallery model made it.
+    """Checks whether a network can search an index, or whether a gallery model made the index.
 
     Args:
-        gallery_sha256: the gallery model that is meant.
-        index: the index; the starter kit's if None, for which a mismatch is no failure.
-        makes: the network is the gallery model itself.
+        gallery_sha256: the gallery model, or the one that a query network is compatible with.
+        index: the index; None for the starter kit's, for which a mismatch is not a failure.
+        makes: whether the network is the gallery model itself.
     """
     place = index or kit.path("index")
     name = f"index {index}" if index else "the starter kit's index"
@@ -137,16 +142,16 @@ def gallery_check(
     if gallery_sha256 == manifest.gallery_sha256:
         return (Check(name=f"{verb} {name}", verdict="ok"),)
     detail = (
-        f"that one was made by gallery model {manifest.gallery_sha256[:12]}, "
-        f"this one {'is' if makes else 'is compatible with'} {gallery_sha256[:12]}"
+        f"the index was made by gallery model {manifest.gallery_sha256[:12]}, "
+        f"this network {'is' if makes else 'is compatible with'} {gallery_sha256[:12]}"
     )
     if index is None:
-        detail += "; name yours with --index"
+        detail += "; name your index with --index"
     return (Check(name=f"{verb} {name}", verdict="failed" if index else "unknown", detail=detail),)
 
 
 def inspect_bundle(folder: Path, index: Path | None = None) -> Inspection:
-    """A gallery model, supernet or query network.
+    """Inspects a gallery model, supernet or query network.
 
     Raises:
         UserError: its manifest cannot be read.
@@ -155,24 +160,26 @@ def inspect_bundle(folder: Path, index: Path | None = None) -> Inspection:
     noun = {"gallery": "gallery model", "supernet": "supernet", "query": "query network"}
     facts: dict[str, Any] = {"size": size_facts(folder)}
     checks: tuple[Check, ...] = ()
+    name = "weights are complete"
     try:
         tensors = read_tensors(folder / WEIGHTS, what=f"the weights of a {manifest.kind} model")
     except UserError as error:
-        checks += (Check(name="weights are whole", verdict="failed", detail=error.what),)
+        checks += (Check(name=name, verdict="failed", detail=error.what),)
     else:
         facts["weights"] = weight_facts(_by_type(tensors))
-        checks += (Check(name="weights are whole", verdict="ok"), _weights_check(tensors, manifest))
+        checks += (Check(name=name, verdict="ok"), _weights_check(tensors, manifest))
     if manifest.kind == "query":
         try:
             facts |= architecture_facts(load_form(folder))
         except UserError as error:
             checks += (
-                Check(name="architecture.json is whole", verdict="failed", detail=str(error)),
+                Check(name="architecture.json is complete", verdict="failed", detail=str(error)),
             )
     else:
         facts["network"] = manifest.network
     if all(check.verdict == "ok" for check in checks):
-        checks += (_load_check(folder, manifest),)
+        load = LOADERS[manifest.kind]
+        checks += (_succeeds("weights fit the network", lambda: load(folder)),)
     facts |= {
         "sha256": manifest.weights_sha256,
         "preprocessing": manifest.preprocessing,
@@ -191,7 +198,7 @@ def inspect_bundle(folder: Path, index: Path | None = None) -> Inspection:
 
 
 def inspect_index(folder: Path) -> Inspection:
-    """A gallery index.
+    """Inspects a gallery index.
 
     Raises:
         UserError: its manifest cannot be read.
@@ -224,7 +231,7 @@ def inspect_index(folder: Path) -> Inspection:
 
 
 def inspect_shards(folder: Path) -> Inspection:
-    """A data set in shards; every byte is read.
+    """Inspects a data set in shards; reads every byte of it.
 
     Raises:
         UserError: its shards.json cannot be read.
@@ -241,21 +248,15 @@ def inspect_shards(folder: Path) -> Inspection:
         "sha256": index.fingerprint,
         **made_by(index.provenance),
     }
-    name = "files are those that the index names"
-    try:
-        check_shards(folder)
-    except UserError as error:
-        check = Check(name=name, verdict="failed", detail=error.what)
-    else:
-        check = Check(name=name, verdict="ok")
+    check = _succeeds("files are those that the index names", lambda: check_shards(folder))
     return Inspection(path=str(folder), what="images in shards", facts=facts, checks=(check,))
 
 
 def inspect_architecture(file: Path) -> Inspection:
-    """An architecture.json.
+    """Inspects an architecture.json.
 
     Raises:
-        UserError: it is none.
+        UserError: the file is not an architecture.
     """
     architecture = form_from_dict(read_json(file, what="an architecture"), source=str(file))
     parameters = sum(tensor.numel() for tensor in architecture.build().parameters())
@@ -279,40 +280,40 @@ def _weights_check(tensors: Mapping[str, torch.Tensor], manifest: Manifest) -> C
     return Check(
         name=name,
         verdict="failed",
-        detail=f"the manifest says {manifest.weights_sha256[:12]}, the file is {found[:12]}",
+        detail=f"the manifest names {manifest.weights_sha256[:12]}, but the file has {found[:12]}",
     )
 
 
-def _load_check(folder: Path, manifest: Manifest) -> Check:
-    name = "weights fit the network"
+def _succeeds(name: str, action: Callable[[], object]) -> Check:
+    """A check that is ok if the action raises no UserError."""
     try:
-        LOADERS[manifest.kind](folder)
+        action()
     except UserError as error:
         return Check(name=name, verdict="failed", detail=error.what)
     return Check(name=name, verdict="ok")
 
 
 def made_by(provenance: Mapping[str, str]) -> dict[str, Any]:
-    """Versions and command of an artefact."""
+    """The versions and the command that an artefact was made by."""
     versions = {name: value for name, value in provenance.items() if name != "command"}
     return {"versions": versions, "command": provenance.get("command")}
 
 
 def inspect_latency_table(path: Path, lowering: str) -> Inspection:
-    """A latency table.
+    """Inspects a latency table.
 
     Args:
         path: the .json file.
-        lowering: hash of what networks are lowered to today.
+        lowering: fingerprint of how this edgecmp lowers networks.
 
     Raises:
-        UserError: it is none, or damaged.
+        UserError: the file is not a latency table, or is damaged.
     """
     table = LatencyTable.load(path)
-    current = Check(name="today's files are lowered alike", verdict="ok")
+    current = Check(name="lowered as by this edgecmp", verdict="ok")
     if table.lowering != lowering:
         current = replace(current, verdict="failed", detail="build it again")
-    checked = Check(name="compared with whole networks", verdict="ok")
+    checked = Check(name="compared with complete networks", verdict="ok")
     if table.check is None:
         checked = replace(checked, verdict="unknown", detail=f"run edgecmp latency check {path}")
     named = ("tier", "input_size", "embedding_dim", "precision", "device", "runtime", "version")

@@ -1,29 +1,71 @@
-"""One look for all pictures: palette, axes, and PNG files that are written whole."""
+"""One look for all pictures: palette, axes, labels, and PNG files that are written whole.
+
+matplotlib is imported inside the functions: it takes half a second, and most commands draw nothing.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecmp.files import write_atomic
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure  # takes half a second to import
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
 
-__all__ = ["ACCENT", "COLOURS", "INK", "MUTED", "SEQUENTIAL", "new_figure", "save_figure", "tidy"]
+__all__ = [
+    "ACCENT",
+    "COLOURS",
+    "INK",
+    "MUTED",
+    "SEQUENTIAL",
+    "colour_of",
+    "colour_scale",
+    "horizontal_line",
+    "legend_below",
+    "metric_label",
+    "new_figure",
+    "save_figure",
+    "tidy",
+    "vertical_line",
+]
 
 INK, MUTED, ACCENT = "#222222", "#888888", "#d1495b"
-"""Text and bounds; what stands back; the one thing that the picture is about."""
+"""Text and reference lines; what stands back; the one thing that the picture is about."""
 
-COLOURS = ("#3b528b", "#d1495b", "#21918c", "#edae49", "#8d6a9f", "#66a182", "#444444", "#a0a0a0")
-"""Colours of categories, in order; neighbours also differ in lightness."""
+COLOURS = (
+    "#3b528b",
+    "#cc7a5c",
+    "#763dcc",
+    "#94b21b",
+    "#802213",
+    "#50b2ac",
+    "#4c2e3e",
+    "#ce8eed",
+)
+"""Colours of categories, in order, dark and light by turns.
+
+Neighbours differ by 18 or more in lightness (CIELAB L*), so they also differ in grey; any two
+differ by 27 or more (CIELAB) for full colour vision, protanopia, deuteranopia and tritanopia.
+"""
 
 SEQUENTIAL = "viridis"
 """The colour map of quantities."""
 
 DOTS_PER_INCH = 130
+SMALL = 8
+"""Points; the size of labels, ticks and legends."""
+
+
+def colour_of(place: int) -> str:
+    """The colour of the category at that place, from 0; the ninth has the first one's again."""
+    return COLOURS[place % len(COLOURS)]
 
 
 def new_figure(width: float, height: float, *, title: str = "") -> Figure:
@@ -37,12 +79,90 @@ def new_figure(width: float, height: float, *, title: str = "") -> Figure:
 
 
 def tidy(*panels: Axes) -> None:
-    """No frame above and on the right, quiet ticks, and a faint grid behind the data."""
+    """No frame above and on the right, small labels, and a faint grid behind the data."""
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=MUTED, labelcolor=INK)
+        axes.spines[["bottom", "left"]].set_color(MUTED)
+        axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=SMALL)
         axes.grid(alpha=0.15)
         axes.set_axisbelow(True)
+        axes.title.set(color=INK, fontsize=SMALL + 1.5)
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set(color=INK, fontsize=SMALL + 1)
+
+
+def horizontal_line(axes: Axes, y: float, text: str, *, outside: bool = False) -> Annotation:
+    """A dashed line across the panel, with its text above its right end or outside the panel."""
+    axes.axhline(y, color=INK, linestyle="--", linewidth=1, zorder=1)
+    return axes.annotate(
+        text,
+        (1, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0) if outside else (0, 3),
+        textcoords="offset points",
+        ha="left" if outside else "right",
+        va="center" if outside else "bottom",
+        fontsize=SMALL,
+        color=INK,
+    )
+
+
+def vertical_line(axes: Axes, x: float, text: str) -> Annotation:
+    """A dashed line up the panel, with its text above the panel, clear of all data."""
+    axes.axvline(x, color=INK, linestyle="--", linewidth=1, zorder=1)
+    return axes.annotate(
+        text,
+        (x, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(2, 3),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=SMALL,
+        color=INK,
+    )
+
+
+def colour_scale(axes: Axes, dots: ScalarMappable, label: str, *, whole: bool = False) -> None:
+    """The scale of coloured dots, at the right of their panel; `whole`: its ticks are integers."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    ticks = MaxNLocator(integer=True) if whole else None
+    scale = figure.colorbar(dots, ax=axes, pad=0.01, ticks=ticks)
+    scale.set_label(label, color=INK, fontsize=SMALL + 1)
+    scale.ax.tick_params(colors=MUTED, labelcolor=INK, labelsize=SMALL)
+    scale.outline.set_visible(False)
+
+
+def legend_below(figure: Figure, *panels: Axes, columns: int = 4) -> None:
+    """One legend for all panels, below them; a label that several panels have stands once."""
+    entries: dict[str, Artist] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        for handle, label in zip(handles, labels, strict=True):
+            entries.setdefault(label, handle)
+    if entries:
+        figure.legend(
+            entries.values(),
+            entries,
+            loc="outside lower center",
+            ncols=columns,
+            frameon=False,
+            fontsize=SMALL,
+        )
+
+
+def metric_label(name: str) -> str:
+    """A metric as it is written in a picture: "top-10" for "top10", "TAR@FAR=1e-3" for "tar"."""
+    if name == "tar":
+        return "TAR@FAR=1e-3"
+    if place := re.fullmatch(r"top(\d+)", name):
+        return f"top-{place[1]}"
+    if rate := re.fullmatch(r"(?:tar_)?far(1e-\d)", name):
+        return f"TAR@FAR={rate[1]}"
+    return name
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

@@ -1,8 +1,8 @@
-"""The one definition of how a picture becomes a network's input, and its fingerprint.
+"""Preprocessing: how an image becomes a network's input, and the fingerprint of that definition.
 
-Training, evaluation, export, the gallery and the device all use the same `Preprocessing`; its
-fingerprint is stored in every bundle, gallery index and exported file, so that two parts that
-prepare their images differently are told apart.
+Training, evaluation, export, the gallery and the device all use the same `Preprocessing`. Its
+fingerprint is stored in every bundle, gallery index and exported file, so that a mismatch between
+two of them is detected.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from edgecmp.files import sha256_json
 
 __all__ = ["Preprocessing"]
 
-# what every version so far does, written into the document so that a reader elsewhere knows it
+# The same in all versions so far; written into the document for readers outside edgecmp.
 _METHOD = {"fit": "pad", "resize": "bilinear", "colour": "RGB"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preprocessing:
-    """The whole image centred in a square, then `(pixel / 255 - mean) / std`.
+    """The complete image centred in a square, then `(pixel / 255 - mean) / std`.
 
     The longer side fills the square, the aspect ratio is kept and nothing is cut off ("pad");
     sizes change by Pillow's bilinear filter, antialiased when it shrinks; channels are RGB.
 
     Args:
         input_size: side of the square in pixels.
-        mean: what is subtracted from red, green and blue in 0..1.
-        std: what red, green and blue are then divided by.
-        background: colour in 0..255 around the image and under transparent pixels.
+        mean: subtracted from red, green and blue, which are in 0..1.
+        std: divides red, green and blue after the subtraction.
+        background: colour, 0..255, around the image and under transparent pixels.
 
     Raises:
         UserError: a value is outside its range.
@@ -49,21 +49,22 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if not 1 <= self.input_size <= 4096:
             raise UserError(
-                f"An input size of {self.input_size} pixels cannot be used.", "Choose 1 to 4096."
+                f"An input size of {self.input_size} pixels cannot be used.",
+                "Choose an input size from 1 to 4096 pixels.",
             )
         if not (len(self.mean) == len(self.std) == len(self.background) == 3):
             raise UserError(
-                "The mean, std and background of a preprocessing are not three numbers each.",
-                "Give one number each for red, green and blue.",
+                "The mean, std and background of the preprocessing are not three numbers each.",
+                "Write one number each for red, green and blue.",
             )
         if min(self.std) <= 0 or not all(0 <= value <= 255 for value in self.background):
             raise UserError(
                 f"std {self.std} or background {self.background} is outside its range.",
-                "Give a std above 0 and a background in 0..255.",
+                "Choose every std above 0 and every background value from 0 to 255.",
             )
 
     def fit(self, image: Image.Image) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """The whole image in a square of `input_size`, turned as its EXIF data says.
+        """The complete image in a square of `input_size`, rotated as its EXIF data says.
 
         Args:
             image: any mode Pillow knows; transparent pixels show the background.
@@ -83,10 +84,10 @@ class Preprocessing:
         return np.array(square)
 
     def flat(self, image: Image.Image) -> Image.Image:
-        """The upright image as RGB at its own size, its transparent parts over the background."""
+        """The upright image as RGB at its original size, transparent pixels over the background."""
         image = ImageOps.exif_transpose(image)
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-            # Pillow would clip 16-bit gray to 255; its high byte is the picture
+            # Pillow would clip 16-bit gray to 255; the high byte holds the visible image
             values = np.asarray(image, np.float32)
             if image.mode != "F" and values.max(initial=0) > 255:
                 values = values / 257
@@ -98,7 +99,7 @@ class Preprocessing:
         return Image.alpha_composite(ground, layer).convert("RGB")
 
     def normalise(self, images: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
-        """What the network reads.
+        """The network's input for prepared images.
 
         Args:
             images: (N, S, S, 3) uint8.
@@ -111,14 +112,14 @@ class Preprocessing:
         return self.normalise_planes(planes)
 
     def normalise_planes(self, planes: torch.Tensor) -> torch.Tensor:
-        """`normalise` for what augmentation gives: (N, 3, S, S) float32 in 0..255, overwritten."""
+        """`normalise` for augmented images (N, 3, S, S), float32 in 0..255, which it overwrites."""
         mean = torch.tensor(self.mean).view(1, 3, 1, 1)
         std = torch.tensor(self.std).view(1, 3, 1, 1)
         planes = planes.contiguous(memory_format=torch.channels_last)
         return planes.div_(255).sub_(mean).div_(std)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON document that bundles and exported files carry."""
+        """The JSON document that is stored in bundles and exported files."""
         return {
             "input_size": self.input_size,
             "mean": list(self.mean),
@@ -132,12 +133,13 @@ class Preprocessing:
         """Reads what `to_dict` wrote.
 
         Raises:
-            UserError: a field is missing, or names a method that this version does not know.
+            UserError: a field is missing, or has a value that this version does not support.
         """
         for key, value in _METHOD.items():
             if document.get(key) != value:
                 raise UserError(
-                    f"The preprocessing's {key!r} is {document.get(key)!r}, not {value!r}.",
+                    f"The preprocessing's {key!r} is {document.get(key)!r}, but this edgecmp only "
+                    f"supports {value!r}.",
                     "Use the version of edgecmp that wrote the file.",
                 )
         try:
@@ -149,11 +151,11 @@ class Preprocessing:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                f"The preprocessing is not readable ({error}).",
-                "Write the file again with the command that made it.",
+                f"The preprocessing cannot be read ({error}).",
+                "Create the file again with the command that wrote it.",
             ) from error
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the document: equal for equal preparation of the images."""
+        """SHA-256 of the document; equal if and only if images are prepared alike."""
         return sha256_json(self.to_dict())

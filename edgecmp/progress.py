@@ -1,6 +1,6 @@
-"""Progress on stderr: a live bar for people, a few plain lines for logs, never a line a candidate.
+"""Progress on stderr: a bar in a terminal, and a few plain lines in a log.
 
-Results go to stdout, everything here goes to stderr, so that output can be piped.
+Results go to stdout and everything here goes to stderr, so that output can be piped.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from rich.text import Text
 __all__ = ["Bar", "duration", "progress", "say"]
 
 LINE_SHARE = 0.1
-"""In a log a line is written each time this share of the work was done..."""
+"""A log gets a line each time this share of the work has been done..."""
 LINE_SECONDS = 30.0
-"""...or this many seconds passed since the last line..."""
+"""...or this many seconds have passed since the last line..."""
 LINE_PAUSE_SECONDS = 1.0
-"""...but never two lines within this time, so that short work writes its last line alone."""
+"""...but never two lines within this time, so that short work writes only its last line."""
 
 
 class Bar(Protocol):
-    """What `progress` hands to its block."""
+    """The object that `progress` yields."""
 
     def advance(self, steps: int = 1) -> None:
         """Counts `steps` units of work as done."""
         ...
 
     def note(self, text: str) -> None:
-        """Writes one line that stays, above a live bar or among the log's lines."""
+        """Writes one permanent line, above the bars or into the log."""
         ...
 
 
 def duration(seconds: float) -> str:
-    """A time for people: "4.2 s", "45 s", "3 min 20 s", "1 h 02 min"."""
+    """A time as text: "4.2 s", "45 s", "3 min 20 s", "1 h 02 min"."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -63,7 +63,7 @@ def _count(number: int, unit: str) -> str:
 
 
 class _Remaining(ProgressColumn):
-    """Elapsed time, and time left by the mean pace since the start."""
+    """Elapsed time, and the time left at the mean pace since the start."""
 
     def render(self, task: Task) -> Text:
         elapsed = task.elapsed or 0.0
@@ -74,8 +74,8 @@ class _Remaining(ProgressColumn):
         return Text(f"{duration(elapsed)}, {duration(left)} left", style="progress.remaining")
 
 
-class _LiveBar:
-    """One line of the live display."""
+class _TerminalBar:
+    """One line of the terminal display."""
 
     def __init__(self, display: Progress, task: TaskID) -> None:
         self._display = display
@@ -89,7 +89,7 @@ class _LiveBar:
 
 
 class _Lines:
-    """Plain lines for a log: "Embedding: 300 of 1000 images, 12 s, 28 s left"."""
+    """Plain lines for a log, such as "Embedding: 300 of 1000 images, 12 s, 28 s left"."""
 
     def __init__(self, text: str, total: int | None, unit: str, before: int) -> None:
         self._text = text
@@ -126,11 +126,11 @@ class _Lines:
 
 
 _display: Progress | None = None
-"""The live display, while at least one bar is open; nested bars are lines of the same display."""
+"""The terminal display while at least one bar is open; nested bars are lines of the same one."""
 
 
 def say(line: str) -> None:
-    """Writes one line to stderr, above the live bars if there are any."""
+    """Writes one line to stderr, above the bars if there are any."""
     if _display is not None:
         _display.console.print(line, markup=False, highlight=False, soft_wrap=True)
     else:
@@ -141,16 +141,16 @@ def say(line: str) -> None:
 def progress(
     text: str, *, total: int | None = None, unit: str = "step", before: int = 0
 ) -> Iterator[Bar]:
-    """Shows how far a piece of work is, and how much time is left.
+    """Shows how much of some work is done and how much time is left.
 
     Args:
-        text: what is being done ("Embedding the gallery").
-        total: units of work in all; None when nobody can know.
-        unit: one unit of work, singular ("image").
-        before: units that an earlier run has done; they count, but not in the pace.
+        text: the work, such as "Embedding the gallery".
+        total: units of work in all; None if unknown.
+        unit: one unit of work, in the singular, such as "image".
+        before: units that an earlier run has done; they count as done but not for the pace.
 
     Yields:
-        A `Bar`. In a log the block's end writes one line with the count and the time taken,
+        A `Bar`. In a log, the end of the block writes one line with the count and the time taken,
         unless the block failed.
     """
     global _display
@@ -175,7 +175,7 @@ def progress(
     units = _count(2, unit).split(" ", 1)[1]
     task = _display.add_task(text, total=total, completed=before, unit=units, before=before)
     try:
-        yield _LiveBar(_display, task)
+        yield _TerminalBar(_display, task)
     finally:
         _display.stop_task(task)
         if outermost:

@@ -1,4 +1,4 @@
-"""Silence for libraries that tell the user what does not matter here."""
+"""Suppressing messages of libraries that do not concern the user."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["quiet_coremltools", "quiet_native"]
 
 @contextmanager
 def quiet_coremltools() -> Iterator[None]:
-    """Holds back coremltools' warnings and progress bars while it is imported or converts.
+    """Suppresses coremltools' warnings and progress bars while it is imported or converts.
 
-    It says that torch and scikit-learn are newer than those it was tested with and, off macOS, that
-    it cannot load Core ML itself. What it converts is proven by `edgecmp parity` instead. Errors
-    are exceptions and still come through.
+    It warns that torch and scikit-learn are newer than the versions it was tested with and, on
+    systems other than macOS, that it cannot load Core ML. `edgecmp parity` checks its conversions
+    instead. Exceptions are not suppressed.
     """
     logger = logging.getLogger("coremltools")
     level = logger.level
@@ -35,12 +35,12 @@ def quiet_coremltools() -> Iterator[None]:
 
 @contextmanager
 def quiet_native() -> Iterator[None]:
-    """Holds back what compiled code writes to stderr, such as TFLite's note about its delegate."""
+    """Suppresses what compiled code writes to stderr, such as TFLite's note about its delegate."""
     sys.stderr.flush()
     saved = os.dup(2)
     try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+        with Path(os.devnull).open("wb") as null:
+            os.dup2(null.fileno(), 2)
         yield
     finally:
         os.dup2(saved, 2)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgecmp.errors import UserError
 
 __all__ = [
     "Report",
+    "failures",
     "finish",
+    "html_table",
     "key_values",
     "on_interrupt",
     "print_table",
@@ -30,15 +34,65 @@ REWARDS = ("r1", "r2", "r3", "r3sum")
 """Columns of floats below one, shown with four decimals."""
 
 
-class Report(Protocol):
-    """What every verb returns."""
+class Report(ABC):
+    """What every verb of the API returns: a table, a JSON document, and what was written.
 
-    @property
-    def rows(self) -> Sequence[Mapping[str, Any]]:
-        """The table, one mapping a row."""
+    It prints as its table in a terminal and in a notebook. Subclasses are dataclasses with
+    `repr=False`.
+    """
 
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # a property of the base would be taken for the default of a field
+
+        @property
+        def rows(self) -> Sequence[Mapping[str, Any]]:
+            """The table, one mapping per row."""
+
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """What `--json` writes."""
+        """The document that `--json` writes."""
+
+    def shown_rows(self) -> Sequence[Mapping[str, Any]]:
+        """The rows as people read them; `to_dict` holds all that programs need."""
+        return self.rows
+
+    def shown_columns(self) -> Sequence[str]:
+        """The columns that fit a screen, in order; all if empty."""
+        return ()
+
+    def heading(self) -> str:
+        """What stands above the table; empty for nothing."""
+        return ""
+
+    def sentences(self) -> Sequence[str]:
+        """Sentences below the table."""
+        return ()
+
+    def written(self) -> Mapping[str, Path]:
+        """What was written ("the gallery index"), and where."""
+        return {}
+
+    def text(self, width: int) -> str:
+        """All of it as plain text of at most `width` characters per line."""
+        rows = self.shown_rows()
+        table = table_text(rows, columns=self.shown_columns(), width=width) if rows else ""
+        wrote = [f"Wrote {what}: {where}" for what, where in self.written().items()]
+        return "\n".join(
+            part for part in (self.heading(), table, *self.sentences(), *wrote) if part
+        )
+
+    def __str__(self) -> str:
+        return self.text(_width())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        lines = [self.heading(), *self.sentences()]
+        wrote = [f"Wrote {what}: {where}" for what, where in self.written().items()]
+        top, *below = (f"<p>{html.escape(line)}</p>" if line else "" for line in [*lines, *wrote])
+        return "\n".join((top, html_table(self.shown_rows(), self.shown_columns()), *below))
 
 
 def _cell(column: str, value: object) -> str:
@@ -74,17 +128,37 @@ def table_text(
             hold anything nested, are left to the JSON.
         width: characters a line, at most.
     """
+    shown = _flat_columns(rows, columns)
+    whole = _render(rows, {column: column for column in shown}, width=PIPED_WIDTH)
+    if max(map(len, whole.splitlines())) <= width:
+        return whole
+    return _render(rows, {column: column.replace("_", "\n") for column in shown}, width=width)
+
+
+def html_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """The rows as an HTML table, with the columns that `table_text` would show."""
+    if not rows:
+        return ""
+    shown = _flat_columns(rows, columns)
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in shown)
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td>{html.escape(_cell(column, row.get(column)))}</td>" for column in shown)
+        + "</tr>"
+        for row in _short_files(rows)
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _flat_columns(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+    """The columns that hold one value per cell, and a value in some row."""
     flat = (str, int, float, Path, type(None))
-    shown = [
+    return [
         column
         for column in columns or dict.fromkeys(key for row in rows for key in row)
         if all(isinstance(row.get(column), flat) for row in rows)
         and any(row.get(column) not in (None, "") for row in rows)
     ]
-    whole = _render(rows, {column: column for column in shown}, width=PIPED_WIDTH)
-    if max(map(len, whole.splitlines())) <= width:
-        return whole
-    return _render(rows, {column: column.replace("_", "\n") for column in shown}, width=width)
 
 
 def _render(rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str], *, width: int) -> str:
@@ -107,31 +181,28 @@ def _render(rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str], *, wi
     return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())
 
 
-def finish(
-    report: Report,
-    json_file: Path | None,
-    *,
-    columns: Sequence[str] = (),
-    wrote: Sequence[tuple[str, Path]] = (),
-) -> None:
-    """Prints the report's table, writes its JSON, and says what lies where.
+def finish(report: Report, json_file: Path | None) -> None:
+    """Prints the report as wide as the terminal and writes its JSON.
 
     Args:
         report: what the verb returned.
         json_file: the value of `--json`, or None.
-        columns: those of the table that fit a screen; the JSON has all.
-        wrote: (what, where) of each thing that the command wrote.
 
     Raises:
         UserError: the JSON file cannot be written.
     """
-    print_table(report.rows, columns=columns)
-    for row in report.rows:
-        if row.get("reason"):
-            print(f"{row['verdict']}: {row['file']} in {row['runtime']}: {row['reason']}")
-    for what, where in wrote:
-        print(f"Wrote {what}: {where}")
+    if text := str(report):
+        print(text)
     write_report(report, json_file)
+
+
+def failures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line per row of a file in a runtime that has a reason for its verdict."""
+    return [
+        f"{row['verdict']}: {row['file']} in {row['runtime']}: {row['reason']}"
+        for row in rows
+        if row.get("reason")
+    ]
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] = ()) -> None:

@@ -1,9 +1,9 @@
-"""Exporters: exact rewrites, one writer a target, and the proof that they agree."""
+"""Exporters: exact rewrites, one writer per file format, and the proof that they agree."""
 
+from edgecmp.export.formats.registry import Target, register_target, target, targets
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.parity.run import ParityReport, parity
 from edgecmp.export.run import Exported, export
-from edgecmp.export.targets.registry import Target, register_target, target, targets
 
 __all__ = [
     "Exported",

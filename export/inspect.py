@@ -1,15 +1,19 @@
-"""What a model file is: tensors, operators, weights by type, and our metadata if it has them."""
+"""Inspecting a model file: its tensors, operators, weights by type, and edgecmp metadata."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from edgecmp.errors import UserError
-from edgecmp.export.contents import READERS, Content
+from edgecmp.export.contents import Content
+from edgecmp.export.formats.coreml.contents import coreml_contents
+from edgecmp.export.formats.onnx.contents import onnx_contents
+from edgecmp.export.formats.registry import targets
+from edgecmp.export.formats.tflite.contents import tflite_contents
 from edgecmp.export.metadata import Metadata
+from edgecmp.export.reading import missing_package
 from edgecmp.export.runtimes.open import identify, read_metadata
-from edgecmp.export.targets.registry import targets
 from edgecmp.files import sha256_file
 from edgecmp.gallery.index import IndexManifest
 from edgecmp.gallery.open import open_described
@@ -24,27 +28,33 @@ from edgecmp.inspection import (
 
 __all__ = ["inspect_description", "inspect_export"]
 
+READERS: dict[str, Callable[[Path], Content]] = {
+    "tflite": tflite_contents,
+    "coreml": coreml_contents,
+    "onnx": onnx_contents,
+}
+"""The function that reads the content of a file, by target."""
+
 
 def inspect_export(path: Path, index: Path | None = None) -> Inspection:
-    """A .tflite, .onnx or .mlpackage, of ours or from elsewhere.
+    """Inspects a .tflite, .onnx or .mlpackage, whether edgecmp exported it or not.
+
+    Args:
+        path: of the file or package.
+        index: folder of a gallery index that the network should be able to search.
 
     Raises:
         UserError: it is missing, truncated, or a package that reads its format is not installed.
     """
     target = identify(path).name
-    try:
+    with missing_package(path):
         content = READERS[target](path)
-    except ImportError as error:
-        raise UserError(
-            f"Reading {path} needs a package that is not installed ({error}).",
-            "Install it with `pip install 'edgecmp[export]'`.",
-        ) from error
     facts: dict[str, Any] = {"size": size_facts(path)}
     if path.is_file():
         facts["file_sha256"] = sha256_file(path)
     facts |= content.facts()
-    if not content.ours:
-        return _foreign(path, target, content, facts)
+    if not content.has_metadata:
+        return _inspect_external(path, target, content, facts)
     metadata = read_metadata(path)
     return Inspection(
         path=str(path),
@@ -54,8 +64,10 @@ def inspect_export(path: Path, index: Path | None = None) -> Inspection:
     )
 
 
-def _foreign(path: Path, target: str, content: Content, facts: dict[str, Any]) -> Inspection:
-    """A file from elsewhere, which may keep its weights in other files."""
+def _inspect_external(
+    path: Path, target: str, content: Content, facts: dict[str, Any]
+) -> Inspection:
+    """A file that edgecmp did not export, whose weights may be stored in other files."""
     checks: tuple[Check, ...] = ()
     if content.weight_files:
         missing = [name for name in content.weight_files if not (path.parent / name).is_file()]
@@ -67,17 +79,21 @@ def _foreign(path: Path, target: str, content: Content, facts: dict[str, Any]) -
 
 
 def inspect_description(path: Path, index: Path | None = None) -> Inspection:
-    """A .toml file that describes an ONNX file from elsewhere.
+    """Inspects a .toml file that describes an external ONNX file.
+
+    Args:
+        path: of the description.
+        index: folder of a gallery index that the network should be able to search.
 
     Raises:
-        UserError: it does not describe one, or the file cannot be used.
+        UserError: it does not describe such a file, or the file cannot be used.
     """
     model = open_described(path)
     content = READERS["onnx"](model.file.path)
     checks: tuple[Check, ...] = ()
     if model.gallery_sha256 is not None:
         checks = gallery_check(model.gallery_sha256, index)
-    elif index is not None:  # a gallery model, or a query network that does not say whose
+    elif index is not None:  # a gallery model, or a query network that does not name its own
         made = IndexManifest.load(index).gallery_sha256 == model.sha256
         checks = gallery_check(model.sha256 if made else None, index, makes=made)
     return Inspection(
@@ -124,7 +140,7 @@ def _checks(path: Path, metadata: Metadata, index: Path | None) -> tuple[Check, 
         Check(
             name="precision is known to this version",
             verdict="ok" if known else "failed",
-            detail="" if known else f"it knows {', '.join(target.precisions)}",
+            detail="" if known else f"it supports {', '.join(target.precisions)}",
         )
     )
     return (*checks, *gallery_check(metadata.gallery_sha256, index))

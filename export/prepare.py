@@ -1,4 +1,4 @@
-"""The lowered form of a network that a target is written from, the same wherever it is needed."""
+"""The lowered network that a target is written from, for the exporter and for parity alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edgecmp.export.lowering import LoweredNet, lower
 
 if TYPE_CHECKING:
     from edgecmp.artefacts.bundle import QueryBundle
-    from edgecmp.export.targets.registry import Target
+    from edgecmp.export.formats.registry import Target
 
 __all__ = ["prepare"]
 
@@ -16,11 +16,11 @@ __all__ = ["prepare"]
 def prepare(
     bundle: QueryBundle, target: Target, precision: str, *, input: str = "tensor"
 ) -> LoweredNet:
-    """The network as the target's writer is given it.
+    """The network as the target's writer needs it.
 
     Args:
         bundle: the trained network.
-        target: what it is written for.
+        target: the format that it is lowered for.
         precision: one of the target's.
         input: "tensor" or "image".
     """

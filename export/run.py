@@ -1,4 +1,4 @@
-"""The verb: a trained query network in, a file for a device out."""
+"""Exporting: from a trained query network to a file for a device runtime."""
 
 from __future__ import annotations
 
@@ -14,27 +14,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecmp.errors import UserError, unknown_choice
+from edgecmp.export.formats import registry
+from edgecmp.export.formats.registry import Job
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.quantisation.calibration import calibration_images
-from edgecmp.export.targets import registry
-from edgecmp.export.targets.registry import Job
 from edgecmp.files import provenance
 from edgecmp.progress import duration, say
 
 if TYPE_CHECKING:
     from edgecmp.artefacts.bundle import QueryBundle
-    from edgecmp.export.targets.registry import Target
+    from edgecmp.export.formats.registry import Target
+
+from edgecmp.report import Report
 
 __all__ = ["Exported", "export"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exported:
-    """What was written.
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Exported(Report):
+    """An exported file.
 
     Attributes:
-        path: of the file, or of the folder where the format is one.
-        size_mb: of the file, in 10^6 bytes.
+        path: of the file, or of the folder if the format is one.
+        target: its format.
+        precision: of its numbers.
+        input: "tensor" or "image".
+        size_mb: its size, in 10^6 bytes.
         seconds: from loading the network to the finished file.
     """
 
@@ -47,7 +52,7 @@ class Exported:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One row, for tables."""
+        """The one row of the report."""
         return [
             {
                 "target": self.target,
@@ -60,7 +65,7 @@ class Exported:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """What --json writes."""
+        """The JSON document of `--json`."""
         return {"rows": self.rows}
 
 
@@ -74,22 +79,22 @@ def export(
     system: str | None = None,
     out: Path,
 ) -> Exported:
-    """Writes a query network for a device runtime.
+    """Writes a query network as a file for a device runtime.
 
     Args:
-        target: a name in the table of targets, such as "tflite".
+        target: the name of a registered target, such as "tflite".
         model: folder of a query network; the starter kit's if None.
         precision: one of the target's precisions.
         input: "tensor" or "image"; see `Metadata`.
-        data: real images for the precisions that are calibrated; the training data of the network
-            if None.
-        system: the oldest system that must run the file, such as "iOS16", for targets that have a
-            choice; the oldest one that can if None.
-        out: a file with the target's suffix, or a folder that gets query-<precision><suffix>.
+        data: real images for the precisions that need calibration; the network's training data if
+            None.
+        system: the oldest system that must run the file, such as "iOS16", for targets with such a
+            choice; the oldest possible one if None.
+        out: a file with the target's suffix, or a folder for query-<precision><suffix>.
 
     Raises:
         UserError: an unknown target, precision, input or system, no calibration images, a missing
-            package, an unusable `out`, a full disk; nothing half-written is left.
+            package, an unusable `out`, or a full disk; no incomplete file is left.
     """
     chosen = registry.target(target)
     if precision not in chosen.precisions:
@@ -131,20 +136,20 @@ def export(
 
 
 def _check_system(target: Target, system: str | None) -> None:
-    """Refuses a system that the target does not have, or a target that has none to choose."""
+    """Refuses a system that the target does not have, or any system if it has no choice."""
     if system is None or system in target.systems:
         return
     if not target.systems:
-        having = [other.name for other in registry.targets().values() if other.systems]
+        names = [other.name for other in registry.targets().values() if other.systems]
         raise UserError(
-            f"--system says nothing to {target.name}: its files run on any system.",
-            f"Leave it out; it is for {', '.join(having)}.",
+            f"--system does not apply to {target.name}: its files run on any system.",
+            f"Leave it out; it is for {', '.join(names)}.",
         )
     raise unknown_choice(f"system for {target.name}", system, target.systems)
 
 
 def _check_packages(target: Target) -> None:
-    """Refuses a target whose converter is not installed, and says how to install it."""
+    """Refuses a target whose packages are not installed, naming the command that installs them."""
     missing = [name for name in target.packages if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(
@@ -155,10 +160,13 @@ def _check_packages(target: Target) -> None:
 
 
 def _destination(target: Target, precision: str, out: Path) -> Path:
-    """The file that is meant by --out."""
+    """The file that `out` names."""
     if out.suffix == target.suffix:
         if out.is_dir() and any(out.iterdir()) and not (out / "Manifest.json").is_file():
-            raise UserError(f"{out} is a folder of something else.", "Name another --out.")
+            raise UserError(
+                f"{out} is a folder with other files, not a package to replace.",
+                "Name another --out.",
+            )
         return out
     if out.is_dir() or not out.suffix:
         return out / f"query-{precision}{target.suffix}"
@@ -169,7 +177,7 @@ def _destination(target: Target, precision: str, out: Path) -> Path:
 
 
 def _metadata(bundle: QueryBundle, target: str, precision: str, input: str) -> Metadata:
-    """What the file will say about itself."""
+    """The document to store in the file."""
     return Metadata(
         target=target,
         precision=precision,
@@ -185,7 +193,10 @@ def _metadata(bundle: QueryBundle, target: str, precision: str, input: str) -> M
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to; it replaces `path`, file or folder, when all went well."""
+    """A temporary path beside `path`; what is written there replaces `path`, file or folder.
+
+    After an error, `path` is as it was.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:

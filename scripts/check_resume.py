@@ -1,8 +1,8 @@
-"""Kills a search with SIGKILL at random moments until it is done, and compares it with a calm one.
+"""Kills a search with SIGKILL at random moments until it is done, and compares it with another.
 
     python scripts/check_resume.py --kills 20
 
-Both are `edgecmp search --budget 100M --quick` with the starter kit; histories (but for
+Both run `edgecmp search --budget 100M --quick` with the starter kit; histories (but for
 the line that states the command) and winners must be equal, byte for byte.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 __all__ = ["main"]
 
-CALM_SECONDS = 4.0
+STARTUP_SECONDS = 4.0
 """No kill before this: most of it is importing, and the search itself is what should be hit."""
 
 
@@ -33,12 +33,12 @@ def start(out: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def disturbed(out: Path, kills: int, seconds: float, generator: random.Random) -> int:
-    """Runs the search to its end through up to `kills` kills; gives how many there were."""
+def run_with_kills(out: Path, kills: int, seconds: float, generator: random.Random) -> int:
+    """Runs the search to its end through up to `kills` kills; returns how many there were."""
     for kill in range(kills):
         process = start(out)
         try:
-            process.wait(CALM_SECONDS + generator.uniform(0, seconds))
+            process.wait(STARTUP_SECONDS + generator.uniform(0, seconds))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -60,14 +60,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        calm, shaken = Path(folder) / "calm", Path(folder) / "shaken"
+        undisturbed, killed = Path(folder) / "undisturbed", Path(folder) / "killed"
         began = time.monotonic()
-        if start(calm).wait():
+        if start(undisturbed).wait():
             sys.exit("error: the undisturbed search failed")
         print(f"undisturbed: {time.monotonic() - began:.0f} s", flush=True)
-        kills = disturbed(shaken, given.kills, given.seconds, random.Random(given.seed))
-        histories = [(p / "history.jsonl").read_bytes().splitlines()[1:] for p in (calm, shaken)]
-        winners = [(p / "architecture.json").read_bytes() for p in (calm, shaken)]
+        kills = run_with_kills(killed, given.kills, given.seconds, random.Random(given.seed))
+        folders = (undisturbed, killed)
+        histories = [(p / "history.jsonl").read_bytes().splitlines()[1:] for p in folders]
+        winners = [(p / "architecture.json").read_bytes() for p in folders]
     same = histories[0] == histories[1] and winners[0] == winners[1]
     print(
         f"{'passed' if same else 'FAILED'}: {kills} kills, {len(histories[0])} candidates, "

@@ -1,10 +1,10 @@
-"""The search loop: propose, evaluate or take from the history, rank, and so on to the end."""
+"""The search loop: ask the strategy, evaluate or read from the history, tell the strategy."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -14,62 +14,16 @@ import numpy as np
 from edgecmp.progress import Bar, duration, progress
 from edgecmp.search.evaluation.candidate import Candidate, Evaluator, architecture_of
 from edgecmp.search.evaluation.workers import Workers
-from edgecmp.search.results.history import SHAPE, History
+from edgecmp.search.results.history import NETWORK_FIELDS, History
+from edgecmp.search.settings import SearchSettings
 from edgecmp.search.space.constraint import Constraint
 from edgecmp.search.space.space import Space
-from edgecmp.search.strategies.base import Evolution, Strategy, best_first
-from edgecmp.search.strategies.evolution import EvolutionSettings
-from edgecmp.search.strategies.nsga2 import ParetoSearch, ParetoSettings
-from edgecmp.search.strategies.predictor import PredictorSearch, PredictorSettings
+from edgecmp.search.strategies.base import Strategy, best_first
 
-__all__ = ["SearchOutcome", "SearchSettings", "search"]
+__all__ = ["SearchOutcome", "search"]
 
 TIMED_EVALUATIONS = 3
-"""New evaluations after which the cost of the whole search is estimated."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SearchSettings:
-    """What a search maximises, and how.
-
-    Attributes:
-        reward: "r1", "r2", "r3" or "r3sum".
-        metric: the accuracy that the reward is made of ("top10").
-        seed: of the strategy; the evaluator has none.
-        evolution: sizes and chances of the evolution, the strategy unless another is given.
-        predictor: those of the search by a predictor.
-        pareto: those of the search for a front.
-    """
-
-    reward: str = "r3"
-    metric: str = "top10"
-    seed: int = 0
-    evolution: EvolutionSettings = field(default_factory=EvolutionSettings)
-    predictor: PredictorSettings | None = None
-    pareto: ParetoSettings | None = None
-
-    @property
-    def name(self) -> str:
-        """The strategy: "evolution", "predictor" or "pareto"."""
-        return "predictor" if self.predictor else "pareto" if self.pareto else "evolution"
-
-    def strategy(self, spaces: Sequence[Space]) -> Strategy:
-        """The strategy over these spaces, the widest first.
-
-        Raises:
-            UserError: what it needs is not installed.
-        """
-        if self.predictor:
-            return PredictorSearch(spaces, self.predictor, self.reward, self.seed)
-        if self.pareto:
-            return ParetoSearch(spaces, self.pareto, self.reward, self.seed)
-        return Evolution(spaces[0], self.evolution, self.reward, self.seed)
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a history's header keeps of it: the sizes of its strategy alone."""
-        document = asdict(self)
-        sizes = {name: document.pop(name) for name in ("evolution", "predictor", "pareto")}
-        return {**document, self.name: sizes[self.name]}
+"""New evaluations after which the time that remains is estimated."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,10 +32,10 @@ class SearchOutcome:
 
     Attributes:
         ranked: every evaluated candidate, best first.
-        new: how many of them were evaluated by this run; the others stood in the history.
-        exhausted: the space under the budget held no further architecture.
+        new: number of candidates evaluated by this run; the others were in the history.
+        exhausted: the space has no architectures that were not evaluated.
         seconds: wall time of this run.
-        seconds_each: median time of one evaluation of this run; None if there was none.
+        seconds_each: median time of an evaluation of this run; None if there was none.
     """
 
     ranked: tuple[Candidate, ...]
@@ -92,7 +46,7 @@ class SearchOutcome:
 
     @property
     def winner(self) -> Candidate:
-        """The best candidate seen."""
+        """The best candidate."""
         return self.ranked[0]
 
 
@@ -102,39 +56,38 @@ def search(
     settings: SearchSettings,
     *,
     history: Path,
-    tighter: Sequence[Constraint | Space] = (),
+    smaller: Sequence[Constraint | Space] = (),
     jobs: int = 1,
 ) -> SearchOutcome:
-    """Runs a search to its end, or takes it up where `history` stops.
+    """Runs a search to its end, resuming it where `history` ends.
 
     Args:
         evaluator: measures candidates.
-        budget: what all candidates hold.
+        budget: what all candidates satisfy.
         settings: what is maximised, and how.
-        history: the file.
-        tighter: smaller budgets, whose best are searched in the same run; the evolution has none.
-        jobs: processes that evaluate at once, as `Workers` does; they change no number.
+        history: the history's file.
+        smaller: smaller budgets that are searched too, if the strategy supports several.
+        jobs: processes that evaluate at once, see `Workers`; they change no number.
 
     Raises:
-        UserError: the history belongs to another search or was changed, what the strategy needs
-            is not installed, or a process ended before its work did.
+        UserError: the history belongs to another search or was changed, or a worker process was
+            terminated.
     """
-    spaces = [Space.of(bound) for bound in (budget, *tighter)]
-    more = {"tighter": [space.to_dict() for space in spaces[1:]]} if tighter else {}
+    spaces = [Space.of(bound) for bound in (budget, *smaller)]
     about: dict[str, Any] = {
         "budget": spaces[0].to_dict(),
-        **more,
+        **({"tighter": [space.to_dict() for space in spaces[1:]]} if smaller else {}),
         **settings.to_dict(),
         "evaluator": evaluator.to_dict(),
     }
-    strategy = settings.strategy(spaces)
-    shape = {name: getattr(evaluator, name) for name in SHAPE}
-    with History.opened(history, about, shape) as log, Workers(evaluator, jobs) as workers:
+    strategy = settings.strategy.build(spaces, reward=settings.reward, seed=settings.seed)
+    network = {name: getattr(evaluator, name) for name in NETWORK_FIELDS}
+    with History.opened(history, about, network) as log, Workers(evaluator, jobs) as workers:
         return _Search(workers, evaluator, spaces[0], settings, strategy, log).run()
 
 
 class _Search:
-    """One run: the history's candidates first, then new ones."""
+    """One run: candidates of the history first, then new ones."""
 
     def __init__(
         self,
@@ -142,7 +95,7 @@ class _Search:
         evaluator: Evaluator,
         space: Space,
         settings: SearchSettings,
-        strategy: Strategy,
+        strategy: Strategy[Any],
         log: History,
     ) -> None:
         self._workers = workers
@@ -151,98 +104,110 @@ class _Search:
         self._settings = settings
         self._strategy = strategy
         self._log = log
-        self._on_file = len(log.candidates)
-        self._position = 0
+        self._recorded = tuple(log.candidates)
+        self._done = 0
         self._times: list[float] = []
 
     def run(self) -> SearchOutcome:
         start = time.perf_counter()
         strategy = self._strategy
         with progress("Searching", total=self._expected(), unit="architecture") as bar:
-            if self._on_file:
-                bar.note(f"Going on after the {self._on_file} architectures in the history.")
-            for generation in range(1, strategy.generations + 1):
-                children = self._evaluated(generation, strategy.propose(generation).tolist(), bar)
-                if children:
-                    strategy.tell(children)
-                    bar.note(self._report(generation, len(children)))
+            if self._recorded:
+                bar.note(f"Resuming after the {len(self._recorded)} candidates in the history.")
+            for generation in range(1, self._settings.strategy.generations + 1):
+                candidates = self._evaluated(generation, strategy.ask(generation).tolist(), bar)
+                if candidates:
+                    strategy.tell(candidates)
+                    bar.note(self._report(generation, len(candidates)))
                 if strategy.exhausted:
                     break
-        if self._position < self._on_file:
-            raise self._log.changed(self._position)
+        if self._done < len(self._recorded):
+            raise self._log.changed(self._done)
         return SearchOutcome(
             ranked=tuple(best_first(self._log.candidates, self._settings.reward)),
-            new=len(self._log.candidates) - self._on_file,
+            new=len(self._log.candidates) - len(self._recorded),
             exhausted=strategy.exhausted,
             seconds=time.perf_counter() - start,
             seconds_each=median(self._times) if self._times else None,
         )
 
-    def _evaluated(self, generation: int, proposed: list[list[int]], bar: Bar) -> list[Candidate]:
-        """A generation: from the history what is there, the rest evaluated and written."""
-        known = self._log.candidates[self._position : self._on_file][: len(proposed)]
-        for index, candidate in enumerate(known):
-            genes = proposed[index]
+    def _evaluated(self, generation: int, rows: list[list[int]], bar: Bar) -> list[Candidate]:
+        """The candidates of a generation: those in the history, then new ones, which are logged."""
+        candidates = list(self._replayed(generation, rows, bar))
+        rows = rows[len(candidates) :]
+        sizes = [self._space.input_size(genes) for genes in rows]
+        architectures = [
+            architecture_of(genes, self._evaluator, size)
+            for genes, size in zip(rows, sizes, strict=True)
+        ]
+        measurements = self._workers.measure(architectures)
+        for genes, size, (measurement, seconds) in zip(rows, sizes, measurements, strict=True):
+            candidate = Candidate(
+                generation=generation,
+                index=len(candidates),
+                genes=tuple(genes),
+                flops=self._flops(genes),
+                metric=self._settings.metric,
+                measurement=measurement,
+                input_size=size,
+            )
+            self._log.append(candidate)
+            candidates.append(candidate)
+            self._times.append(seconds)
+            if len(self._times) == TIMED_EVALUATIONS:
+                bar.note(self._remaining())
+            self._advance(bar)
+        return candidates
+
+    def _replayed(
+        self, generation: int, rows: Sequence[Sequence[int]], bar: Bar
+    ) -> Sequence[Candidate]:
+        """The candidates of a generation that are in the history.
+
+        Raises:
+            UserError: one of them is not what the strategy proposes.
+        """
+        candidates = self._recorded[self._done :][: len(rows)]
+        for index, (candidate, genes) in enumerate(zip(candidates, rows, strict=False)):
             expected = (generation, index, tuple(genes), self._flops(genes))
             found = (candidate.generation, candidate.index, candidate.genes, candidate.flops)
             if found != expected or set(candidate.measurement.mqq) != set(self._evaluator.metrics):
-                raise self._log.changed(self._position)
-            self._count(bar)
-        sizes = [self._space.input_size(genes) for genes in proposed]
-        architectures = [
-            architecture_of(genes, self._evaluator, size)
-            for genes, size in zip(proposed, sizes, strict=True)
-        ]
-        children = list(known)
-        for measurement, seconds in self._workers.measure(architectures[len(known) :]):
-            index = len(children)
-            candidate = Candidate(
-                generation=generation,
-                index=index,
-                genes=tuple(proposed[index]),
-                flops=self._flops(proposed[index]),
-                metric=self._settings.metric,
-                measurement=measurement,
-                input_size=sizes[index],
-            )
-            self._log.append(candidate)
-            children.append(candidate)
-            self._times.append(seconds)
-            if len(self._times) == TIMED_EVALUATIONS:
-                bar.note(self._cost())
-            self._count(bar)
-        return children
+                raise self._log.changed(self._done)
+            self._advance(bar)
+        return candidates
 
-    def _count(self, bar: Bar) -> None:
-        self._position += 1
+    def _advance(self, bar: Bar) -> None:
+        self._done += 1
         bar.advance()
 
-    def _cost(self) -> str:
+    def _remaining(self) -> str:
+        """A sentence that estimates the time that remains."""
         each, jobs = median(self._times), self._workers.jobs
-        left = max(self._expected() - self._position, 1)
-        at_once = f", {jobs} at once" if jobs > 1 else ""
+        left = max(self._expected() - self._done, 1)
+        parallel = f", {jobs} in parallel" if jobs > 1 else ""
         return (
-            f"About {left} evaluations to go at {each:.2f} s each{at_once}: "
+            f"About {left} evaluations remain, {each:.2f} s each{parallel}: "
             f"{duration(left * each / jobs)}."
         )
 
     def _expected(self) -> int:
-        """About how many evaluations the whole search has."""
-        return int(min(self._strategy.expected_evaluations, self._space.count))
+        """About how many evaluations the whole search needs."""
+        return int(min(self._settings.strategy.expected_evaluations, self._space.count))
 
-    def _flops(self, genes: list[int]) -> int:
+    def _flops(self, genes: Sequence[int]) -> int:
         return int(self._space.flops(np.array([genes], np.uint8))[0])
 
     def _report(self, generation: int, new: int) -> str:
-        name, alive = self._settings.reward, self._strategy.alive
-        best = alive[0]
-        mean = fmean(candidate.reward(name) for candidate in alive)
-        table = self._space.latency
-        latency = f", {table.predicts(*best.rows)[0]:.3g} ms" if table else ""
-        latency += f", {best.input_size} px" if best.input_size else ""
+        """One line about a generation: its best candidate and the population's mean reward."""
+        name, population = self._settings.reward, self._strategy.population
+        best = population[0]
+        mean = fmean(candidate.reward(name) for candidate in population)
+        latencies = self._space.latencies(np.array([best.genes], np.uint8))
+        extra = "" if latencies is None else f", {latencies[0]:.3g} ms"
+        extra += f", {best.input_size} px" if best.input_size else ""
         return (
-            f"Generation {generation:2d}/{self._strategy.generations}: "
+            f"Generation {generation:2d}/{self._settings.strategy.generations}: "
             f"best {name.upper()} {best.reward(name):.4f} "
-            f"(M(q,q) {best.mqq:.1%}, M(q,g) {best.mqg:.1%}, {best.flops / 1e6:.1f}M{latency}), "
+            f"(M(q,q) {best.mqq:.1%}, M(q,g) {best.mqg:.1%}, {best.flops / 1e6:.1f}M{extra}), "
             f"mean {mean:.4f}, {new} new"
         )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from edgecmp.benchmarks.devices.on_device.runner import RUNTIMES
 from edgecmp.errors import UserError, unknown_choice
 
-__all__ = ["Case", "Verdict", "all_cases", "existing"]
+__all__ = ["Case", "Verdict", "all_cases", "require_model_file"]
 
 TARGETS = {".tflite": "tflite", ".onnx": "onnx", ".mlpackage": "coreml"}
 LOADS = {name: suffix for name, (suffix, _, _) in RUNTIMES.items()} | {
@@ -61,8 +61,8 @@ class Case:
         return str(self.file), self.runtime, self.threads
 
 
-def existing(path: Path) -> Path:
-    """The path of a model file that is there.
+def require_model_file(path: Path) -> Path:
+    """The path itself, if a model file is there.
 
     Raises:
         UserError: it is missing or of no known kind.
@@ -118,6 +118,15 @@ def all_cases(
             f"{runtime} loads {LOADS[str(runtime)]} files, and there is none among the files.",
             f"Name such a file, or leave out --runtime {runtime}.",
         )
+    _require_runtime(cases, device)
+    return cases
+
+
+def _require_runtime(cases: Sequence[Case], device: str) -> None:
+    """Refuses a device that has no runtime for any of the files.
+
+    Files for Core ML alone are no mistake: each is a row that says what they need.
+    """
     missing = dict.fromkeys(
         f"{case.runtime}: {case.reason}" for case in cases if case.target != "coreml"
     )
@@ -127,7 +136,6 @@ def all_cases(
             "Install one there, such as tflite-runtime, or name a Python with it: ?python=PATH; a "
             "phone without Python is timed by ?benchmark_model=PATH (docs/android.md).",
         )
-    return cases
 
 
 def _runtimes(suffix: str, found: Mapping[str, Mapping[str, str]], device: str) -> dict[str, str]:

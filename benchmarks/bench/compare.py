@@ -22,6 +22,9 @@ UNDISTURBED = (NOT_PREEMPTED, CPU_TIME)
 Key = tuple[str, str, int | None]
 """File name, runtime and threads of a row."""
 
+Pair = tuple[Any, Any]
+"""One condition of the earlier bench and of the one that is asked for."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Earlier:
@@ -71,29 +74,55 @@ class Earlier:
             UserError: device, governor, mode, versions, runtimes, threads or files are others; it
                 names what differs.
         """
-        then, now = identity(self.device), identity(device)
-        for settings, found in ((then, self.settings), (now, plan.to_dict())):
-            settings |= {name: found[name] for name in ("mode", "minutes")}
-        then["governor"], now["governor"] = self.device.get("governor"), device.get("governor")
         active = [case for case in cases if case.verdict == "measured"]
-        versions = {row["runtime"]: row["version"] for row in self.rows}
-        for runtime in {case.runtime for case in active} & versions.keys():
-            then[f"version of {runtime}"] = versions[runtime]
-            now[f"version of {runtime}"] = device["runtimes"][runtime]["version"]
-        keys, known = self._aligned([case.key for case in active])
-        if not known.keys() & set(keys):
-            for place, name in enumerate(("file", "runtime", "threads")):
-                before, here = {key[place] for key in known}, {key[place] for key in keys}
-                if not before & here:
-                    then[name], now[name] = _listed(before), _listed(here)
+        conditions = {
+            **self._setting(device, plan),
+            **self._versions(active, device),
+            **self._disjoint(active),
+        }
         differ = [
-            f"{name} {then[name]} then, {now[name]} now" for name in then if then[name] != now[name]
+            f"{name} {then} then, {now} now"
+            for name, (then, now) in conditions.items()
+            if then != now
         ]
         if differ:
             raise UserError(
                 f"{self.path} was measured under other conditions: {'; '.join(differ)}.",
                 "Measure both again under the same conditions, or leave out --compare.",
             )
+
+    def _setting(self, device: dict[str, Any], plan: BenchPlan) -> dict[str, Pair]:
+        """Then and now: what the device is, how it was to be measured, and its governor."""
+        then, now = identity(self.device), identity(device)
+        settings = plan.to_dict()
+        return {
+            **{name: (then[name], now[name]) for name in then},
+            **{name: (self.settings[name], settings[name]) for name in ("mode", "minutes")},
+            "governor": (self.device.get("governor"), device.get("governor")),
+        }
+
+    def _versions(self, active: Sequence[Case], device: dict[str, Any]) -> dict[str, Pair]:
+        """Then and now: the versions of the runtimes that both benches have."""
+        versions = {row["runtime"]: row["version"] for row in self.rows}
+        return {
+            f"version of {runtime}": (versions[runtime], device["runtimes"][runtime]["version"])
+            for runtime in sorted({case.runtime for case in active} & versions.keys())
+        }
+
+    def _disjoint(self, active: Sequence[Case]) -> dict[str, Pair]:
+        """Then and now: files, runtimes or threads of which no row has a counterpart."""
+        keys, known = self._aligned([case.key for case in active])
+        if known.keys() & set(keys):
+            return {}
+        columns = {
+            name: ({key[place] for key in known}, {key[place] for key in keys})
+            for place, name in enumerate(("file", "runtime", "threads"))
+        }
+        return {
+            name: (_listed(then), _listed(now))
+            for name, (then, now) in columns.items()
+            if not then & now
+        }
 
     def compare(self, rows: Sequence[dict[str, Any]], plan: BenchPlan) -> list[dict[str, Any]]:
         """The rows with earlier_ms, ratio (now / then) and not_compared: why there is no ratio."""

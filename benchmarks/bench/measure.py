@@ -19,7 +19,7 @@ __all__ = ["measure"]
 LISTS = ("wall_us", "cpu_us", "switches")
 """What a document has of each run; half an hour has millions."""
 
-TRIAL_RUNS = 3
+PROBE_RUNS = 3
 """Runs that show, before a long measurement begins, that every file runs at all."""
 
 LEAST_LEFT_S = 1.0
@@ -30,7 +30,7 @@ MOST_STREAM_S = 3600.0
 
 
 def measure(
-    cases: Sequence[Case], machine: Device, plan: BenchPlan, *, sound: Collection[Path] = ()
+    cases: Sequence[Case], machine: Device, plan: BenchPlan, *, intact: Collection[Path] = ()
 ) -> Iterator[None]:
     """Fills the cases with visits; yields after each visit of a long measurement.
 
@@ -38,7 +38,7 @@ def measure(
         cases: what to measure.
         machine: where.
         plan: how.
-        sound: files that are known to run somewhere, so that a runtime that refuses them is a row.
+        intact: files that are known to be whole, so that a runtime that refuses them is a row.
 
     Raises:
         UserError: a file failed wherever it was run: it is truncated or damaged.
@@ -47,9 +47,9 @@ def measure(
     if not cases:
         return
     if plan.mode == "warm":
-        _round_and_round(cases, machine, plan, sound)
+        _interleave(cases, machine, plan, intact)
         return
-    _try_all(cases, machine, plan, sound)
+    _probe(cases, machine, plan, intact)
     active = [case for case in cases if case.verdict == "measured"]
     each_s = 60 * plan.minutes if plan.mode == "sustained" else LEAST_SECONDS
     say(
@@ -71,8 +71,8 @@ def _count(cases: Sequence[Case]) -> str:
     return f"{len(cases)} combination{'s' * (len(cases) != 1)}"
 
 
-def _round_and_round(
-    cases: Sequence[Case], machine: Device, plan: BenchPlan, sound: Collection[Path]
+def _interleave(
+    cases: Sequence[Case], machine: Device, plan: BenchPlan, intact: Collection[Path]
 ) -> None:
     """Visits all cases once a round, each for its share of the runs."""
     runs = plan.runs // plan.rounds
@@ -86,17 +86,17 @@ def _round_and_round(
                 _visit(case, machine, runs=runs, seed=plan.seed + number)
                 bar.advance(1)
             if number == 0:
-                _refuse_what_nothing_runs(cases, sound)
+                _refuse_damaged(cases, intact)
 
 
-def _try_all(
-    cases: Sequence[Case], machine: Device, plan: BenchPlan, sound: Collection[Path]
+def _probe(
+    cases: Sequence[Case], machine: Device, plan: BenchPlan, intact: Collection[Path]
 ) -> None:
     """A few runs of each case that do not count, so that no file fails after half an hour."""
     for case in cases:
-        _visit(case, machine, runs=TRIAL_RUNS, seed=plan.seed)
+        _visit(case, machine, runs=PROBE_RUNS, seed=plan.seed)
         case.visits.clear()
-    _refuse_what_nothing_runs(cases, sound)
+    _refuse_damaged(cases, intact)
 
 
 def _sustain(case: Case, machine: Device, plan: BenchPlan, bar: Bar) -> Iterator[None]:
@@ -170,12 +170,12 @@ def _visit(
         )
 
 
-def _refuse_what_nothing_runs(cases: Sequence[Case], sound: Collection[Path]) -> None:
+def _refuse_damaged(cases: Sequence[Case], intact: Collection[Path]) -> None:
     """A file that failed wherever it was run is truncated or damaged."""
     for path in dict.fromkeys(case.file for case in cases):
         tried = [case for case in cases if case.file == path]
         refused = [case for case in tried if case.verdict == "failed" and not case.timed_out]
-        if path not in sound and refused == tried:
+        if path not in intact and refused == tried:
             reasons = dict.fromkeys(f"{case.runtime}: {case.reason}" for case in tried)
             raise UserError(
                 f"{path} is truncated or damaged: nothing runs it ({'; '.join(reasons)}).",

@@ -6,13 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgecmp.benchmarks.bench.operator_times import Operator, Profile, profile, table
+from edgecmp.benchmarks.bench.operator_times import profile
 from edgecmp.benchmarks.devices import Device
 from edgecmp.errors import UserError
 
-__all__ = ["file_profile", "profile_text"]
-
-OPERATORS_SHOWN = 10
+__all__ = ["file_profile"]
 
 
 def file_profile(path: Path, machine: Device) -> dict[str, Any]:
@@ -37,15 +35,3 @@ def file_profile(path: Path, machine: Device) -> dict[str, Any]:
     if reason:
         return {"file": str(path), "reason": reason, "whole_us": None, "operators": []}
     return {"file": str(path), "reason": "", **asdict(measured)}
-
-
-def profile_text(told: dict[str, Any]) -> str:
-    """A profile for people: its kinds and slowest operators, or why there is none."""
-    if told["reason"]:
-        return f"No profile of {told['file']}: {told['reason']}."
-    operators = tuple(
-        Operator(**{**operator, "shape": tuple(operator["shape"])})
-        for operator in told["operators"]
-    )
-    measured = Profile(operators=operators, whole_us=told["whole_us"])
-    return f"{told['file']} in litert, 1 thread: {table(measured, OPERATORS_SHOWN)}"

@@ -47,21 +47,21 @@ FIGURES = (
 
 
 def _figures(case: Case, *, all_count: bool) -> dict[str, Any]:
-    """What every mode tells."""
+    """What every mode reports."""
     visits = case.visits
-    found = _statistic(visits, case.threads, all_count=all_count)
+    computed = _statistic(visits, case.threads, all_count=all_count)
     cold = {name: [visit[name] for visit in visits] for name in ("init_us", "first_us")}
-    told = all(None not in times for times in cold.values())
-    cold["cold_us"] = np.sum(list(cold.values()), axis=0).tolist() if told else [None]
+    known = all(None not in times for times in cold.values())
+    cold["cold_us"] = np.sum(list(cold.values()), axis=0).tolist() if known else [None]
     conditions = [visit[when] for visit in visits for when in ("before", "after")]
-    governors = dict.fromkeys(found["governor"] for found in conditions if found["governor"])
+    governors = dict.fromkeys(seen["governor"] for seen in conditions if seen["governor"])
     zone, start_c, end_c = _temperature(conditions)
     values = (
         *(_median_ms(cold[name]) for name in ("cold_us", "init_us", "first_us")),
-        *(_ms(time) for time in (found.p50_us, found.p90_us, found.p99_us, found.min_us)),
+        *map(_ms, (computed.p50_us, computed.p90_us, computed.p99_us, computed.min_us)),
         *(_largest_mb(visits, key) for key in ("peak_memory_kb", "memory_before_kb")),
-        *(found.runs, found.counted, found.preempted, found.name),
-        [round(time / 1000, 5) for time in found.percentiles_us],
+        *(computed.runs, computed.counted, computed.preempted, computed.name),
+        [round(time / 1000, 5) for time in computed.percentiles_us],
         " and ".join(governors) or None,
         *(start_c, end_c, zone),
         visits[0].get("compute_units"),
@@ -138,36 +138,43 @@ def _sustained(case: Case, plan: BenchPlan) -> dict[str, Any]:
 def _windows(
     visit: Mapping[str, Any], threads: int | None, start_s: float, plan: BenchPlan
 ) -> list[dict[str, Any]]:
-    """The parts of a visit, `window_s` long each; a visit without single runs is one part."""
-    begin_s = visit["to_s"] - visit["seconds"] - start_s
-    parts: list[tuple[float, Mapping[str, Any]]] = [(begin_s, visit)]
-    if visit["wall_us"] is not None:
-        wall = np.asarray(visit["wall_us"])
-        begins_s = (np.cumsum(wall) - wall) / 1e6
-        count = max(1, round(visit["seconds"] / plan.window_s))
-        edges_s = np.linspace(0, visit["seconds"], count + 1)
-        places = np.searchsorted(begins_s, edges_s)
-        places[-1] = len(wall)
-        names = [name for name in ("wall_us", "cpu_us", "switches") if visit[name] is not None]
-        absent = {"cpu_us": None, "switches": None}
-        parts = [
-            (begin_s + edge_s, absent | {name: visit[name][low:high] for name in names})
-            for edge_s, low, high in zip(edges_s, places, places[1:], strict=False)
-            if high > low
-        ]
-    curve = []
-    for place_s, part in parts:
-        found = _statistic([part], threads, all_count=False)
-        curve.append(
+    """The points of the curve that one visit makes."""
+    points = []
+    for begin_s, runs in _split(visit, plan.window_s):
+        computed = _statistic([runs], threads, all_count=False)
+        points.append(
             {
-                "minute": place_s / 60,
-                "p50_ms": found.p50_us / 1000,
-                "p90_ms": _ms(found.p90_us),
-                "runs": found.runs,
-                "statistic": found.name,
+                "minute": (begin_s - start_s) / 60,
+                "p50_ms": computed.p50_us / 1000,
+                "p90_ms": _ms(computed.p90_us),
+                "runs": computed.runs,
+                "statistic": computed.name,
             }
         )
-    return curve
+    return points
+
+
+def _split(visit: Mapping[str, Any], window_s: float) -> list[tuple[float, Mapping[str, Any]]]:
+    """When each window of a visit begins (on the clock of "to_s"), and its runs.
+
+    A window is about `window_s` long; a visit without single runs is one window.
+    """
+    begin_s = visit["to_s"] - visit["seconds"]
+    if visit["wall_us"] is None:
+        return [(begin_s, visit)]
+    wall = np.asarray(visit["wall_us"])
+    begins_s = (np.cumsum(wall) - wall) / 1e6
+    count = max(1, round(visit["seconds"] / window_s))
+    edges_s = np.linspace(0, visit["seconds"], count + 1)
+    places = np.searchsorted(begins_s, edges_s)
+    places[-1] = len(wall)
+    names = [name for name in ("wall_us", "cpu_us", "switches") if visit[name] is not None]
+    absent = {"cpu_us": None, "switches": None}
+    return [
+        (begin_s + edge_s, absent | {name: visit[name][low:high] for name in names})
+        for edge_s, low, high in zip(edges_s, places, places[1:], strict=False)
+        if high > low
+    ]
 
 
 def _single_stream(case: Case) -> dict[str, Any]:

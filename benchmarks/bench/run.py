@@ -8,16 +8,18 @@ and a single stream one row is measured after the other. `statistic.py` says whi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from edgecmp.benchmarks.bench.case import all_cases, existing
+from edgecmp.benchmarks.bench.case import Case, all_cases, require_model_file
 from edgecmp.benchmarks.bench.compare import Earlier
 from edgecmp.benchmarks.bench.measure import measure
 from edgecmp.benchmarks.bench.plan import BenchPlan
 from edgecmp.benchmarks.bench.profile import file_profile
 from edgecmp.benchmarks.bench.report import BenchReport, finished_rows
 from edgecmp.benchmarks.bench.rows import row
-from edgecmp.benchmarks.devices import open_device
+from edgecmp.benchmarks.devices import Device, open_device
 from edgecmp.errors import UserError
 from edgecmp.files import write_json
 
@@ -34,6 +36,7 @@ def bench(
     profiles: bool = False,
     compare: Path | None = None,
     keep: Path | None = None,
+    picture: Path | None = None,
 ) -> BenchReport:
     """Times model files on a device, in every runtime there that loads them.
 
@@ -45,8 +48,9 @@ def bench(
         plan: how each row is measured; 200 warm runs if not given.
         profiles: whether LiteRT profiles the operators of each .tflite file as well.
         compare: an earlier bench's JSON: each row gets its ratio.
+        picture: a .png of the spread of each row, or of its curve.
         keep: where rows are kept as they are finished; an interrupted bench of the same device,
-            files and plan that lies there is gone on with.
+            files and plan that lies there is resumed.
 
     Raises:
         UserError: a file is missing, of no known kind or runs nowhere, there is no such device or
@@ -57,34 +61,64 @@ def bench(
         raise UserError(
             "A bench needs at least one file and one thread.", "Name the files: q.tflite q.onnx."
         )
-    paths = [existing(Path(file)) for file in files]
+    if picture is not None and picture.suffix != ".png":
+        raise UserError(
+            f"--picture must be a .png file (got {picture}).", "Use a name such as bench.png."
+        )
+    paths = [require_model_file(Path(file)) for file in files]
     earlier = Earlier.read(compare) if compare is not None else None
     with open_device(device) as machine:
         facts = {"name": device, **machine.facts}
         cases = all_cases(paths, threads, facts, device=device, runtime=runtime)
         if earlier is not None:
             earlier.refuse_other_conditions(cases, facts, plan)
-        finished = finished_rows(keep, cases, facts, plan)
-        missing = [
-            case for case in cases if case.verdict == "measured" and case.key not in finished
-        ]
-        sound = [case.file for case in cases if case.key in finished or runtime is not None]
-        for _ in measure(missing, machine, plan, sound=sound):
-            if keep is not None and plan.mode != "warm":
-                so_far = [case for case in cases if case.visits or case.key in finished]
-                report = BenchReport(
-                    rows=[finished.get(case.key) or row(case, plan) for case in so_far],
-                    device=facts,
-                    settings=plan.to_dict(),
-                    complete=False,
-                )
-                write_json(keep, report.to_dict())
-        rows = [finished.get(case.key) or row(case, plan) for case in cases]
-        told = [file_profile(path, machine) for path in paths] if profiles else []
-    return BenchReport(
+        rows = _measured_rows(cases, machine, facts, plan, keep, tolerant=runtime is not None)
+        measured_profiles = [file_profile(path, machine) for path in paths] if profiles else []
+    report = BenchReport(
         rows=rows if earlier is None else earlier.compare(rows, plan),
         device=facts,
         settings=plan.to_dict(),
-        profiles=told,
+        profiles=measured_profiles,
         earlier=None if compare is None else str(compare),
     )
+    if picture is None:
+        return report
+    from edgecmp.benchmarks.bench.plot import draw_bench
+
+    return replace(report, picture=draw_bench(report, picture))
+
+
+def _measured_rows(
+    cases: Sequence[Case],
+    machine: Device,
+    facts: dict[str, Any],
+    plan: BenchPlan,
+    keep: Path | None,
+    *,
+    tolerant: bool,
+) -> list[dict[str, Any]]:
+    """The row of each case: those that `keep` holds, the others measured now.
+
+    Args:
+        cases: all of the bench.
+        machine: where they are measured.
+        facts: of the device, with its name.
+        plan: how they are measured.
+        keep: see `bench`.
+        tolerant: whether a file that no runtime runs is a row as well, and no error.
+    """
+    finished = finished_rows(keep, cases, facts, plan)
+    missing = [case for case in cases if case.verdict == "measured" and case.key not in finished]
+    intact = {case.file for case in cases if tolerant or case.key in finished}
+
+    def rows_of(some: Sequence[Case]) -> list[dict[str, Any]]:
+        return [finished.get(case.key) or row(case, plan) for case in some]
+
+    for _ in measure(missing, machine, plan, intact=intact):
+        if keep is not None and plan.mode != "warm":
+            begun = [case for case in cases if case.visits or case.key in finished]
+            report = BenchReport(
+                rows=rows_of(begun), device=facts, settings=plan.to_dict(), complete=False
+            )
+            write_json(keep, report.to_dict())
+    return rows_of(cases)

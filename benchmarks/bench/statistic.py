@@ -78,7 +78,7 @@ def statistic(
     """The numbers of one model's runs in one or several visits.
 
     Args:
-        wall_us: wall time of each run, one sequence a visit; at least one run in all.
+        wall_us: wall time of each run, one sequence per visit; at least one run in all.
         cpu_us: processor time of the calling thread in each; None where nobody took it.
         switches: involuntary context switches in each; None where nobody counted, or where every
             run has to count.
@@ -112,9 +112,9 @@ def summary_statistic(summaries: Sequence[Mapping[str, Any]]) -> Statistic:
     """The numbers of visits of which the device tells only a summary.
 
     Args:
-        summaries: one a visit, at least one: min_us, mean_us, runs, and p50_us and p90_us or None.
-            Of several visits the median is taken, of the least the least. Where a visit has no
-            median the mean stands for it, and the name says so.
+        summaries: one per visit, at least one: min_us, mean_us, runs, and p50_us and p90_us or
+            None. Of several visits the median is taken, of the least the least. Where a visit has
+            no median the mean is taken for it, and the name says so.
     """
 
     def median(key: str) -> float:

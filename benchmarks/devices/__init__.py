@@ -1,12 +1,7 @@
 """Devices that models are timed on, all behind one interface."""
 
-from edgecmp.benchmarks.devices.device import (
-    Device,
-    DeviceLostError,
-    DeviceRunError,
-    DeviceTimeoutError,
-    Visit,
-)
+from edgecmp.benchmarks.devices.device import Device, Visit
+from edgecmp.benchmarks.devices.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError
 from edgecmp.benchmarks.devices.local import LocalDevice
 from edgecmp.benchmarks.devices.open import open_device
 from edgecmp.benchmarks.devices.spec import DeviceSpec

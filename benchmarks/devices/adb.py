@@ -18,7 +18,8 @@ from edgecmp.benchmarks.devices.benchmark_model import (
     find_binary,
     require_abi,
 )
-from edgecmp.benchmarks.devices.device import DeviceLostError, DeviceRunError, Visit
+from edgecmp.benchmarks.devices.device import Visit
+from edgecmp.benchmarks.devices.errors import DeviceLostError, DeviceRunError
 from edgecmp.benchmarks.devices.on_device.runner import RUNTIMES
 from edgecmp.benchmarks.devices.shell import Answer, ShellDevice
 from edgecmp.benchmarks.devices.spec import DeviceSpec
@@ -37,8 +38,8 @@ NOT_FOUND = "(exit code 127)"
 def _mask(cpus: str) -> str:
     """The bit mask, in hexadecimal digits, of a list of processors such as "4-7" or "0,2-3"."""
     mask = 0
-    for part in cpus.split(","):
-        match = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", part)
+    for text in cpus.split(","):
+        match = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", text)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last:
             raise UserError(f"{cpus!r} is no list of processors.", "Write ?cpus=4-7 or ?cpus=0,2.")

@@ -112,33 +112,43 @@ def choose_device(serial: str) -> str:
     Raises:
         UserError: there is none, it is in no state to be used, or the name is not clear.
     """
-    found = {device.serial: device for device in attached_devices()}
-    if not serial and len(found) > 1:
-        names = ", ".join(f"adb:{name}" for name in found)
+    devices = _by_serial()
+    if not serial and len(devices) > 1:
+        names = ", ".join(f"adb:{name}" for name in devices)
         raise UserError(
-            f"{len(found)} Android devices are attached.", f"Name one of them: {names}."
+            f"{len(devices)} Android devices are attached.", f"Name one of them: {names}."
         )
-    if ":" in serial and (serial not in found or found[serial].state != "device"):
-        if serial in found:  # or adb says "already connected", and it stays offline
+    if ":" in serial and (serial not in devices or devices[serial].state != "device"):
+        if serial in devices:  # or adb says "already connected", and it stays offline
             call_adb("disconnect", serial)
-        answer = call_adb("connect", serial)  # which ends with code 0 whatever happened
-        found = {device.serial: device for device in attached_devices()}
-        if serial not in found:
-            lines = answer.stdout.strip().splitlines()
-            reason = lines[-1].rpartition(": ")[2] if lines else "no answer"
-            raise UserError(
-                f"adb:{serial} cannot be reached ({reason}).",
-                "Switch on wireless debugging there, or plug it in and run `adb tcpip 5555`, until "
-                f"`adb connect {serial}` connects.",
-            )
-    if not found:
+        devices = _connect(serial)
+    if not devices:
         raise UserError(
             "No Android device is attached.",
             "Plug one in with USB debugging switched on (Settings, Developer options), until "
             "`adb devices` lists it.",
         )
-    name = serial or next(iter(found))
-    if name not in found:
-        raise unknown_choice("Android device", f"adb:{name}", [f"adb:{one}" for one in found])
-    require_ready(found[name])
+    name = serial or next(iter(devices))
+    if name not in devices:
+        raise unknown_choice("Android device", f"adb:{name}", [f"adb:{one}" for one in devices])
+    require_ready(devices[name])
     return name
+
+
+def _by_serial() -> dict[str, Attached]:
+    return {device.serial: device for device in attached_devices()}
+
+
+def _connect(serial: str) -> dict[str, Attached]:
+    """Connects to a device over the network; returns all that are attached then, by serial."""
+    answer = call_adb("connect", serial)  # which ends with code 0 whatever happened
+    devices = _by_serial()
+    if serial not in devices:
+        lines = answer.stdout.strip().splitlines()
+        reason = lines[-1].rpartition(": ")[2] if lines else "no answer"
+        raise UserError(
+            f"adb:{serial} cannot be reached ({reason}).",
+            "Switch on wireless debugging there, or plug it in and run `adb tcpip 5555`, until "
+            f"`adb connect {serial}` connects.",
+        )
+    return devices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["CONDITIONS", "FACTS", "parse_conditions", "parse_facts"]
@@ -28,7 +29,7 @@ echo "cores=$(grep -c ^processor /proc/cpuinfo)"
 grep -m 1 -e '^Hardware' -e '^model name' /proc/cpuinfo | sed 's/^[^:]*: */cpu=/'
 {CONDITIONS}
 """
-"""A script that prints what the device is, a `key=value` a line; conditions included."""
+"""A script that prints what the device is, one `key=value` per line; conditions included."""
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
@@ -59,26 +60,28 @@ def parse_facts(text: str) -> dict[str, Any]:
 
     On a system without getprop these four are what `uname` says, or None.
     """
-    values = dict(_pairs(text))
-
-    def joined(*keys: str) -> str:
-        words = dict.fromkeys(values.get(key, "") for key in keys)
-        return " ".join(word for word in words if word)
-
-    soc = joined("ro.soc.manufacturer", "ro.soc.model")
-    release, kernel = values.get("ro.build.version.release", ""), values.get("kernel", "")
-    abi = values.get("ro.product.cpu.abi") or values.get("machine") or None
+    values = {key: value for key, value in _pairs(text) if value}
+    machine, kernel = values.get("machine"), values.get("kernel", "")
+    release = values.get("ro.build.version.release")
+    abi = values.get("ro.product.cpu.abi", machine)
+    abis = [name for name in values.get("ro.product.cpu.abilist", abi or "").split(",") if name]
     cores = values.get("cores", "")
     return {
-        "machine": values.get("machine") or None,
+        "machine": machine,
         "system": f"Android {release}, {kernel}" if release else kernel,
-        "model": joined("ro.product.manufacturer", "ro.product.model") or None,
-        "soc": soc or joined("ro.board.platform") or joined("ro.hardware") or None,
+        "model": _words(values, "ro.product.manufacturer", "ro.product.model"),
+        "soc": _words(values, "ro.soc.manufacturer", "ro.soc.model")
+        or values.get("ro.board.platform")
+        or values.get("ro.hardware"),
         "abi": abi,
-        "abis": [name for name in values.get("ro.product.cpu.abilist", "").split(",") if name]
-        or ([abi] if abi else []),
-        "cpu": values.get("cpu") or values.get("machine") or None,
-        "cores": int(cores) if cores.isdigit() and int(cores) else None,
+        "abis": abis,
+        "cpu": values.get("cpu", machine),
+        "cores": int(cores) or None if cores.isdigit() else None,
         "python": None,
         **parse_conditions(text),
     }
+
+
+def _words(values: Mapping[str, str], *keys: str) -> str | None:
+    """The different values of the keys side by side; None if there are none."""
+    return " ".join(dict.fromkeys(values[key] for key in keys if key in values)) or None

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgecmp.benchmarks.devices.device import DeviceRunError
+from edgecmp.benchmarks.devices.errors import DeviceRunError
 from edgecmp.benchmarks.devices.summary import Summary
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_file, write_atomic

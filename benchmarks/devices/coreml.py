@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecmp.benchmarks.devices.device import Device, DeviceRunError
+from edgecmp.benchmarks.devices.device import Device
+from edgecmp.benchmarks.devices.errors import DeviceRunError
 from edgecmp.benchmarks.devices.on_device import runner
 from edgecmp.benchmarks.devices.spec import DeviceSpec
 from edgecmp.errors import UserError, unknown_choice
@@ -70,7 +71,7 @@ class CoreMLDevice(Device):
         self._remote = None if spec.address == "local" else self._attach(spec)
 
     def _attach(self, spec: DeviceSpec) -> Any:
-        """Finds the device and starts coremltools' runner app on it."""
+        """Looks the device up and starts coremltools' runner app on it."""
         remote_device = _coremltools().remote_device
         try:
             devices = remote_device.Device.get_devices()

@@ -15,42 +15,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecmp.benchmarks.devices.errors import DeviceLostError, DeviceRunError
 from edgecmp.benchmarks.devices.on_device.runner import RUNTIMES
 from edgecmp.benchmarks.devices.summary import Summary
-from edgecmp.errors import UserError
 
-__all__ = ["END_MARK", "Device", "DeviceLostError", "DeviceRunError", "DeviceTimeoutError", "Visit"]
+__all__ = ["END_MARK", "Device", "Visit"]
 
 RUNNER = Path(__file__).resolve().parent / "on_device" / "runner.py"
 END_MARK = "edgecmp-runner: end"
-
-
-class DeviceRunError(Exception):
-    """A command on the device failed, timed out or lost its output.
-
-    Attributes:
-        output: what it had written to its standard output before.
-    """
-
-    def __init__(self, reason: str, output: str = "") -> None:
-        super().__init__(reason)
-        self.output = output
-
-
-class DeviceTimeoutError(DeviceRunError):
-    """A command on the device took longer than it may; that says nothing of the model's file."""
-
-
-class DeviceLostError(UserError):
-    """The connection to the device broke in the middle of a command, or its system killed it.
-
-    Attributes:
-        output: what had come before.
-    """
-
-    def __init__(self, what: str, way_out: str, output: str = "") -> None:
-        super().__init__(what, way_out)
-        self.output = output
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,7 +170,7 @@ class Device(ABC):
         runtime: str,
         threads: int = 1,
     ) -> NDArray[np.float32]:
-        """What a model gives for a batch: the inputs go there, its first output comes back.
+        """What a model computes for a batch: the inputs go there, its first output comes back.
 
         Args:
             model: the file, here.
@@ -242,7 +214,7 @@ class Device(ABC):
     ) -> Iterator[Visit]:
         """Visits many models once each, in their order, in one process.
 
-        What was measured before a failure is given first, then the failure is raised.
+        What was measured before a failure is yielded first, then the failure is raised.
 
         Args:
             models: the files, here.
@@ -295,7 +267,7 @@ class Device(ABC):
         timeout_s: float,
         program: Path = RUNNER,
     ) -> list[dict[str, Any]]:
-        """What the program prints, a JSON document a line."""
+        """What the program prints, one JSON document per line."""
         command = [self.python, self.push(program), *arguments]
         output = self.run(command, environment=environment, timeout_s=timeout_s)
         body, mark, _ = output.partition(END_MARK)

@@ -6,20 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgecmp.benchmarks.devices.adb_client import attached_devices, require_ready
-from edgecmp.benchmarks.devices.device import DeviceRunError
+from edgecmp.benchmarks.devices.adb_client import Attached, attached_devices, require_ready
+from edgecmp.benchmarks.devices.errors import DeviceRunError
 from edgecmp.benchmarks.devices.open import open_device
 from edgecmp.errors import UserError
 from edgecmp.files import provenance
 from edgecmp.progress import say
+from edgecmp.report import Report
 
 __all__ = ["DeviceList", "list_devices"]
 
 FACTS = ("model", "soc", "cpu", "cores", "abi", "system", "governor")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeviceList:
+COLUMNS = (
+    *("device", "model", "soc", "cpu", "cores", "abi", "system"),
+    *("runtimes", "governor", "temperature_c", "verdict"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class DeviceList(Report):
     """The devices, reached or not.
 
     Attributes:
@@ -34,6 +41,21 @@ class DeviceList:
     notes: list[str]
     provenance: dict[str, str] = field(default_factory=provenance)
 
+    def shown_columns(self) -> tuple[str, ...]:
+        """What fits a screen."""
+        return COLUMNS
+
+    def sentences(self) -> list[str]:
+        """Why devices were not reached, and what could not be looked for."""
+        reasons = [
+            row["reason"]
+            if row["reason"].startswith(row["device"])
+            else f"{row['device']}: {row['reason']}"
+            for row in self.rows
+            if row["reason"]
+        ]
+        return [*reasons, *self.notes]
+
     def to_dict(self) -> dict[str, Any]:
         """What `--json` writes."""
         return {"rows": self.rows, "notes": self.notes, "provenance": self.provenance}
@@ -45,17 +67,25 @@ def list_devices(names: Sequence[str] = ()) -> DeviceList:
     Args:
         names: devices to list besides this machine and those that adb has attached.
     """
-    notes: list[str] = []
     rows: list[dict[str, Any]] = [] if "local" in names else [_row("local", named=False)]
+    notes: list[str] = []
     try:
         attached = attached_devices()
     except UserError as error:
-        attached = []
         notes.append(f"Android devices were not looked for: {error}")
-    covered = {name.partition("?")[0] for name in names}
+    else:
+        rows += _attached_rows(attached, names)
+    rows += [_row(name, named=True) for name in dict.fromkeys(names)]
+    return DeviceList(rows=rows, notes=notes)
+
+
+def _attached_rows(attached: Sequence[Attached], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of the devices that adb knows and that are not among the names."""
+    named = {name.partition("?")[0] for name in names}
+    rows = []
     for device in attached:
         name = f"adb:{device.serial}"
-        if name in covered or ("adb" in covered and len(attached) == 1):
+        if name in named or ("adb" in named and len(attached) == 1):
             continue
         try:
             require_ready(device)
@@ -63,8 +93,7 @@ def list_devices(names: Sequence[str] = ()) -> DeviceList:
             rows.append(_unreached(name, str(error), named=False))
         else:
             rows.append(_row(name, named=False))
-    rows += [_row(name, named=True) for name in dict.fromkeys(names)]
-    return DeviceList(rows=rows, notes=notes)
+    return rows
 
 
 def _row(name: str, *, named: bool) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edgecmp.benchmarks.devices.device import Device, DeviceRunError, DeviceTimeoutError
+from edgecmp.benchmarks.devices.device import Device
+from edgecmp.benchmarks.devices.errors import DeviceRunError, DeviceTimeoutError
 
 __all__ = ["LocalDevice"]
 

@@ -11,12 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from edgecmp.benchmarks.devices.device import (
-    Device,
-    DeviceLostError,
-    DeviceRunError,
-    DeviceTimeoutError,
-)
+from edgecmp.benchmarks.devices.device import Device
+from edgecmp.benchmarks.devices.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_file
 

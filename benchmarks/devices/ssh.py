@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgecmp.benchmarks.devices.device import DeviceRunError
+from edgecmp.benchmarks.devices.errors import DeviceRunError
 from edgecmp.benchmarks.devices.shell import Answer, ShellDevice, call
 from edgecmp.benchmarks.devices.spec import DeviceSpec
 from edgecmp.errors import UserError

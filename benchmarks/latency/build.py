@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,32 +19,74 @@ from edgecmp.benchmarks.latency.journal import Journal
 from edgecmp.benchmarks.latency.measure import (
     NETWORK_MS,
     NETWORK_VISITS,
-    PART_MS,
     ROUNDS,
+    SEGMENT_MS,
     Timed,
     measure,
 )
+from edgecmp.benchmarks.latency.networks import write_networks
+from edgecmp.benchmarks.latency.runtime import choose_runtime
 from edgecmp.benchmarks.latency.time_of import STATISTIC, SUMMARY_STATISTIC
 from edgecmp.errors import UserError, unknown_choice
-from edgecmp.export.latency_parts import (
+from edgecmp.export.fingerprint import lowering_fingerprint
+from edgecmp.export.latency_segments import (
     HEAD,
     OVERHEAD,
     STEM,
     entry_name,
-    lowering_fingerprint,
-    network_file,
-    parts,
+    latency_segments,
 )
 from edgecmp.files import provenance
 from edgecmp.networks.architecture import Architecture
 from edgecmp.progress import duration, progress, say
+from edgecmp.report import Report
 
-__all__ = ["PRECISIONS", "build", "choose_runtime", "write_networks"]
+__all__ = ["PRECISIONS", "BuiltTable", "build"]
+
+COLUMNS = ("device", "tier", "input_size", "precision", "runtime", "version", "threads")
 
 PRECISIONS = ("fp32", "int8")
-RUNTIMES = ("litert", "tflite-runtime", NAME)
+SMALLEST_INPUT = 32
 VISIT_OVERHEAD_MS = 5.0
 """What a visit takes besides its timed runs on a desktop; only for the estimate beforehand."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class BuiltTable(Report):
+    """A latency table that was measured.
+
+    Attributes:
+        table: what was measured.
+        path: of its file.
+        picture: of what each choice costs.
+    """
+
+    table: LatencyTable
+    path: Path
+    picture: Path
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The table in one row."""
+        document = self.table.to_dict()
+        entries = [entry["ms"] for entry in document["entries_ms"]]
+        return [
+            {
+                **{key: document[key] for key in COLUMNS},
+                "fastest_layer_ms": min(entries),
+                "slowest_layer_ms": max(entries),
+                "scale": document["scale"],
+                "bias_ms": document["bias_ms"],
+            }
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table's own document."""
+        return self.table.to_dict()
+
+    def written(self) -> dict[str, Path]:
+        """The table and its picture."""
+        return {"the table": self.path, "the picture": self.picture}
 
 
 def build(
@@ -58,7 +101,7 @@ def build(
     threads: int = 1,
     seed: int = 0,
 ) -> LatencyTable:
-    """Measures a table on a device and writes it; stopped and run again, it goes on.
+    """Measures a table on a device and writes it; stopped and run again, it resumes.
 
     Args:
         out: the .json file; the runs so far are kept beside it until the table is written.
@@ -77,10 +120,15 @@ def build(
             the runs beside `out` belong to another measurement.
     """
     out = Path(out)
+    if input_size < SMALLEST_INPUT:
+        raise UserError(
+            f"--input-size must be at least {SMALLEST_INPUT} pixels (got {input_size}).",
+            "The networks divide the image's size by 32.",
+        )
     if precision not in PRECISIONS:
         raise unknown_choice("precision of a latency table", precision, PRECISIONS)
     if threads < 1:
-        raise UserError(f"{threads} threads cannot run anything.", "Use --threads 1 or more.")
+        raise UserError(f"--threads must be at least 1 (got {threads}).", "Use --threads 1.")
     with open_device(device) as machine, tempfile.TemporaryDirectory() as folder:
         runtime, version = choose_runtime(machine, runtime)
         networks = calibration_networks(
@@ -101,7 +149,7 @@ def build(
         journal = Journal(out.with_name(f"{out.name}.runs"), settings)
         count = len(ENTRIES) + 3
         seconds = ROUNDS * (
-            count * (PART_MS + VISIT_OVERHEAD_MS)
+            count * (SEGMENT_MS + VISIT_OVERHEAD_MS)
             + len(networks) * NETWORK_VISITS * (NETWORK_MS + VISIT_OVERHEAD_MS)
         )
         say(
@@ -112,7 +160,7 @@ def build(
         )
         if len(journal):
             say(f"{len(journal)} visits are in {journal.path} already; going on with the rest.")
-        files = _write_parts(Path(folder), tier, input_size, embedding_dim, precision)
+        files = _write_segments(Path(folder), tier, input_size, embedding_dim, precision)
         files |= write_networks(Path(folder), networks, precision)
         times = measure(machine, files, journal, runtime=runtime, threads=threads, seed=seed)
         table = _table(times, settings, networks, machine)
@@ -121,53 +169,18 @@ def build(
     return table
 
 
-def choose_runtime(device: Device, wanted: str | None) -> tuple[str, str]:
-    """The TFLite runtime to use on a device, and its version.
-
-    Raises:
-        UserError: the device has none, or not the wanted one.
-    """
-    found = device.facts["runtimes"]
-    if wanted is not None and wanted not in RUNTIMES:
-        raise unknown_choice("TFLite runtime", wanted, RUNTIMES)
-    names = [wanted] if wanted else RUNTIMES
-    for name in names:
-        if "version" in found.get(name, {}):
-            return name, found[name]["version"]
-    reasons = "; ".join(
-        f"{name}: {found.get(name, {}).get('reason', 'no such')}"
-        for name in names
-        if name in (*found, wanted)
-    )
-    raise UserError(
-        f"{device.name} has no TFLite runtime ({reasons}).",
-        "Install one for its Python: pip install ai-edge-litert, or pip install tflite-runtime "
-        "'numpy<2'; a phone without Python is timed by ?benchmark_model=PATH (docs/android.md).",
-    )
-
-
-def write_networks(
-    folder: Path, architectures: Sequence[Architecture], precision: str, *, name: str = "network"
-) -> dict[str, Timed]:
-    """Whole networks as files: "network0", "network1", ..."""
-    files = {}
-    for index, architecture in enumerate(architectures):
-        path = folder / f"{name}{index}.tflite"
-        path.write_bytes(network_file(architecture, precision=precision, seed=index))
-        files[path.stem] = Timed(path=path, visit_ms=NETWORK_MS, visits=NETWORK_VISITS)
-    return files
-
-
-def _write_parts(
+def _write_segments(
     folder: Path, tier: str, input_size: int, embedding_dim: int, precision: str
 ) -> dict[str, Timed]:
     files = {}
-    written = parts(tier, input_size=input_size, embedding_dim=embedding_dim, precision=precision)
+    written = latency_segments(
+        tier, input_size=input_size, embedding_dim=embedding_dim, precision=precision
+    )
     with progress("Lowering", total=len(ENTRIES) + 3, unit="part") as bar:
         for name, data in written:
             path = folder / f"{name}.tflite"
             path.write_bytes(data)
-            files[name] = Timed(path=path, visit_ms=PART_MS)
+            files[name] = Timed(path=path, visit_ms=SEGMENT_MS)
             bar.advance(1)
     return files
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,26 +11,26 @@ from typing import Any
 import numpy as np
 
 from edgecmp.artefacts.latency_table import LatencyTable
-from edgecmp.benchmarks.devices import Device, open_device
-from edgecmp.benchmarks.latency.build import choose_runtime, write_networks
-from edgecmp.benchmarks.latency.journal import Journal
-from edgecmp.benchmarks.latency.measure import NETWORK_MS, NETWORK_VISITS, ROUNDS, measure
+from edgecmp.benchmarks.latency.networks import measure_networks, random_networks
 from edgecmp.errors import UserError
-from edgecmp.export.latency_parts import lowering_fingerprint
-from edgecmp.files import provenance, sha256_json
+from edgecmp.export.fingerprint import lowering_fingerprint
+from edgecmp.files import provenance
 from edgecmp.metrics.rank import kendall_tau
 from edgecmp.networks.architecture import Architecture
-from edgecmp.progress import duration, say
+from edgecmp.progress import say
+from edgecmp.report import Report
 
-__all__ = ["LatencyCheck", "check", "errors", "measure_networks", "random_networks"]
+__all__ = ["LatencyCheck", "check", "errors"]
 
-VISIT_OVERHEAD_MS = 15.0
 DRIFT = 0.03
 """Change of the device's own speed since the table was built that is worth a sentence."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LatencyCheck:
+COLUMNS = ("latency", "nets", "mape", "max_error", "within_5", "within_10", "tau", "slowdown")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class LatencyCheck(Report):
     """Predicted and measured latencies of whole networks.
 
     Attributes:
@@ -44,13 +42,35 @@ class LatencyCheck:
         nets: for each network "architecture", "measured_ms", "predicted_ms", "error" (percent).
         table: the file that was checked.
         device: its name.
+        names: of the networks, if they were named.
+        picture: predicted against measured, of random networks.
     """
 
     rows: list[dict[str, Any]]
     nets: list[dict[str, Any]]
     table: Path
     device: str
+    names: tuple[str, ...] = ()
+    picture: Path | None = None
     provenance: dict[str, str] = field(default_factory=provenance)
+
+    def heading(self) -> str:
+        """The measured and predicted latency of each network that was named."""
+        return "\n".join(
+            f"{name}: {net['measured_ms']:.3f} ms measured, {net['predicted_ms']:.3f} ms by the "
+            f"table ({net['error']:+.1f} %)"
+            for name, net in zip(self.names, self.nets, strict=False)
+        )
+
+    def shown_columns(self) -> tuple[str, ...]:
+        """What fits a screen."""
+        return COLUMNS
+
+    def written(self) -> dict[str, Path]:
+        """The picture, and the table that the figures of random networks go into."""
+        if self.picture is None:
+            return {}
+        return {"the picture": self.picture, "these figures into the table": self.table}
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` writes."""
@@ -69,17 +89,17 @@ def check(
     table: str | Path,
     *,
     nets: int = 50,
-    architectures: Sequence[Architecture] = (),
+    architectures: Mapping[str, Architecture] | None = None,
     seed: int | None = None,
 ) -> LatencyCheck:
-    """Measures whole networks on the table's device and compares; stopped, it goes on.
+    """Measures whole networks on the table's device and compares; stopped, it resumes.
 
     The figures of random networks are written into the table.
 
     Args:
         table: the file that `build` wrote.
         nets: how many random networks.
-        architectures: these instead of random ones.
+        architectures: these, by the names to report them by, instead of random ones.
         seed: of the random networks; another one for each number of networks if None.
 
     Raises:
@@ -88,9 +108,10 @@ def check(
     path = Path(table)
     known = LatencyTable.load(path)
     known.require_lowering(lowering_fingerprint())
-    if not architectures and nets < 1:
-        raise UserError(f"{nets} networks show nothing.", "Use --nets 50.")
-    chosen = list(architectures) or random_networks(
+    named = dict(architectures or {})
+    if not named and nets < 1:
+        raise UserError(f"--nets must be at least 1 (got {nets}).", "Use --nets 50.")
+    chosen = list(named.values()) or random_networks(
         known, nets, seed=nets if seed is None else seed
     )
     predicted = [known.predict(architecture) for architecture in chosen]
@@ -116,7 +137,7 @@ def check(
         }
         for architecture, said, ms in zip(chosen, predicted, measured, strict=True)
     ]
-    if not architectures:
+    if not named:
         replace(
             known,
             check={
@@ -126,57 +147,9 @@ def check(
             },
         ).save(path)
     rows = [{"latency": "by the table", **figures}, {"latency": "at today's speed", **corrected}]
-    return LatencyCheck(rows=rows, nets=networks, table=path, device=known.device)
-
-
-def measure_networks(
-    table: LatencyTable, architectures: Sequence[Architecture], *, journal: Path | None = None
-) -> list[float]:
-    """Latencies in ms of whole networks, as the table's own were measured, on its device.
-
-    Args:
-        table: says device, runtime, precision and threads.
-        architectures: what is measured.
-        journal: keeps the runs, so that a stopped measurement goes on; removed at the end.
-
-    Raises:
-        UserError: the device cannot be reached or was lost, or has another runtime by now.
-    """
-    with open_device(table.device) as device, tempfile.TemporaryDirectory() as folder:
-        _require_runtime(table, device)
-        settings = {
-            "table": table.fingerprint,
-            "networks": sha256_json([architecture.genes for architecture in architectures]),
-        }
-        kept = Journal(journal or Path(folder) / "runs", settings)
-        visits = ROUNDS * NETWORK_VISITS * len(architectures)
-        seconds = visits * (NETWORK_MS + VISIT_OVERHEAD_MS) / 1000
-        say(
-            f"{len(architectures)} whole networks, up to {ROUNDS} rounds on {device.name} "
-            f"({table.runtime} {table.version}, {table.precision}): about {duration(seconds)} of "
-            "measuring on a fast device."
-        )
-        files = write_networks(Path(folder), list(architectures), table.precision)
-        times = measure(device, files, kept, runtime=table.runtime, threads=table.threads, seed=0)
-        kept.path.unlink()
-    return [times[f"network{index}"] for index in range(len(architectures))]
-
-
-def random_networks(table: LatencyTable, count: int, *, seed: int) -> list[Architecture]:
-    """Uniform samples of the table's tier, none of which it was fitted to."""
-    fitted = {tuple(entry["architecture"]["blocks"]) for entry in table.calibration}
-    generator = random.Random(f"check {seed}")
-    drawn: list[Architecture] = []
-    while len(drawn) < count:
-        architecture = Architecture.random(
-            table.tier,
-            seed=generator.getrandbits(32),
-            embedding_dim=table.embedding_dim,
-            input_size=table.input_size,
-        )
-        if architecture.blocks not in fitted:
-            drawn.append(architecture)
-    return drawn
+    return LatencyCheck(
+        rows=rows, nets=networks, table=path, device=known.device, names=tuple(named)
+    )
 
 
 def errors(predicted: Sequence[float], measured: Sequence[float]) -> dict[str, Any]:
@@ -191,13 +164,3 @@ def errors(predicted: Sequence[float], measured: Sequence[float]) -> dict[str, A
         "within_10": float(100 * (relative <= 10).mean()),
         "tau": kendall_tau(predicted, measured) if len(took) > 2 else None,
     }
-
-
-def _require_runtime(table: LatencyTable, device: Device) -> None:
-    name, version = choose_runtime(device, table.runtime)
-    if version != table.version:
-        raise UserError(
-            f"The table was measured in {name} {table.version}, and {device.name} has {version} "
-            "now, so its times do not hold.",
-            f"Build it again: edgecmp latency build --device {table.device}.",
-        )

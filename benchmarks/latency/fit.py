@@ -1,8 +1,8 @@
-"""From the times of the parts to those of whole networks: one factor and one constant.
+"""From the times of the segments to those of whole networks: one factor and one constant.
 
-What the parts cannot show is alike in all networks of a tier: the copies between layers, which no
-choice changes, go into the constant; caches that are colder than where one part runs alone go into
-the factor.
+What the segments cannot show is alike in all networks of a tier: the copies between layers, which
+no choice changes, go into the constant; caches that are colder than where one segment runs alone go
+into the factor.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def fit(sums_ms: Sequence[float], measured_ms: Sequence[float]) -> tuple[float, 
     """The factor and the constant with the least squared relative errors.
 
     Args:
-        sums_ms: of the parts of each network.
+        sums_ms: of the segments of each network.
         measured_ms: of the networks.
     """
     sums, measured = np.asarray(sums_ms, np.float64), np.asarray(measured_ms, np.float64)

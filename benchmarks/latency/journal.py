@@ -1,4 +1,4 @@
-"""What was measured so far, a line a visit, so that a measurement goes on where it was stopped."""
+"""What was measured so far, one line per visit, so that a stopped measurement resumes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Journal:
                     f"{path} holds another measurement ({_difference(first, settings)}).",
                     "Use another --out, or remove that file to measure again from the start.",
                 )
-            for line in lines[:-1]:  # behind the last line break is nothing, or half a line
+            for line in lines[:-1]:  # after the last line break is nothing, or an incomplete line
                 visit = json.loads(line)
                 self.visits[visit.pop("name")][visit.pop("round")] = visit
             write_atomic(path, "\n".join([first, *lines[:-1], ""]).encode())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +15,12 @@ from edgecmp.benchmarks.devices import Device, DeviceRunError
 from edgecmp.benchmarks.latency.journal import Journal
 from edgecmp.benchmarks.latency.time_of import time_of
 from edgecmp.errors import UserError
-from edgecmp.progress import progress
+from edgecmp.progress import Bar, progress
 
-__all__ = ["NETWORK_MS", "NETWORK_VISITS", "PART_MS", "ROUNDS", "Timed", "measure"]
+__all__ = ["NETWORK_MS", "NETWORK_VISITS", "ROUNDS", "SEGMENT_MS", "Timed", "measure"]
 
-PART_MS, NETWORK_MS = 15.0, 30.0
-"""Length of one visit to a part and to a whole network, after the warm-up."""
+SEGMENT_MS, NETWORK_MS = 15.0, 30.0
+"""Length of one visit to a segment and to a whole network, after the warm-up."""
 
 NETWORK_VISITS = 3
 """Visits to a whole network in each round. Where a model happens to lie in memory changes its time
@@ -67,6 +68,7 @@ def measure(
     Raises:
         UserError: the device was lost, or its runtime refuses a file; the journal keeps what came.
     """
+    options: dict[str, Any] = {"runtime": runtime, "threads": threads, "seed": seed}
     batch = FIRST_BATCH
     each = sum(file.visits for file in files.values())
     with progress("Measuring", total=ROUNDS * each, unit="visit") as bar:
@@ -82,29 +84,39 @@ def measure(
             while missing:
                 some, missing = missing[:batch], missing[batch:]
                 start = time.perf_counter()
-                visits = device.time_models(
-                    [files[name].path for name, _ in some],
-                    runtime=runtime,
-                    threads=threads,
-                    visit_ms=[files[name].visit_ms for name, _ in some],
-                    seed=seed,
-                )
-                try:
-                    for visit in visits:
-                        journal.add(*some[visit.model], visit)
-                        bar.advance(1)
-                except DeviceRunError as error:
-                    raise UserError(
-                        f"{device.name} stopped measuring: {error}.",
-                        f"What was measured is kept in {journal.path}: run the same command again "
-                        "and it goes on.",
-                    ) from error
+                _visit(device, files, some, journal, bar, **options)
                 if time.perf_counter() - start < BATCH_S:
                     batch *= 2
             if _settled(journal, files, number, threads=threads):
                 bar.advance((ROUNDS - 1 - number) * each)
                 break
     return {name: time_of(journal.visits[name], threads=threads) for name in files}
+
+
+def _visit(
+    device: Device,
+    files: Mapping[str, Timed],
+    keys: Sequence[tuple[str, int]],
+    journal: Journal,
+    bar: Bar,
+    **options: Any,
+) -> None:
+    """Makes some visits in one process of the device; the journal gets each as it comes."""
+    visits = device.time_models(
+        [files[name].path for name, _ in keys],
+        visit_ms=[files[name].visit_ms for name, _ in keys],
+        **options,
+    )
+    try:
+        for visit in visits:
+            journal.add(*keys[visit.model], visit)
+            bar.advance(1)
+    except DeviceRunError as error:
+        raise UserError(
+            f"{device.name} stopped measuring: {error}.",
+            f"What was measured is kept in {journal.path}: run the same command again "
+            "and it goes on.",
+        ) from error
 
 
 def _settled(journal: Journal, files: Mapping[str, Timed], last: int, *, threads: int) -> bool:

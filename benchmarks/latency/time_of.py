@@ -8,7 +8,7 @@ from typing import Any
 
 from edgecmp.benchmarks.bench.statistic import statistic
 
-__all__ = ["HALF_US", "STATISTIC", "SUMMARY_STATISTIC", "time_of"]
+__all__ = ["STATISTIC", "SUMMARY_STATISTIC", "TRUNCATION_US", "time_of"]
 
 PERCENTILE = 10
 
@@ -25,7 +25,7 @@ SUMMARY_STATISTIC = (
 )
 """Where a device tells no single runs."""
 
-HALF_US = 0.5
+TRUNCATION_US = 0.5
 """What the fastest of many runs is told too short by on average: its microseconds are counted, not
 measured. Without it a file that computes nothing would take no time at all."""
 
@@ -38,7 +38,7 @@ def time_of(rounds: Mapping[int, Mapping[str, Any]], *, threads: int) -> float:
         threads: of the runtime.
     """
     if all("min_us" in visit for visit in rounds.values()):
-        return (float(median(visit["min_us"] for visit in rounds.values())) + HALF_US) / 1000
+        return (float(median(visit["min_us"] for visit in rounds.values())) + TRUNCATION_US) / 1000
     wall, cpu, switches = (
         [visit[key] for visit in rounds.values()] for key in ("wall_us", "cpu_us", "switches")
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecmp import kit
-from edgecmp.benchmarks.paper.run import Runs
+from edgecmp.benchmarks.paper.run import Run, Runs
+from edgecmp.benchmarks.paper.training import Trained, make
 from edgecmp.networks.architecture import Architecture
 from edgecmp.pruning import prune_gallery
 from edgecmp.search import rerank
@@ -25,14 +26,26 @@ class Context:
     Attributes:
         recipe: of the grid.
         runs: the folder's runs.
-        data: what is trained and tested on.
+        data: what is trained on.
+        test_data: what is tested on; the same, or a set of its own such as IJB-C.
         gallery: folder of the gallery model.
     """
 
     recipe: Recipe
     runs: Runs
     data: str
+    test_data: str
     gallery: Path
+
+    def make(self, job: Trained, *, gallery: Path | None = None) -> Run:
+        """The run of a job, with the gallery model of the grid or another one."""
+        return make(
+            job,
+            self.runs,
+            gallery=gallery or self.gallery,
+            data=self.data,
+            test_data=self.test_data,
+        )
 
     def found(self, tier: str) -> Architecture:
         """The architecture of a tier: the starter kit's, where the recipe is the kit's; else the

@@ -14,7 +14,7 @@ from typing import Any
 from edgecmp.benchmarks.paper.context import Context
 from edgecmp.benchmarks.paper.run import Run, Runs
 from edgecmp.benchmarks.paper.table import Cell, Group, Table
-from edgecmp.benchmarks.paper.training import Trained, make
+from edgecmp.benchmarks.paper.training import Trained
 from edgecmp.networks.architecture import Architecture
 
 __all__ = ["figure1"]
@@ -61,7 +61,7 @@ def _made(context: Context, strategy: str, reward: str, place: int) -> Run:
         context.runs.put(run)
         return run
     job = Trained(key=key, recipe=context.recipe.figure, form=form, seed=0)
-    return make(job, context.runs, gallery=context.gallery, data=context.data)
+    return context.make(job)
 
 
 def _twin(runs: Runs, key: str, form: Architecture) -> Run | None:

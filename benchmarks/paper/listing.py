@@ -9,13 +9,14 @@ from typing import Any
 from edgecmp.benchmarks.paper.reproduce import TABLES, table_named
 from edgecmp.benchmarks.paper.run import Runs
 from edgecmp.benchmarks.paper.table import Group
+from edgecmp.report import Report
 from edgecmp.training.recipes import recipe
 
 __all__ = ["Listing", "listing"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listing:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Listing(Report):
     """What has been run so far.
 
     Attributes:

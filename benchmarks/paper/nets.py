@@ -12,10 +12,10 @@ from typing import Any
 
 from edgecmp.benchmarks.paper.context import Context
 from edgecmp.benchmarks.paper.published import Row, published
-from edgecmp.benchmarks.paper.run import Run, Runs
+from edgecmp.benchmarks.paper.run import Run, Runs, scores_of
 from edgecmp.benchmarks.paper.systems import GALLERY, SYSTEMS, System, system_of
 from edgecmp.benchmarks.paper.table import Cell, Group, Table, number
-from edgecmp.benchmarks.paper.training import Trained, make
+from edgecmp.benchmarks.paper.training import Trained
 from edgecmp.networks.baselines import Baseline
 from edgecmp.networks.form import Form
 
@@ -50,7 +50,7 @@ def _made(context: Context, system: System, seed: int) -> Run:
         assert system.baseline is not None
         form = Baseline(name=system.baseline, embedding_dim=context.recipe.embedding_dim)
     job = Trained(key=_key(system, seed), recipe=context.recipe.query, form=form, seed=seed)
-    return make(job, context.runs, gallery=context.gallery, data=context.data)
+    return context.make(job)
 
 
 def groups(table: str, metrics: Mapping[str, str], runs: Runs) -> Sequence[Group]:
@@ -71,9 +71,9 @@ def groups(table: str, metrics: Mapping[str, str], runs: Runs) -> Sequence[Group
                     group=group,
                     published=_published(rows.get(system.name), prefix, metrics),
                     values={
-                        name: [run.scores[protocol][score] for run in made]
+                        name: scores
                         for name, score in metrics.items()
-                        if made
+                        if (scores := scores_of(made, protocol, score))
                     },
                     runs=len(made),
                     wanted=len(system.seeds),
@@ -92,7 +92,10 @@ def _paragon(table: str, metrics: Mapping[str, str], row: Row, runs: Runs) -> Gr
     """The gallery model on both sides, the paragon: each run's evaluation has it."""
     keys = (_key(system, seed) for system in SYSTEMS for seed in system.seeds)
     run = next((run for key in keys if (run := runs.get(key))), None)
-    values = {name: [run.scores["gg"][score]] for name, score in metrics.items()} if run else {}
+    made = [run] if run else []
+    values = {
+        name: found for name, score in metrics.items() if (found := scores_of(made, "gg", score))
+    }
     return Group(
         table=table,
         system=GALLERY,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.figure
 import numpy as np
 
 from edgecmp import kit
@@ -15,24 +13,25 @@ from edgecmp.artefacts.bundle import SupernetBundle
 from edgecmp.benchmarks.paper.run import Runs
 from edgecmp.benchmarks.paper.training import Trained, make
 from edgecmp.errors import UserError
-from edgecmp.files import write_atomic, write_json
+from edgecmp.files import write_json
 from edgecmp.metrics.rank import kendall_tau
 from edgecmp.networks.architecture import Architecture
+from edgecmp.plotting import SEQUENTIAL, colour_scale, new_figure, save_figure, tidy
 from edgecmp.progress import say
+from edgecmp.report import Report
 from edgecmp.search.evaluation.rewards import REWARDS, rewards
-from edgecmp.search.evaluation.supernet import SupernetEvaluator
-from edgecmp.search.run import open_evaluator
+from edgecmp.search.evaluation.supernet import SupernetEvaluator, open_evaluator
 from edgecmp.search.space.constraint import FlopsBudget, parse_budget
 from edgecmp.search.space.flops import FlopsTable
 from edgecmp.training.recipes import recipe
 
-__all__ = ["Ranking", "study_ranking"]
+__all__ = ["RankingStudy", "study_ranking"]
 
 FEWEST = 4
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ranking:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class RankingStudy(Report):
     """What the supernet says of each network, and what it is alone.
 
     Attributes:
@@ -49,6 +48,18 @@ class Ranking:
     high: dict[str, float]
     metric: str
     picture: Path
+
+    def sentences(self) -> list[str]:
+        """Kendall's tau by each reward."""
+        return [
+            f"Kendall tau by {name.upper()}: {tau:.2f} "
+            f"({self.low[name]:.2f} to {self.high[name]:.2f} with one network left out)"
+            for name, tau in self.taus.items()
+        ]
+
+    def written(self) -> dict[str, Path]:
+        """The picture."""
+        return {"the picture": self.picture}
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` writes."""
@@ -70,7 +81,7 @@ def study_ranking(
     gallery: Path | None = None,
     data: str | None = None,
     seed: int = 0,
-) -> Ranking:
+) -> RankingStudy:
     """Measures random networks in the supernet, trains each alone, and compares the two orders.
 
     Args:
@@ -108,7 +119,7 @@ def study_ranking(
             form=architecture,
             seed=seed,
         )
-        alone = make(job, runs, gallery=gallery, data=data).holdout
+        alone = make(job, runs, gallery=gallery, data=data, test_data=data).holdout
         rows.append(
             {
                 "network": architecture.fingerprint[:12],
@@ -121,7 +132,7 @@ def study_ranking(
         )
     taus = _taus(rows)
     others = [_taus(rows[:place] + rows[place + 1 :]) for place in range(len(rows))]
-    found = Ranking(
+    found = RankingStudy(
         rows=rows,
         taus=taus,
         low={name: min(other[name] for other in others) for name in taus},
@@ -164,18 +175,15 @@ def _taus(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 def _draw(rows: list[dict[str, Any]], taus: dict[str, float], path: Path) -> Path:
     """R3 alone over R3 in the supernet, coloured by FLOPs."""
-    figure = matplotlib.figure.Figure(figsize=(5.5, 4.5), dpi=130, layout="constrained")
+    figure = new_figure(5.5, 4.5, title=f"{len(rows)} networks: Kendall tau {taus['r3']:.2f}")
     axes = figure.subplots()
-    values = [
+    supernet, alone = (
         [row[f"{side}_mqq"] * row[f"{side}_mqg"] / 1e4 for row in rows]
         for side in ("supernet", "alone")
-    ]
-    dots = axes.scatter(values[0], values[1], c=[row["mflops"] for row in rows], cmap="viridis")
-    figure.colorbar(dots, label="MFLOPs")
+    )
+    dots = axes.scatter(supernet, alone, c=[row["mflops"] for row in rows], cmap=SEQUENTIAL)
+    colour_scale(axes, dots, "MFLOPs at 224 x 224")
     axes.set_xlabel("R3 by the supernet's weights")
     axes.set_ylabel("R3 when trained alone")
-    axes.set_title(f"{len(rows)} networks: Kendall tau {taus['r3']:.2f}", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", metadata={"Software": None})
-    return write_atomic(path, image.getvalue())
+    tidy(axes)
+    return save_figure(figure, path)

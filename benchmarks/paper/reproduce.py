@@ -12,13 +12,14 @@ from edgecmp.benchmarks.paper.context import Context
 from edgecmp.benchmarks.paper.figure import figure1
 from edgecmp.benchmarks.paper.layout import lines, write_csv
 from edgecmp.benchmarks.paper.nets import table1, table2, table3
-from edgecmp.benchmarks.paper.picture import draw
+from edgecmp.benchmarks.paper.plot import draw
 from edgecmp.benchmarks.paper.pruned import table4
 from edgecmp.benchmarks.paper.run import Runs
 from edgecmp.benchmarks.paper.table import Cell, Group, Table
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import write_json
 from edgecmp.progress import duration, say
+from edgecmp.report import Report
 from edgecmp.training.gallery import train_gallery
 from edgecmp.training.recipes import Recipe, recipe
 
@@ -27,11 +28,12 @@ __all__ = ["TABLES", "Reproduction", "reproduce"]
 TABLES = {table.name: table for table in (table1, table2, table3, table4, figure1)}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reproduction:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Reproduction(Report):
     """A table, filled as far as it was run.
 
     Attributes:
+        recipe: that ours were made by.
         groups: its cell groups.
         data: what our figures are on.
         published_data: what the paper's are on.
@@ -40,6 +42,7 @@ class Reproduction:
 
     table: str
     title: str
+    recipe: str
     groups: tuple[Group, ...]
     data: str
     published_data: str
@@ -49,6 +52,17 @@ class Reproduction:
     def rows(self) -> list[dict[str, Any]]:
         """One line a system: published | ours."""
         return lines(self.groups)
+
+    def heading(self) -> str:
+        """What the table is, and what both sides are on."""
+        return (
+            f"{self.table}: {self.title}\n"
+            f"published: {self.published_data} | ours: {self.data} (recipe {self.recipe})"
+        )
+
+    def written(self) -> dict[str, Path]:
+        """The table and its picture."""
+        return {f"the {what}": where for what, where in self.files.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` writes: one row a cell group."""
@@ -78,6 +92,7 @@ def reproduce(
     recipe_name: str = "emoji",
     out: Path,
     data: str | None = None,
+    test_data: str | None = None,
     gallery: Path | None = None,
     systems: Sequence[str] = (),
 ) -> Reproduction:
@@ -87,7 +102,9 @@ def reproduce(
         table: "table1" to "table4" or "figure1".
         recipe_name: one of the recipes.
         out: folder of all runs; one that was begun there is taken up.
-        data: what is trained and tested on; the recipe's own if None.
+        data: what is trained on; the recipe's own if None.
+        test_data: what is tested on, for a recipe with a test set of its own, such as IJB-C for
+            faces; else the test split of `data`.
         gallery: folder of the gallery model; the recipe's own if None, trained first where it has
             none.
         systems: rows to run, by their names; all if empty.
@@ -102,21 +119,28 @@ def reproduce(
         raise UserError(
             f"The recipe {recipe_name!r} has no data of its own.", "Name yours with --data."
         )
+    if made.separate_test and test_data is None:
+        raise UserError(
+            f"The recipe {recipe_name!r} is tested on a data set of its own.",
+            "Name it with --test-data, such as IJB-C's folder or its .toml description.",
+        )
+    test_data = test_data or data
     runs = Runs(out, recipe_name, recorded=False)
     gallery = gallery or _gallery(made, runs, data)
-    context = Context(recipe=made, runs=runs, data=data, gallery=gallery)
+    context = Context(recipe=made, runs=runs, data=data, test_data=test_data, gallery=gallery)
     cells = _chosen(chosen.cells(context), systems)
     _run(chosen, cells, runs)
     groups = tuple(chosen.groups(runs))
     files = {
         "table": write_csv(groups, runs.folder / f"{table}.csv"),
-        "picture": draw(chosen, groups, runs.folder / f"{table}.png", data=data),
+        "picture": draw(chosen, groups, runs.folder / f"{table}.png", data=test_data),
     }
     found = Reproduction(
         table=table,
         title=chosen.title,
+        recipe=recipe_name,
         groups=groups,
-        data=data,
+        data=test_data,
         published_data=chosen.published_data,
         files=files,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from edgecmp.errors import UserError
 from edgecmp.files import read_json, write_json
 
-__all__ = ["RECORDED", "RESULT", "Run", "Runs"]
+__all__ = ["RECORDED", "RESULT", "Run", "Runs", "scores_of"]
 
 FORMAT = "edgecmp-run/1"
 RESULT = "run.json"
@@ -107,6 +107,11 @@ class Runs:
     def put(self, run: Run) -> None:
         """Writes a run into its folder, atomically."""
         write_json(self.place(run.key) / RESULT, run.to_dict())
+
+
+def scores_of(runs: Iterable[Run], protocol: str, metric: str) -> list[float]:
+    """The metric in each run that has it, in percent: the test data decides which there are."""
+    return [run.scores[protocol][metric] for run in runs if metric in run.scores.get(protocol, {})]
 
 
 def _recorded(recipe: str) -> Iterator[Run]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.benchmarks.paper.run import Run, Runs
-from edgecmp.data import load_dataset
-from edgecmp.evaluation.retrieval import evaluate
+from edgecmp.data import Dataset, load_dataset
+from edgecmp.data.ijbc import AlignedFaces, find_ijbc, read_ijbc
+from edgecmp.evaluation.evaluate import evaluate
 from edgecmp.files import provenance
 from edgecmp.gallery.open import open_gallery
 from edgecmp.networks.form import Form
@@ -45,7 +46,7 @@ class Trained:
     start: Path | None = None
 
 
-def make(job: Trained, runs: Runs, *, gallery: Path, data: str) -> Run:
+def make(job: Trained, runs: Runs, *, gallery: Path, data: str, test_data: str) -> Run:
     """The run of a job: the one that stands in the folder, else a new one.
 
     A training that was interrupted goes on from its last whole epoch.
@@ -67,7 +68,7 @@ def make(job: Trained, runs: Runs, *, gallery: Path, data: str) -> Run:
     )
     bundle = QueryBundle.load(folder)
     dataset = load_dataset(data)
-    scores = evaluate(folder, gallery=gallery, data=data)
+    scores = evaluate(folder, gallery=gallery, data=test_data)
     epochs, batch = job.recipe.schedule.epochs, job.recipe.schedule.batch_size
     run = Run(
         recipe=runs.recipe,
@@ -81,7 +82,7 @@ def make(job: Trained, runs: Runs, *, gallery: Path, data: str) -> Run:
         data={
             "name": dataset.name,
             "train": dataset.train.fingerprint,
-            "test": dataset.test.fingerprint,
+            "test": _test_fingerprint(dataset, test_data),
         },
         gallery_sha256=open_gallery(gallery).sha256,
         mflops=round(count_fvcore(bundle.network, PAPER_SIZE).flops / 1e6, 2),
@@ -97,4 +98,19 @@ def make(job: Trained, runs: Runs, *, gallery: Path, data: str) -> Run:
 
 
 def _scores(row: dict[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in row.items() if name != "protocol"}
+    return {
+        name: float(value)
+        for name, value in row.items()
+        if name != "protocol" and value is not None
+    }
+
+
+def _test_fingerprint(dataset: Dataset, test_data: str) -> str:
+    """Of the images that are tested on: the test split of the training data, or other data."""
+    ijbc = find_ijbc(test_data)
+    if ijbc is not None:
+        faces = AlignedFaces(read_ijbc(ijbc.path))
+        return faces.fingerprint(range(len(faces)))
+    if test_data == dataset.name:
+        return dataset.test.fingerprint
+    return load_dataset(test_data).test.fingerprint

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import inspect
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,24 +56,21 @@ def _ours(target: str, folder: Path, out: Path) -> Files:
     import edgecmp.export.lowering
     import edgecmp.kit
     from edgecmp.export import export
-    from edgecmp.export.targets import registry
+    from edgecmp.export.formats import registry
 
     chosen = registry.target(target)
     if target == "tflite":
-        import edgecmp.export.targets.tflite.graph  # noqa: F401
+        import edgecmp.export.formats.tflite.graph  # noqa: F401
     else:
         import onnx  # noqa: F401
         import onnxsim  # noqa: F401
     files: Files = {}
     for precision in chosen.precisions if target == "tflite" else ("fp32",):
         path = out.with_name(f"{out.name}-{precision}{chosen.suffix}")
-        extra: dict[str, Any] = {}
-        calibrated = precision in getattr(chosen, "calibrated", ())
-        if calibrated and "data" in inspect.signature(export).parameters:
-            extra["data"] = "emoji"
+        data = "emoji" if precision in chosen.calibrated else None
         start = time.perf_counter()
         try:
-            export(target, model=folder, precision=precision, out=path, **extra)
+            export(target, model=folder, precision=precision, data=data, out=path)
             files[precision] = {"seconds": time.perf_counter() - start, "file": path.name}
         except Exception as error:  # one precision fails, the others still count
             files[precision] = {"reason": f"{type(error).__name__}: {error}"}

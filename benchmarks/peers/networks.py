@@ -1,4 +1,4 @@
-"""The networks that exporters are compared on, and the stacks that give the rate of 1x1 layers."""
+"""The networks that exporters are compared on, and stacks that measure the rate of 1x1 layers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def networks(count: int, input_size: int = 224) -> dict[str, Architecture]:
     """
     named: dict[str, Architecture] = {}
     kinds = ("shuffle7", "shuffle3", "xception", "random 0")
-    for turn in range(len(kinds)):
+    for shift in range(len(kinds)):
         for index, tier in enumerate(TIERS):
-            kind = kinds[(index + turn) % len(kinds)]
+            kind = kinds[(index + shift) % len(kinds)]
             named[f"{tier} {kind}"] = (
                 Architecture(
                     tier=tier,
@@ -51,9 +51,9 @@ def rate_graph_macs(channels: int, side: int) -> int:
 
 def rate_models(folder: Path) -> dict[str, Path]:
     """Writes the stacks of 1x1 convolutions through our own writer, once."""
+    from edgecmp.export.formats.tflite.writer import tflite_bytes
     from edgecmp.export.lowering import Graph, LoweredNet
     from edgecmp.export.lowering.graph import IMAGE, Conv
-    from edgecmp.export.targets.tflite.writer import tflite_bytes
 
     paths: dict[str, Path] = {}
     generator = torch.Generator().manual_seed(0)
@@ -76,19 +76,19 @@ def rate_models(folder: Path) -> dict[str, Path]:
 
 
 def prepare(architecture: Architecture, folder: Path) -> Path:
-    """Writes a live network (see `edgecmp.networks.random_weights`), an image and its embedding.
+    """Writes a network (see `edgecmp.networks.random_weights`), an image and its embedding.
 
     Returns:
         The folder of the network; image.npy and embedding.npy lie beside it.
     """
     from edgecmp.artefacts.bundle import Manifest, QueryBundle
-    from edgecmp.networks.random_weights import live_network, patch_images
+    from edgecmp.networks.random_weights import patch_images, random_network
     from edgecmp.preprocessing import Preprocessing
 
     place = folder / "network"
     if (folder / "embedding.npy").exists() and Architecture.load(place) == architecture:
         return place
-    network = live_network(architecture, 0)
+    network = random_network(architecture, 0)
     manifest = Manifest(
         kind="query",
         preprocessing=Preprocessing(input_size=architecture.input_size).to_dict(),

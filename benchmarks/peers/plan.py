@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgecmp.benchmarks.peers.session import Environment, exporter_digest
+from edgecmp.benchmarks.peers.conversion import exporter_digest
+from edgecmp.benchmarks.peers.environment import Environment
 from edgecmp.files import sha256_json
 from edgecmp.networks.architecture import Architecture
 

@@ -6,18 +6,18 @@
 For each network: ours, litert-torch's export of the network as it is and of our lowered module,
 ONNX Runtime on our ONNX and on torch's own, eager torch (channels last) and ExecuTorch with
 XNNPACK. A peer without a Python is "not run", with the command that makes its environment. Every
-contender must first give the network's embedding of one image.
+contender must first return the network's embedding of one image.
 
-One process a runtime holds the models; visits of some tens of milliseconds go round over all of
+One process per runtime holds the models; visits of some tens of milliseconds go round over all of
 them, so that load and heat hit all alike. A ratio is the median over the rounds of the ratio within
 a round; preempted runs do not count (as in `edgecmp bench`). With one thread the same ratio of
 processor time stands beside it: it holds on a busy machine too, where wall time does not. Stacks of
-1x1 convolutions go round with them: their rate is what the machine gives, and a network's share of
+1x1 convolutions go round with them: their rate is what the machine offers, and a network's share of
 it says what is left to win.
 
-What a finished network gave is kept in --out and not measured again, unless our exporter changed or
-something failed; a peer's files are kept in any case. So the same command goes on where it was
-stopped. One command at a time in a folder.
+The result of a finished network is kept in --out and not measured again, unless our exporter
+changed or something failed; a peer's files are kept in any case. So the same command resumes where
+it was stopped. One command at a time in a folder.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ from typing import Any
 
 from edgecmp.benchmarks.devices.on_device.runner import facts
 from edgecmp.benchmarks.peers.compare import compare, is_whole
+from edgecmp.benchmarks.peers.environment import (
+    ENVIRONMENTS,
+    Environment,
+    missing_from,
+    own_environment,
+)
 from edgecmp.benchmarks.peers.networks import RATE_SHAPES, networks
 from edgecmp.benchmarks.peers.plan import CONTENDERS, PACKAGES, Plan
 from edgecmp.benchmarks.peers.report import (
@@ -39,12 +45,6 @@ from edgecmp.benchmarks.peers.report import (
     rate_table,
     summary,
     summary_table,
-)
-from edgecmp.benchmarks.peers.session import (
-    ENVIRONMENTS,
-    Environment,
-    missing_from,
-    own_environment,
 )
 from edgecmp.errors import UserError
 from edgecmp.files import provenance, read_json, write_atomic, write_json
@@ -154,8 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _report(results: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> str:
     """Writes what the networks so far say, and returns it as text."""
     rows, rates, conversions = (
-        [row for result in results for row in result[part]]
-        for part in ("rows", "rates", "conversions")
+        [row for result in results for row in result[key]]
+        for key in ("rows", "rates", "conversions")
     )
     text = "\n\n".join(
         [summary_table(rows), latency_table(rows), conversion_table(conversions), rate_table(rates)]
@@ -176,3 +176,7 @@ def _report(results: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> 
     write_atomic(given.out / "peers.txt", f"{text}\n".encode())
     draw(rows, given.out / "peers.png")
     return text
+
+
+if __name__ == "__main__":
+    main()

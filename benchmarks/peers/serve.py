@@ -30,7 +30,7 @@ WARM_RUNS = 2
 
 MINIMUM_RUNS = 3
 Model = Callable[[], Any]
-"""Runs once and gives the embedding (1, D), or whatever the model gives."""
+"""Runs once and returns the embedding (1, D), or whatever the model computes."""
 
 
 def open_tflite(name: str) -> Callable[[str, Any, int], tuple[Model, str]]:

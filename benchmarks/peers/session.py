@@ -1,146 +1,26 @@
-"""The processes that a comparison of peers sends its work to: one conversion, or one runtime.
+"""The processes that hold the models of a comparison ready, one per runtime.
 
-Each runs `edgecmp.benchmarks.peers.convert` or `.serve` with the Python of its own environment.
-That environment need not hold edgecmp: a folder with a link to this package is on its path.
+Each runs `edgecmp.benchmarks.peers.serve` with the Python of its own environment.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from edgecmp import version
-from edgecmp.files import read_json, sha256_json, write_json
+from edgecmp.benchmarks.peers.environment import Environment, last_line
 
-__all__ = [
-    "ENVIRONMENTS",
-    "Environment",
-    "Server",
-    "ServerLostError",
-    "convert",
-    "exporter_digest",
-    "last_line",
-    "missing_from",
-    "own_environment",
-]
-
-ENVIRONMENTS = {
-    "litert-torch": (
-        "python3.11 -m venv litert-torch && litert-torch/bin/pip install torch==2.13.0 "
-        "litert-torch==0.10.0 cattrs==25.2.0 'numpy<2' faiss-cpu==1.15.1 pytorchcv==0.0.67"
-    ),
-    "executorch": (
-        "python3.11 -m venv executorch && executorch/bin/pip install torch==2.13.0 "
-        "executorch==1.4.1 safetensors rich"
-    ),
-}
-"""By peer: the command that makes its environment, as it was tested."""
+__all__ = ["Server", "ServerLostError", "serving"]
 
 
 class ServerLostError(Exception):
     """The process of a runtime died; the message is the last line it wrote."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Environment:
-    """A Python with some packages, and the folder where it finds edgecmp."""
-
-    python: Path
-    link: Path
-
-    def command(self, module: str, *words: str) -> list[str]:
-        """The words that run a module of the benchmarks there."""
-        return [str(self.python), "-m", f"edgecmp.benchmarks.{module}", *words]
-
-    def variables(self, threads: int | None = None) -> dict[str, str]:
-        """The environment variables of its processes."""
-        package = Path(version.__file__).parent
-        self.link.mkdir(parents=True, exist_ok=True)
-        target = self.link / "edgecmp"
-        if not target.is_symlink() or target.readlink() != package:
-            target.unlink(missing_ok=True)
-            target.symlink_to(package)
-        variables = {**os.environ, "PYTHONPATH": str(self.link.resolve())}
-        if threads is not None:
-            variables["OMP_NUM_THREADS"] = str(threads)
-        return variables
-
-
-def exporter_digest() -> str:
-    """Changes with the source of our exporter, so that its old results are not taken for new."""
-    folder = Path(version.__file__).parent / "export"
-    sources = {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*.py"))}
-    return sha256_json(sources)
-
-
-def convert(
-    name: str,
-    environment: Environment,
-    network: Path,
-    folder: Path,
-    *,
-    key: str,
-    timeout_s: float = 900.0,
-) -> dict[str, Any]:
-    """Runs a converter in its environment, unless its files with the same `key` are there.
-
-    Args:
-        name: one of `edgecmp.benchmarks.peers.convert.CONVERTERS`.
-        environment: where it runs.
-        network: folder of the network.
-        folder: gets the files, a log, and a note when all is done.
-        key: of whatever the files depend on.
-        timeout_s: before the converter counts as failed.
-
-    Returns:
-        What `edgecmp.benchmarks.peers.convert.convert` returns, and process_seconds (the whole
-        process, imports included); or just reason, where the converter failed.
-    """
-    out = folder / name
-    done = folder / f"{name}.done.json"
-    if done.exists():
-        document = read_json(done, what="a finished conversion")
-        if document["key"] == key:
-            return document
-    words = environment.command(
-        "peers.convert", name, "--network", str(network.resolve()), "--out", str(out.resolve())
-    )
-    start = time.perf_counter()
-    log = folder / f"{name}.log"
-    with log.open("wb") as stream:
-        try:
-            code = subprocess.run(
-                words,
-                env=environment.variables(),
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                timeout=timeout_s,
-                check=False,
-            ).returncode
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return {"reason": str(error)}
-    seconds = time.perf_counter() - start
-    if code != 0:
-        return {"reason": f"exit code {code}: {last_line(log.read_text(errors='replace'))}"}
-    result = read_json(folder / f"{name}.json", what="a conversion")
-    document = {"key": key, "process_seconds": seconds, **result}
-    write_json(done, document)
-    return document
-
-
-def last_line(text: str) -> str:
-    """The last line that says something: an exception's own message."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "no message"
 
 
 @dataclass(kw_only=True)
@@ -226,18 +106,68 @@ class Server:
                 self._process.wait()
 
 
-def own_environment(link: Path) -> Environment:
-    """The Python that runs now."""
-    return Environment(python=Path(sys.executable), link=link)
+Key = tuple[str, str]
+"""A runtime's name and a model's, or its environment's."""
 
 
-def missing_from(python: Path, packages: Sequence[str]) -> str:
-    """Why a Python cannot serve as a peer, or nothing."""
-    code = "import importlib.metadata as m, sys; [m.version(p) for p in sys.argv[1:]]"
-    try:
-        done = subprocess.run(
-            [str(python), "-c", code, *packages], capture_output=True, text=True, check=False
+@contextmanager
+def serving(
+    models: Mapping[Key, Mapping[str, Path]],
+    *,
+    environments: Mapping[str, Environment],
+    image: Path,
+    threads: int,
+    logs: Path,
+) -> Iterator[tuple[list[Server], dict[Key, str]]]:
+    """The servers, each ready, and the models that no server can hold.
+
+    Where a process dies, its models are opened one by one to find the one that ends it.
+
+    Args:
+        models: by runtime and environment the path of each model.
+        environments: by name.
+        image: .npy, float32 (1, 3, S, S), normalised.
+        threads: of each runtime.
+        logs: folder of their logs.
+
+    Yields:
+        The servers, and by runtime and model the reason why it cannot be held.
+    """
+    refused: dict[Key, str] = {}
+
+    def launch(runtime: str, environment: str, held: Mapping[str, Path]) -> Server:
+        return Server(
+            runtime=runtime,
+            environment=environments[environment],
+            models=held,
+            image=image,
+            threads=threads,
+            log=logs / f"serve-{runtime}.log",
         )
-    except OSError as error:
-        return str(error)
-    return "" if done.returncode == 0 else last_line(done.stderr)
+
+    def usable(runtime: str, environment: str, held: Mapping[str, Path]) -> dict[str, Path]:
+        """The models that leave the process alive."""
+        found = {}
+        for model, path in held.items():
+            try:
+                with launch(runtime, environment, {model: path}) as probe:
+                    probe.ready()
+                found[model] = path
+            except ServerLostError as error:
+                refused[runtime, model] = f"the process died ({error})"
+        return found
+
+    with ExitStack() as stack:
+        servers: list[Server] = []
+        for (runtime, environment), held in models.items():
+            server = stack.enter_context(launch(runtime, environment, held))
+            try:
+                server.ready()
+            except ServerLostError:
+                rest = usable(runtime, environment, held)
+                if not rest:
+                    continue
+                server = stack.enter_context(launch(runtime, environment, rest))
+                server.ready()
+            servers.append(server)
+        yield servers, refused

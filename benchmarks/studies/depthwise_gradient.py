@@ -2,16 +2,13 @@
 
     OMP_NUM_THREADS=1 python -m edgecmp.benchmarks.studies.depthwise_gradient --json gradient.json
 
-Milliseconds of processor time, medians of turns, channels last as in training. `used` says which
-of the two `edgecmp.networks.depthwise` takes there. Then what it makes of a whole training step,
-forward and backward, of the baselines at 64 pixels.
+Milliseconds of processor time, medians over the rounds, channels last as in training. `used` says
+which of the two `edgecmp.networks.depthwise` takes there. Then what that makes of a whole training
+step, forward and backward, of the baselines at 64 pixels.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
-from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -21,11 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgecmp.benchmarks.studies.supernet_speed import of_torch_convolutions
-from edgecmp.files import provenance, write_json
+from edgecmp.benchmarks.studies.interleaved import Seconds, interleaved
+from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
+from edgecmp.benchmarks.studies.supernet_references import with_torch_gradients
 from edgecmp.networks.baselines import Baseline, BaselineNet
-from edgecmp.networks.depthwise import pays, weight_gradient
-from edgecmp.report import table_text
+from edgecmp.networks.depthwise import is_faster, weight_gradient
 
 __all__ = ["main", "row", "step"]
 
@@ -36,9 +33,9 @@ MAPS = ((16, 64), (8, 160), (4, 320), (2, 640))
 
 
 def row(
-    side: int, channels: int, kernel: int, stride: int, batch: int, turns: int
+    side: int, channels: int, kernel: int, stride: int, batch: int, rounds: int
 ) -> dict[str, Any]:
-    """Both gradients of one convolution, in turns."""
+    """Both gradients of one convolution, timed in rounds."""
     x = torch.randn(batch, channels, side, side).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(channels, 1, kernel, kernel)
     strides, padding = (stride, stride), (kernel // 2, kernel // 2)
@@ -46,11 +43,11 @@ def row(
     def forward() -> Tensor:
         return F.conv2d(x, weight, None, strides, padding, groups=channels)
 
-    seen = torch.randn_like(forward())
+    output_gradient = torch.randn_like(forward())
 
     def theirs() -> Tensor:
-        found: Tensor = torch.ops.aten.convolution_backward(
-            seen,
+        gradient: Tensor = torch.ops.aten.convolution_backward(
+            output_gradient,
             x,
             weight,
             None,
@@ -62,59 +59,54 @@ def row(
             channels,
             (False, True, False),
         )[1]
-        return found
+        return gradient
 
     def ours() -> Tensor:
-        return weight_gradient(x, seen, (kernel, kernel), strides, padding)
+        return weight_gradient(x, output_gradient, (kernel, kernel), strides, padding)
 
-    expected, found = theirs(), ours()
-    of_forward, of_theirs, of_ours = _milliseconds((forward, theirs, ours), turns)
+    expected = theirs()
+    difference = (ours() - expected).abs().max() / expected.abs().max()
+    times = interleaved({"forward": forward, "torch": theirs, "ours": ours}, rounds)
     return {
         "map": f"{side}x{side}",
         "kernel": f"{kernel}x{kernel}",
         "stride": stride,
-        "forward_ms": of_forward,
-        "torch_ms": of_theirs,
-        "ours_ms": of_ours,
-        "used": "ours" if pays((side, side), (kernel, kernel)) else "torch",
-        "difference": float((found - expected).abs().max() / expected.abs().max()),
+        "forward_ms": _milliseconds(times["forward"]),
+        "torch_ms": _milliseconds(times["torch"]),
+        "ours_ms": _milliseconds(times["ours"]),
+        "used": "ours" if is_faster((side, side), (kernel, kernel)) else "torch",
+        "difference": float(difference),
     }
 
 
-def step(name: str, batch: int, turns: int) -> dict[str, Any]:
+def step(name: str, batch: int, rounds: int) -> dict[str, Any]:
     """A training step of the baseline of that name, by both gradients."""
     ours = Baseline(name=name, input_size=64).build().train()
     ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    theirs = of_torch_convolutions(ours)
+    theirs = with_torch_gradients(ours)
     images = torch.randn(batch, 3, 64, 64).contiguous(memory_format=torch.channels_last)
 
     def train(network: BaselineNet) -> None:
         network(images).sum().backward()
 
-    of_theirs, of_ours = _milliseconds((partial(train, theirs), partial(train, ours)), turns)
+    times = interleaved({"torch": partial(train, theirs), "ours": partial(train, ours)}, rounds)
+    torch_ms, ours_ms = _milliseconds(times["torch"]), _milliseconds(times["ours"])
     return {
         "network": name,
-        "torch_ms": of_theirs,
-        "ours_ms": of_ours,
-        "ratio": round(of_theirs / of_ours, 2),
+        "torch_ms": torch_ms,
+        "ours_ms": ours_ms,
+        "ratio": round(torch_ms / ours_ms, 2),
     }
 
 
-def _milliseconds(jobs: Sequence[Callable[[], object]], turns: int) -> list[float]:
-    """Processor time of each job, the median of turns taken by all of them in order."""
-    times: list[list[float]] = [[] for _ in jobs]
-    for _ in range(turns):
-        for job, taken in zip(jobs, times, strict=True):
-            start = time.process_time()
-            job()
-            taken.append(time.process_time() - start)
-    return [round(1e3 * median(taken), 2) for taken in times]
+def _milliseconds(times: list[Seconds]) -> float:
+    """Median processor time."""
+    return round(1e3 * median(taken.cpu for taken in times), 2)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Measures, prints the table and, if asked, writes it."""
-    assert __doc__ is not None
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = study_parser(__doc__)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--json", type=Path)
@@ -126,14 +118,12 @@ def main(argv: list[str] | None = None) -> None:
         for kernel in (3, 5, 7)
         for stride in (1, 2)
     ]
-    print(
-        table_text([{**one, "difference": f"{one['difference']:.0e}"} for one in rows], width=200)
-    )
+    print_rows([{**one, "difference": f"{one['difference']:.0e}"} for one in rows])
     steps = [step(name, given.batch, given.turns) for name in NETWORKS]
-    print(table_text(steps, width=200))
+    print_rows(steps)
     print(f"{torch.get_num_threads()} threads, batches of {given.batch}")
     if given.json:
-        write_json(given.json, {"rows": rows, "steps": steps, "provenance": provenance()})
+        write_study(given.json, {"rows": rows, "steps": steps})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from fvcore.nn import FlopCountAnalysis
 
+from edgecmp.benchmarks.studies.study import study_parser
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.tiers import DEPTH, TIERS
 from edgecmp.search.space.flops import FlopsTable
@@ -24,7 +25,8 @@ NETWORKS = 5
 
 
 def main() -> None:
-    """Prints one line a tier; processor seconds, so that a busy machine does not matter."""
+    """Prints one line per tier; processor seconds, so that a busy machine does not matter."""
+    study_parser(__doc__).parse_args()
     torch.set_num_threads(1)
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     rng = np.random.default_rng(0)

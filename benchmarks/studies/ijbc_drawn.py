@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp.data.ijbc import Pairs, Protocols, Roster
-from edgecmp.metrics.retrieval import Embeddings
+from edgecmp.metrics.exact_search import Embeddings
 
 __all__ = ["Sizes", "World", "draw"]
 

@@ -16,7 +16,7 @@ from edgecmp.benchmarks.studies.ijbc_drawn import World
 from edgecmp.data.ijbc import Pairs, Protocols
 from edgecmp.errors import UserError
 from edgecmp.evaluation.ijbc import FARS, FPIRS, KS
-from edgecmp.metrics.retrieval import Embeddings
+from edgecmp.metrics.exact_search import Embeddings
 
 __all__ = [
     "identified_by_sorting",
@@ -49,9 +49,9 @@ def scores_by_gathering(enrolled: Embeddings, probes: Embeddings, pairs: Pairs) 
     """Both embeddings of each pair copied, some at a time, and multiplied."""
     scores = np.empty(len(pairs.genuine), np.float32)
     for start in range(0, len(scores), PAIRS_AT_ONCE):
-        part = slice(start, start + PAIRS_AT_ONCE)
-        left, right = enrolled[pairs.enrolled[part]], probes[pairs.probes[part]]
-        scores[part] = np.sum(left * right, axis=1)
+        chunk = slice(start, start + PAIRS_AT_ONCE)
+        left, right = enrolled[pairs.enrolled[chunk]], probes[pairs.probes[chunk]]
+        scores[chunk] = np.sum(left * right, axis=1)
     return scores
 
 
@@ -85,8 +85,8 @@ def identified_by_sorting(
     owners = np.append(lists.g1.subjects, lists.g2.subjects)
     merged = _Sorted(asked, subjects, enrolled[rows], owners)
     each = [
-        _Sorted(asked, subjects, enrolled[part.rows], part.subjects)
-        for part in (lists.g1, lists.g2)
+        _Sorted(asked, subjects, enrolled[roster.rows], roster.subjects)
+        for roster in (lists.g1, lists.g2)
     ]
     shares: dict[str, float] = {}
     for k in KS:

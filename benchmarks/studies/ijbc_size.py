@@ -13,7 +13,6 @@ edgecmp[dev].
 
 from __future__ import annotations
 
-import argparse
 import resource
 import sys
 import tempfile
@@ -32,13 +31,12 @@ from edgecmp.benchmarks.studies.ijbc_references import (
     tars_by_roc_curve,
     templates_by_loops,
 )
+from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
 from edgecmp.data.ijbc import template_embeddings
 from edgecmp.data.ijbc.text_files import read_pairs
 from edgecmp.evaluation.ijbc import ijbc_shares
-from edgecmp.files import provenance, write_json
 from edgecmp.metrics import pair_scores
 from edgecmp.progress import say
-from edgecmp.report import table_text
 
 __all__ = ["LIMIT_GIB", "main", "measure"]
 
@@ -72,7 +70,7 @@ class _Clock:
 
 
 def _peak_gib() -> float:
-    """The most memory that this process has had so far."""
+    """The peak memory of this process so far."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
@@ -138,8 +136,8 @@ def _read_pairs(world: World, clock: _Clock) -> None:
         path = Path(folder) / "ijbc_template_pair_label.txt"
         with path.open("w") as file:
             for start in range(0, len(pairs.genuine), LINES_AT_ONCE):
-                part = slice(start, start + LINES_AT_ONCE)
-                columns = (pairs.enrolled[part], pairs.probes[part], pairs.genuine[part] * 1)
+                chunk = slice(start, start + LINES_AT_ONCE)
+                columns = (pairs.enrolled[chunk], pairs.probes[chunk], pairs.genuine[chunk] * 1)
                 rows = zip(*(column.tolist() for column in columns), strict=True)
                 file.writelines(f"{one} {other} {label}\n" for one, other, label in rows)
         read = clock("read the list of pairs", lambda: read_pairs(path))
@@ -149,24 +147,21 @@ def _read_pairs(world: World, clock: _Clock) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures, prints the table and the figures; exit code 1 beyond `LIMIT_GIB`."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__doc__)
     parser.add_argument("--seed", type=int, default=0, help="what is drawn (default 0)")
     parser.add_argument("--json", type=Path, help="also write what is printed there")
     chosen = parser.parse_args(arguments)
     rows, figures = measure(Sizes(), seed=chosen.seed)
     peak = rows[-1]["peak_gib"]
-    print(table_text(rows, width=160))
+    print_rows(rows)
     shown = [
         {"form": form, **{key: 100 * (share or 0.0) for key, share in found.items()}}
         for form, found in figures.items()
     ]
-    print(table_text(shown, width=300))
+    print_rows(shown)
     print(f"Peak memory {peak:.2f} GiB, limit {LIMIT_GIB:g} GiB")
     if chosen.json is not None:
-        document = {"rows": rows, "figures": figures, "provenance": provenance()}
-        say(f"Wrote {write_json(chosen.json, document)}.")
+        write_study(chosen.json, {"rows": rows, "figures": figures})
     if peak > LIMIT_GIB:
         raise SystemExit(1)
 

@@ -10,24 +10,25 @@ searches resume where they were stopped.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgecmp import kit
-from edgecmp.artefacts.bundle import SupernetBundle
 from edgecmp.artefacts.latency_table import LatencyTable
+from edgecmp.benchmarks.latency import measure_networks
+from edgecmp.benchmarks.studies.search_study import (
+    add_search_arguments,
+    budget_of,
+    evaluator_of,
+)
+from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
 from edgecmp.errors import UserError
-from edgecmp.files import provenance, write_json
-from edgecmp.report import table_text
 from edgecmp.search.evaluation.candidate import Candidate, Evaluator, architecture_of
-from edgecmp.search.loop import SearchSettings, search
+from edgecmp.search.loop import search
 from edgecmp.search.results.verify import Remeasure
-from edgecmp.search.run import open_evaluator, search_and_write
-from edgecmp.search.settings import search_settings
-from edgecmp.search.space.constraint import FlopsBudget, parse_budget
-from edgecmp.search.space.flops import FlopsTable
+from edgecmp.search.run import search_and_write
+from edgecmp.search.settings import SearchSettings, search_settings
+from edgecmp.search.space.constraint import FlopsBudget
 from edgecmp.search.space.latency_budget import LatencyBudget, parse_latency
 
 __all__ = ["main", "study"]
@@ -146,27 +147,19 @@ def _fastest(
 
 def main() -> None:
     """Runs both searches; prints the table and the ratios, and writes them to OUT."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = study_parser(__doc__)
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--latency", help=f"{TIGHTER} of the blind winner's if not given")
-    parser.add_argument("--budget", default="100M")
     parser.add_argument("--quick", action="store_true", help="a few minutes in all")
     parser.add_argument("--tolerance", type=float, default=0.02, help="of the reward")
-    parser.add_argument("--supernet", type=Path, default=kit.path("supernet"))
-    parser.add_argument("--gallery", type=Path, default=kit.path("gallery"))
-    parser.add_argument("--data", default="emoji")
+    add_search_arguments(parser)
     given = parser.parse_args()
-    from edgecmp.benchmarks.latency import measure_networks
-
     table = LatencyTable.load(given.table)
-    evaluator = open_evaluator(
-        SupernetBundle.load(given.supernet), gallery=given.gallery, data=given.data
-    )
-    flops = FlopsTable.of(evaluator.tier, embedding_dim=evaluator.embedding_dim)
+    evaluator = evaluator_of(given)
     report = study(
         evaluator,
-        FlopsBudget(flops, parse_budget(given.budget)),
+        budget_of(given, evaluator),
         table,
         search_settings(quick=given.quick),
         latency_ms=parse_latency(given.latency) if given.latency else None,
@@ -174,7 +167,7 @@ def main() -> None:
         remeasure=lambda architectures: measure_networks(table, architectures),
         out=given.out,
     )
-    print(table_text(report["rows"], width=200))
+    print_rows(report["rows"])
     print(
         f"Bound {report['latency_ms']:.4g} ms: the blind winner "
         f"{'misses' if report['blind_misses'] else 'holds'} it, the other "
@@ -183,14 +176,9 @@ def main() -> None:
         f"{report['ratio_equal_reward']:.3f}. The bound costs {report['reward_cost']:.2%} of the "
         "reward."
     )
-    write_json(
+    write_study(
         given.out / "latency_search.json",
-        {
-            **report,
-            "table": table.fingerprint,
-            "evaluator": evaluator.to_dict(),
-            "provenance": provenance(),
-        },
+        {**report, "table": table.fingerprint, "evaluator": evaluator.to_dict()},
     )
 
 

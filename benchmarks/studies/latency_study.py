@@ -15,7 +15,6 @@ with those that the regressions learn from:
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp.artefacts.latency_table import ENTRIES, LatencyTable
-from edgecmp.benchmarks.latency.check import errors, measure_networks, random_networks
-from edgecmp.benchmarks.latency.measure import NETWORK_MS, NETWORK_VISITS, PART_MS
-from edgecmp.export.latency_parts import lowering_fingerprint
-from edgecmp.files import provenance, write_json
+from edgecmp.benchmarks.latency.check import errors
+from edgecmp.benchmarks.latency.measure import NETWORK_MS, NETWORK_VISITS, SEGMENT_MS
+from edgecmp.benchmarks.latency.networks import measure_networks, random_networks
+from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
+from edgecmp.export.fingerprint import lowering_fingerprint
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.tiers import BLOCKS, tier
-from edgecmp.report import print_table
 from edgecmp.search.space.flops import FlopsTable
 
 __all__ = ["main", "study"]
@@ -50,7 +49,7 @@ def study(table: LatencyTable, nets: int) -> list[dict[str, Any]]:
     """
     table.require_lowering(lowering_fingerprint())
     each_ms = NETWORK_VISITS * NETWORK_MS
-    learned = round((len(ENTRIES) + 3) * PART_MS / each_ms) + len(table.calibration)
+    learned = round((len(ENTRIES) + 3) * SEGMENT_MS / each_ms) + len(table.calibration)
     known = random_networks(table, learned, seed=SEED)
     asked = random_networks(table, nets, seed=nets)
     times = np.array(measure_networks(table, [*known, *asked]))
@@ -95,18 +94,15 @@ def _ridge(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the study, prints and writes it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__doc__)
     parser.add_argument("table", type=Path, help="from `edgecmp latency build`")
     parser.add_argument("--nets", type=int, default=50, help="networks to predict (default 50)")
     parser.add_argument("--out", type=Path, help="also write the figures, as JSON")
     chosen = parser.parse_args(arguments)
     rows = study(LatencyTable.load(chosen.table), chosen.nets)
-    print_table(rows)
+    print_rows(rows)
     if chosen.out:
-        write_json(chosen.out, {"rows": rows, "provenance": provenance()})
-        print(f"Wrote {chosen.out}")
+        write_study(chosen.out, {"rows": rows})
 
 
 if __name__ == "__main__":

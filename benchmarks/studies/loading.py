@@ -1,4 +1,4 @@
-"""Does reading shards keep ahead of training? Images a second of both, alone and together.
+"""Does reading shards keep ahead of training? Images per second of both, alone and together.
 
     python -m edgecmp.benchmarks.studies.loading
     python -m edgecmp.benchmarks.studies.loading --images 4096 --rounds 5 --json loading.json
@@ -6,13 +6,12 @@
 The images are drawings of the embedded set enlarged to the size of aligned faces: 112-pixel JPEG.
 The training step is that of `fit` (augmentation, forward, margin softmax, backward, SGD) on the
 starter kit's architecture of the 100M tier. Reader and training share the cores that `--threads`
-names, as they do in use; the cases take turns, and a figure is the median over the rounds. On a
-busy machine `cpu_ms`, the processor time of an image, says more than its wall time.
+names, as they do in use; the cases are timed in rounds, and a figure is the median over them. On a
+busy machine `cpu_ms`, the processor time per image, says more than its wall time.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import tempfile
@@ -29,15 +28,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from edgecmp import kit
+from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
 from edgecmp.data import Dataset, ImageSet, load_dataset
 from edgecmp.data.image_set import ImageSource, Integers, Pixels
 from edgecmp.data.shard_writer import write_shards
-from edgecmp.files import provenance, write_json
 from edgecmp.losses import CosFace
 from edgecmp.networks.architecture import Architecture
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
-from edgecmp.report import table_text
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import Batches, InMemory, Streamed
 from edgecmp.training.fit import Schedule, fit
@@ -126,8 +124,8 @@ def training(task: _Task, batches: Batches, preprocessing: Preprocessing, seed: 
 def cpu_seconds() -> float:
     """Processor time of this process and of the worker processes that ended."""
     return sum(
-        part.ru_utime + part.ru_stime
-        for part in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
 
 
@@ -175,8 +173,8 @@ def measure(images: int, side: int, threads: int, rounds: int) -> list[dict[str,
 
 
 def main() -> None:
-    """Measures, prints one row a case."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """Measures and prints one row per case."""
+    parser = study_parser(__doc__)
     parser.add_argument("--images", type=int, default=4096)
     parser.add_argument("--size", type=int, default=112, help="pixels")
     parser.add_argument("--threads", type=int, default=2, help="of the training step")
@@ -186,9 +184,9 @@ def main() -> None:
     before = os.getloadavg()[0]
     say(f"Load average before: {before:.1f} on {os.cpu_count()} cores.")
     rows = measure(options.images, options.size, options.threads, options.rounds)
-    print(table_text(rows, width=120))
+    print_rows(rows)
     if options.json:
-        write_json(
+        write_study(
             options.json,
             {
                 "rows": rows,
@@ -198,7 +196,6 @@ def main() -> None:
                 "rounds": options.rounds,
                 "cores": os.cpu_count(),
                 "load_before": before,
-                "provenance": provenance(),
             },
         )
 

@@ -5,15 +5,14 @@
     python -m edgecmp.benchmarks.studies.lowering --baselines
 
 Each network is written to TFLite with every rewrite on, with each one off in turn, and with none;
-`edgecmp bench` times the files in turns, 1 thread. A figure is the median (p50) of one
-file, a ratio is that of the file divided by that with every rewrite on; "same" is the same file,
-since the rewrite found nothing to do. `pad_stride2` is always on: the format cannot say the padding
+`edgecmp bench` times the files in rounds, 1 thread. A figure is the median (p50) of one file, a
+ratio is that of the file divided by that with every rewrite on; "same" is the same file, since the
+rewrite had nothing to change. `pad_stride2` is always on: the format cannot say the padding
 otherwise, and XNNPACK fuses it.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -21,11 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecmp.benchmarks import BenchPlan, bench
-from edgecmp.files import provenance, write_json
+from edgecmp.benchmarks.studies.study import study_parser, write_study
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.baselines import BASELINES
 from edgecmp.networks.tiers import BLOCKS, DEPTH
-from edgecmp.progress import say
 
 if TYPE_CHECKING:
     from edgecmp.export.lowering import Graph
@@ -89,33 +87,17 @@ def measure(
 
     Args:
         graphs: by the network's name, how it is built and traced.
-        runs: timed runs a file.
-        rounds: visits a file.
+        runs: timed runs per file.
+        rounds: visits per file.
 
     Returns:
-        A row for each network and runtime: network, runtime, and by variant p50_ms, min_ms and
-        ratio; variants that are the file with every rewrite on are left out.
+        One row per network and runtime: network, runtime, and by variant p50_ms, min_ms and ratio;
+        variants that are the file with every rewrite on are left out.
     """
-    import torch
-
-    from edgecmp.export.lowering import LoweredNet, lower_graph
-    from edgecmp.export.targets.tflite.writer import tflite_bytes
-
     rows: list[dict[str, Any]] = []
     for name, build in graphs.items():
-        graph = build()
         with tempfile.TemporaryDirectory() as folder:
-            files: dict[Path, str] = {}
-            full = b""
-            for index, (variant, without) in enumerate(VARIANTS.items()):
-                lowered = LoweredNet(lower_graph(graph, without=without).to(torch.float32))
-                model = tflite_bytes(lowered)
-                if model == full:
-                    continue
-                full = full or model
-                file = Path(folder) / f"{index}.tflite"
-                file.write_bytes(model)
-                files[file] = variant
+            files = _write_variants(build(), Path(folder))
             report = bench(list(files), plan=BenchPlan(runs=runs, rounds=rounds))
         by_runtime: dict[str, dict[str, dict[str, Any]]] = {}
         for row in report.rows:
@@ -128,9 +110,29 @@ def measure(
                 for key in ("p50_ms", "min_ms")
             )
             ratio = {variant: value / p50_ms[FULL] for variant, value in p50_ms.items()}
-            found = {"p50_ms": p50_ms, "min_ms": min_ms, "ratio": ratio}
-            rows.append({"network": name, "runtime": runtime, **found})
+            figures = {"p50_ms": p50_ms, "min_ms": min_ms, "ratio": ratio}
+            rows.append({"network": name, "runtime": runtime, **figures})
     return rows
+
+
+def _write_variants(graph: Graph, folder: Path) -> dict[Path, str]:
+    """The files of a network and the variant that each is; without copies of the full one."""
+    import torch
+
+    from edgecmp.export.formats.tflite.writer import tflite_bytes
+    from edgecmp.export.lowering import LoweredNet, lower_graph
+
+    files: dict[Path, str] = {}
+    full = b""
+    for index, (variant, without) in enumerate(VARIANTS.items()):
+        lowered = LoweredNet(lower_graph(graph, without=without).to(torch.float32))
+        model = tflite_bytes(lowered)
+        if model != full:
+            full = full or model
+            file = folder / f"{index}.tflite"
+            file.write_bytes(model)
+            files[file] = variant
+    return files
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -148,17 +150,15 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__doc__)
     parser.add_argument("--tier", default="330M", help="tier of the networks (default 330M)")
     parser.add_argument("--architectures", type=int, default=6, help="how many (default 6)")
     parser.add_argument(
         "--baselines", action="store_true", help="pytorchcv's networks instead of ours"
     )
     parser.add_argument("--input-size", type=int, default=224, help="pixels (default 224)")
-    parser.add_argument("--runs", type=int, default=60, help="timed runs a file (default 60)")
-    parser.add_argument("--rounds", type=int, default=3, help="visits a file (default 3)")
+    parser.add_argument("--runs", type=int, default=60, help="timed runs per file (default 60)")
+    parser.add_argument("--rounds", type=int, default=3, help="visits per file (default 3)")
     parser.add_argument("--json", type=Path, help="also write the rows there")
     chosen = parser.parse_args(arguments)
     if chosen.baselines:
@@ -169,8 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table(rows))
     if chosen.json is not None:
         settings = {key: value for key, value in vars(chosen).items() if key != "json"}
-        document = {"rows": rows, "settings": settings, "provenance": provenance()}
-        say(f"Wrote {write_json(chosen.json, document)}.")
+        write_study(chosen.json, {"rows": rows, "settings": settings})
 
 
 if __name__ == "__main__":

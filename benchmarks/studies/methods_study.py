@@ -3,36 +3,41 @@
     python -m edgecmp.benchmarks.studies.methods_study --out runs/methods --epochs 8 --seeds 0 1
 
 Every cell trains the architecture from scratch with the recipe's schedule, augmentation and number
-of images; only the method differs. A cell that stands in OUT is not trained again, and one that was
-interrupted goes on. Results are of the test split, in percent; `methods.json` and `methods.png` are
-written after each cell.
+of images; only the method differs. A cell that is in OUT is not trained again, and one that was
+interrupted is resumed. Results are of the test split, in percent; `methods.json` and `methods.png`
+are written after each cell.
 """
 
 from __future__ import annotations
 
-import argparse
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import matplotlib.figure
-
 from edgecmp import kit
+from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
-from edgecmp.evaluation.retrieval import evaluate
-from edgecmp.files import provenance, read_json, write_atomic, write_json
+from edgecmp.evaluation.retrieval import evaluate_retrieval
+from edgecmp.files import provenance, read_json, write_json
 from edgecmp.gallery.source import open_source
 from edgecmp.networks.form import load_form
+from edgecmp.plotting import (
+    ACCENT,
+    MUTED,
+    legend_below,
+    new_figure,
+    save_figure,
+    tidy,
+    vertical_line,
+)
 from edgecmp.progress import say
-from edgecmp.report import table_text
 from edgecmp.training.fit import document_of
 from edgecmp.training.methods import METHODS, method_named
 from edgecmp.training.query import train_query
-from edgecmp.training.recipes.parts import query_recipe
+from edgecmp.training.recipes import query_recipe
 
 __all__ = ["Study", "main", "summary"]
 
@@ -104,7 +109,7 @@ class Study:
             data=self.data,
             seed=seed,
         )
-        rows = evaluate(folder, gallery=self.gallery, data=self.data).rows
+        rows = evaluate_retrieval(folder, gallery=self.gallery, data=self.data).rows
         document = {
             "settings": settings,
             "scores": {
@@ -118,7 +123,7 @@ class Study:
 
 
 def summary(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a method, the best M(q,g) top-10 first: means over the seeds, percent.
+    """One row per method, the best M(q,g) top-10 first: means over the seeds, percent.
 
     "spread" is the largest M(q,g) top-10 of a seed less the smallest; "rule" says in how many seeds
     M(q,g) > M(q,q) at top-10.
@@ -140,13 +145,11 @@ def summary(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def draw(cells: Sequence[dict[str, Any]], path: Path) -> Path:
-    """A dot a seed: M(q,g) and M(q,q) top-10 of each method, the best on top."""
+    """A dot for each seed: M(q,g) and M(q,q) top-10 of each method, the best on top."""
     order = [row["method"] for row in reversed(summary(cells))]
-    figure = matplotlib.figure.Figure(
-        figsize=(8, 1.2 + 0.42 * len(order)), dpi=130, layout="constrained"
-    )
+    figure = new_figure(8, 1.4 + 0.36 * len(order))
     axes = figure.subplots()
-    for protocol, marker, colour in (("qq", "o", "#888888"), ("qg", "D", "#d1495b")):
+    for protocol, marker, colour in (("qq", "o", MUTED), ("qg", "D", ACCENT)):
         axes.scatter(
             [cell["scores"][f"{protocol}_top10"] for cell in cells],
             [order.index(cell["settings"]["method"]) for cell in cells],
@@ -157,19 +160,17 @@ def draw(cells: Sequence[dict[str, Any]], path: Path) -> Path:
         )
     paragon = [cell["scores"]["gg_top10"] for cell in cells if "gg_top10" in cell["scores"]]
     if paragon:
-        axes.axvline(paragon[0], color="#222222", linestyle=":", label="M(g,g)")
+        vertical_line(axes, paragon[0], f"gallery model alone, M(g,g): {paragon[0]:.1f}")
     axes.set_yticks(range(len(order)), order)
     axes.set_xlabel("top-10 on the test split, percent")
-    axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="center right")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    return write_atomic(path, picture.getvalue())
+    tidy(axes)
+    legend_below(figure, axes)
+    return save_figure(figure, path)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains what is missing, prints one row a method, writes the JSON and the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    """Trains what is missing, prints one row per method, writes the JSON and the picture."""
+    parser = study_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME[+NAME]")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
@@ -193,10 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for seed in given.seeds:
         for method in given.methods:
             cells.append(study.cell(method, seed))
-            document = {"rows": summary(cells), "cells": cells, "provenance": provenance()}
-            write_json(given.out / "methods.json", document)
+            write_study(given.out / "methods.json", {"rows": summary(cells), "cells": cells})
             draw(cells, given.out / "methods.png")
-    print(table_text(summary(cells), width=140))
+    print_rows(summary(cells))
 
 
 if __name__ == "__main__":

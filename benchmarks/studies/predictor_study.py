@@ -11,90 +11,38 @@ Searches resume where they were stopped.
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
 import numpy as np
 
-from edgecmp import kit
-from edgecmp.artefacts.bundle import SupernetBundle
-from edgecmp.files import provenance, write_atomic, write_json
-from edgecmp.networks.architecture import Architecture
-from edgecmp.report import table_text
-from edgecmp.search.evaluation.candidate import Candidate, Evaluator, Measurement
+from edgecmp.benchmarks.studies.cached_evaluator import CachedEvaluator
+from edgecmp.benchmarks.studies.search_study import (
+    add_search_arguments,
+    budget_of,
+    evaluator_of,
+    with_rewards_in_full,
+)
+from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
+from edgecmp.metrics.rank import kendall_tau
+from edgecmp.search.evaluation.candidate import Candidate
 from edgecmp.search.evaluation.rewards import reward as reward_named
 from edgecmp.search.loop import search
-from edgecmp.search.run import open_evaluator
 from edgecmp.search.settings import search_settings
-from edgecmp.search.space.constraint import FlopsBudget, parse_budget
-from edgecmp.search.space.flops import FlopsTable
+from edgecmp.search.space.constraint import FlopsBudget
 from edgecmp.search.space.space import Space
 from edgecmp.search.strategies.gaussian_process import fit_predictor
 from edgecmp.search.strategies.random import evaluate_random
 
-__all__ = ["Remembering", "compare", "main", "rank_correlation", "shown"]
+__all__ = ["compare", "main", "rank_correlation"]
 
 FOLDS = 4
 
 
-class Remembering:
-    """An evaluator that evaluates each architecture once, in this run or an earlier one.
-
-    Args:
-        evaluator: what evaluates.
-        file: one line an architecture; begun anew if another evaluator wrote it. A last line that
-            was not finished is left out.
-    """
-
-    def __init__(self, evaluator: Evaluator, file: Path) -> None:
-        self._evaluator = evaluator
-        self.tier = evaluator.tier
-        self.embedding_dim = evaluator.embedding_dim
-        self.input_size = evaluator.input_size
-        self.metrics = evaluator.metrics
-        self.seconds: dict[tuple[int, ...], float] = {}
-        self._known: dict[tuple[int, ...], Measurement] = {}
-        self._file = file
-        about = json.loads(json.dumps(evaluator.to_dict()))
-        text = file.read_text() if file.exists() else ""
-        header, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
-        if not header or json.loads(header) != about:
-            header, lines = json.dumps(about), []
-        for line in lines:
-            self._keep(json.loads(line))
-        write_atomic(file, "".join(f"{line}\n" for line in (header, *lines)).encode())
-
-    def evaluate(self, architecture: Architecture) -> Measurement:
-        """What was or is now measured."""
-        genes = tuple(architecture.genes)
-        if genes not in self._known:
-            start = time.perf_counter()
-            found = self._evaluator.evaluate(architecture)
-            seconds = time.perf_counter() - start
-            document = {"genes": list(genes), "seconds": seconds, **asdict(found)}
-            with self._file.open("a") as file:
-                file.write(json.dumps(document) + "\n")
-            self._keep(document)
-        return self._known[genes]
-
-    def to_dict(self) -> dict[str, Any]:
-        """All that decides its numbers."""
-        return self._evaluator.to_dict()
-
-    def _keep(self, document: dict[str, Any]) -> None:
-        genes = tuple(document["genes"])
-        self._known[genes] = Measurement(mqq=document["mqq"], mqg=document["mqg"])
-        self.seconds[genes] = document["seconds"]
-
-
 def compare(
-    evaluator: Remembering,
+    evaluator: CachedEvaluator,
     budget: FlopsBudget,
     *,
     seed: int,
@@ -119,25 +67,25 @@ def compare(
         its own computing; "best_at_equal_time" (None if its own computing took longer);
         M(q,q) and M(q,g) of the best in percent.
     """
-    found: dict[str, tuple[list[Candidate], float]] = {}
+    searched: dict[str, tuple[list[Candidate], float]] = {}
     for strategy in ("evolution", "predictor"):
         settings = search_settings(strategy=strategy, metric=metric, quick=quick, seed=seed)
         history = out / f"{strategy}-{seed}.jsonl"
         outcome = search(evaluator, budget, settings, history=history)
         in_order = sorted(outcome.ranked, key=lambda one: (one.generation, one.index))
         own = outcome.seconds - outcome.new * (outcome.seconds_each or 0)
-        found[strategy] = (in_order, max(0.0, own))
-    count = evaluations or min(len(candidates) for candidates, _ in found.values())
-    blind = evaluate_random(evaluator, budget, count=count, metric=metric, seed=seed)
-    found = {"random": (blind, 0.0), **found}
+        searched[strategy] = (in_order, max(0.0, own))
+    count = evaluations or min(len(candidates) for candidates, _ in searched.values())
+    drawn = evaluate_random(evaluator, budget, count=count, metric=metric, seed=seed)
+    searched = {"random": (drawn, 0.0), **searched}
     times = {
         who: [*np.cumsum([evaluator.seconds[one.genes] for one in candidates[:count]]) + own]
-        for who, (candidates, own) in found.items()
+        for who, (candidates, own) in searched.items()
     }
     until = min(last[-1] for last in times.values())
     return [
         _row(who, seed, candidates[:count], times[who], until)
-        for who, (candidates, _) in found.items()
+        for who, (candidates, _) in searched.items()
     ]
 
 
@@ -178,8 +126,8 @@ def rank_correlation(
         rest = np.setdiff1d(np.arange(len(rows)), held)
         predictor = fit_predictor(space.choices, rows[rest], flops[rest], accuracies[rest])
         predicted = predictor.predict(rows[held], flops[held])
-        values = np.array([reward_named(reward)(*pair) for pair in predicted.tolist()])
-        taus.append(_tau(values, measured[held]))
+        values = [reward_named(reward)(*pair) for pair in predicted.tolist()]
+        taus.append(kendall_tau(values, measured[held].tolist()))
     return {
         "fitted_to": len(rows) - len(rows) // FOLDS,
         "tau": round(fmean(taus), 3),
@@ -187,40 +135,34 @@ def rank_correlation(
     }
 
 
-def _tau(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> float:
-    """Kendall's tau-b."""
-    signs = [np.sign(np.subtract.outer(part, part)) for part in (left, right)]
-    norm = np.sqrt((signs[0] ** 2).sum() * (signs[1] ** 2).sum())
-    return float((signs[0] * signs[1]).sum() / norm)
-
-
-def shown(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For the screen: rewards and areas with four digits, where two searches differ."""
-    rewards = ("best", "mean_best_5", "best_at_equal_time", "spread", "area")
+def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Over the seeds, one row for each that searched; the spread is the standard deviation."""
+    best: dict[str, list[float]] = {}
+    for row in rows:
+        best.setdefault(row["who"], []).append(row["best"])
     return [
-        {key: f"{value:.4f}" if key in rewards else value for key, value in row.items()}
-        for row in rows
+        {
+            "who": who,
+            "seeds": len(values),
+            "best": round(fmean(values), 5),
+            "spread": round(pstdev(values), 5),
+        }
+        for who, values in best.items()
     ]
 
 
 def main() -> None:
     """Runs all seeds; prints the table and writes it to OUT/predictor_study.json."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = study_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--supernet", type=Path, default=kit.path("supernet"))
-    parser.add_argument("--gallery", type=Path, default=kit.path("gallery"))
-    parser.add_argument("--data", default="emoji")
-    parser.add_argument("--budget", default="100M")
+    add_search_arguments(parser)
     parser.add_argument("--metric", default="top1")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--evaluations", type=int, help="of each; as many as the shortest has")
     parser.add_argument("--quick", action="store_true", help="100 evaluations each, not 400")
     given = parser.parse_args()
-    supernet = SupernetBundle.load(given.supernet)
-    measuring = open_evaluator(supernet, gallery=given.gallery, data=given.data)
-    evaluator = Remembering(measuring, given.out / "measured.jsonl")
-    table = FlopsTable.of(evaluator.tier, embedding_dim=evaluator.embedding_dim)
-    budget = FlopsBudget(table, parse_budget(given.budget))
+    evaluator = CachedEvaluator(evaluator_of(given), given.out / "measured.jsonl")
+    budget = budget_of(given, evaluator)
     rows: list[dict[str, Any]] = []
     for seed in range(given.seeds):
         rows += compare(
@@ -232,25 +174,12 @@ def main() -> None:
             evaluations=given.evaluations,
             out=given.out,
         )
-        print(table_text(shown(rows[-3:]), width=160), flush=True)
-    means = [
-        {
-            "who": who,
-            "seeds": given.seeds,
-            "best": round(fmean(row["best"] for row in rows if row["who"] == who), 5),
-            "spread": round(pstdev(row["best"] for row in rows if row["who"] == who), 5),
-        }
-        for who in dict.fromkeys(row["who"] for row in rows)
-    ]
-    print(table_text(shown(means), width=160))
-    write_json(
+        print_rows(with_rewards_in_full(rows[-3:]))
+    means = _means(rows)
+    print_rows(with_rewards_in_full(means))
+    write_study(
         given.out / "predictor_study.json",
-        {
-            "rows": rows,
-            "means": means,
-            "evaluator": evaluator.to_dict(),
-            "provenance": provenance(),
-        },
+        {"rows": rows, "means": means, "evaluator": evaluator.to_dict()},
     )
 
 

@@ -10,15 +10,13 @@ an embedding in the place of that layer, and is counted by fvcore's rule as ours
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from edgecmp.benchmarks.paper.published import Row, published
-from edgecmp.files import provenance, write_json
-from edgecmp.progress import say
+from edgecmp.benchmarks.studies.study import study_parser, write_study
 
 __all__ = ["main", "measure", "reproduced"]
 
@@ -86,9 +84,7 @@ def reproduced(row: dict[str, Any]) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Counts and prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = study_parser(__doc__)
     parser.add_argument("--json", type=Path, help="also write the rows there")
     chosen = parser.parse_args(arguments)
     rows = [measure(row) for row in published("mflops").rows]
@@ -98,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{row['baseline']:22}" + "".join(f"{cell:>18}" for cell in cells))
     print(f"{sum(map(reproduced, rows))} of {len(rows)} figures of the paper reproduced")
     if chosen.json is not None:
-        say(f"Wrote {write_json(chosen.json, {'rows': rows, 'provenance': provenance()})}.")
+        write_study(chosen.json, {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -8,21 +8,19 @@ spread between subnets well above the noise of one subnet, and is far from 0 and
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecmp import kit
-from edgecmp.artefacts.bundle import SupernetBundle
-from edgecmp.files import provenance, write_json
-from edgecmp.report import table_text
+from edgecmp.benchmarks.studies.search_study import (
+    add_search_arguments,
+    budget_of,
+    evaluator_of,
+)
+from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
 from edgecmp.search.evaluation.supernet import METRICS
-from edgecmp.search.run import open_evaluator
-from edgecmp.search.space.constraint import FlopsBudget, parse_budget
-from edgecmp.search.space.flops import FlopsTable
 from edgecmp.search.strategies.random import evaluate_random
 
 __all__ = ["main", "noise_row"]
@@ -57,35 +55,33 @@ def noise_row(mqq: NDArray[np.float64], mqg: NDArray[np.float64], queries: int) 
 
 
 def main() -> None:
-    """Evaluates, prints one row a metric and writes them to OUT."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    """Evaluates, prints one row per metric and writes them to OUT."""
+    parser = study_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--supernet", type=Path, default=kit.path("supernet"))
-    parser.add_argument("--gallery", type=Path, default=kit.path("gallery"))
-    parser.add_argument("--data", default="emoji")
-    parser.add_argument("--budget", default="100M")
+    add_search_arguments(parser)
     parser.add_argument("--subnets", type=int, default=50)
     parser.add_argument("--draws", type=int, default=3)
     given = parser.parse_args()
-    supernet = SupernetBundle.load(given.supernet)
     measured = []
     for draw in range(given.draws):
-        evaluator = open_evaluator(
-            supernet, gallery=given.gallery, data=given.data, calibration_seed=draw
+        evaluator = evaluator_of(given, calibration_seed=draw)
+        candidates = evaluate_random(
+            evaluator,
+            budget_of(given, evaluator),
+            count=given.subnets,
+            metric="top10",
+            seed=0,
         )
-        table = FlopsTable.of(evaluator.tier, embedding_dim=evaluator.embedding_dim)
-        budget = FlopsBudget(table, parse_budget(given.budget))
-        found = evaluate_random(evaluator, budget, count=given.subnets, metric="top10", seed=0)
-        measured.append([candidate.measurement for candidate in found])
+        measured.append([candidate.measurement for candidate in candidates])
     rows: list[dict[str, Any]] = []
     for metric in METRICS:
         mqq = np.array([[one.mqq[metric] for one in draw] for draw in measured])
         mqg = np.array([[one.mqg[metric] for one in draw] for draw in measured])
         row = noise_row(mqq, mqg, len(evaluator.holdout.query_ids))
         rows.append({"metric": metric} | {name: round(value, 3) for name, value in row.items()})
-    print(table_text(rows, width=200))
+    print_rows(rows)
     chance = {metric: round(100 * share, 2) for metric, share in evaluator.holdout.chance.items()}
-    write_json(
+    write_study(
         given.out,
         {
             "rows": rows,
@@ -93,7 +89,6 @@ def main() -> None:
             "subnets": given.subnets,
             "draws": given.draws,
             "evaluator": evaluator.to_dict(),
-            "provenance": provenance(),
         },
     )
 

@@ -8,7 +8,6 @@ All are cut to the number of evaluations of the shortest. Searches resume where 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -17,9 +16,8 @@ from typing import Any
 import numpy as np
 from pymoo.indicators.hv import HV
 
-from edgecmp.benchmarks.studies.predictor_study import shown
-from edgecmp.files import provenance, write_json
-from edgecmp.report import table_text
+from edgecmp.benchmarks.studies.search_study import with_rewards_in_full
+from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
 from edgecmp.search.evaluation.candidate import Candidate
 from edgecmp.search.results.history import read_history
 from edgecmp.search.run import run
@@ -77,7 +75,7 @@ def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs all searches; prints the table and writes it to OUT/search_options.json."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = study_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--budget", default="100M")
     parser.add_argument("--sizes", default="48,56,64", help="of the input, where it is a gene")
@@ -106,13 +104,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
             searches[who] = read_history(out / "history.jsonl")[1]
         rows += figures(searches, parse_budget(given.budget), seed=seed)
-        print(table_text(shown(rows[-len(options) :]), width=160), flush=True)
+        print_rows(with_rewards_in_full(rows[-len(options) :]))
     means = [_mean([row for row in rows if row["who"] == who]) for who in options]
-    print(table_text(shown(means), width=160))
-    write_json(
-        given.out / "search_options.json",
-        {"rows": rows, "means": means, "provenance": provenance()},
-    )
+    print_rows(with_rewards_in_full(means))
+    write_study(given.out / "search_options.json", {"rows": rows, "means": means})
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What stands on disk between two commands: bundles of networks and latency tables."""
+"""Artefacts on disk that one command writes and another reads: bundles and latency tables."""

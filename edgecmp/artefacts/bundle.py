@@ -1,7 +1,7 @@
-"""Bundles: a network on disk with all that is needed to trust it.
+"""Bundles: a network on disk together with its origin, preprocessing and hashes.
 
-A bundle is a folder: weights.safetensors, manifest.json (what it is, what it was made from, the
-preprocessing, hashes) and, for a query network, architecture.json.
+A bundle is a folder: weights.safetensors, manifest.json (kind, origin, preprocessing, hashes) and,
+for a query network, architecture.json.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edgecmp.errors import UserError
 from edgecmp.files import provenance, read_json, read_tensors, sha256_tensors, write_json
 from edgecmp.files import write_tensors as write_weights
 from edgecmp.networks.embed import embed
-from edgecmp.networks.filter_scale import tame
+from edgecmp.networks.filter_scale import limit_filter_scale
 from edgecmp.networks.form import Form, load_form
 from edgecmp.networks.gallery import GalleryNet, build_gallery
 from edgecmp.networks.supernet import Supernet
@@ -34,16 +34,19 @@ MANIFEST = "manifest.json"
 
 
 class Manifest(BaseModel):
-    """What manifest.json says.
+    """The document in manifest.json.
 
     Attributes:
         kind: "gallery", "supernet" or "query".
-        network: what rebuilds the network (for a query network that is architecture.json).
+        network: what the network is rebuilt from; empty for a query network, which has an
+            architecture.json.
+        weights_sha256: hash of the weights.
         preprocessing: the document of `Preprocessing`.
-        gallery_sha256: the gallery model this one is compatible with.
+        gallery_sha256: hash of the gallery model that the network is compatible with.
         data: name and fingerprint of the training data.
-        recipe: every setting of the training, seed included.
-        metrics: what was measured when it was made.
+        recipe: all settings of the training, including the seed.
+        metrics: results when it was made.
+        provenance: the versions and the command that made it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,7 +80,7 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class _Bundle:
-    """What the three kinds share."""
+    """The common part of the three kinds of bundles."""
 
     manifest: Manifest
     folder: Path | None = field(default=None)
@@ -89,31 +92,31 @@ class _Bundle:
 
     @property
     def sha256(self) -> str:
-        """Hash of the weights, the name of this model in other artefacts."""
+        """Hash of the weights, by which other artefacts refer to this model."""
         return self.manifest.weights_sha256
 
     @property
     def gallery_sha256(self) -> str | None:
-        """The gallery model it is compatible with."""
+        """Hash of the gallery model that it is compatible with."""
         return self.manifest.gallery_sha256
 
     @property
     def name(self) -> str:
-        """Where it lies."""
+        """Its folder, for reports and errors."""
         return str(self.folder) if self.folder else f"this {self.manifest.kind} model"
 
     def _write(
         self, folder: str | Path, tensors: dict[str, Tensor], *, half: bool
     ) -> tuple[Path, Manifest]:
-        """Writes weights and manifest; gives the manifest with the hash filled in."""
+        """Writes weights and manifest; returns the folder and the manifest with the hash."""
         folder = Path(folder)
         stored = {name: _half(t) if half else t for name, t in tensors.items()}
-        wild = [name for name, t in stored.items() if not torch.isfinite(t).all()]
-        if wild:
+        overflowed = [name for name, t in stored.items() if not torch.isfinite(t).all()]
+        if overflowed:
             raise UserError(
-                f"The weights {wild[0]!r} are beyond what {'float16' if half else 'floats'} can "
-                f"hold; {folder} was not written.",
-                "The training has diverged: train again with a lower learning rate.",
+                f"The weights {overflowed[0]!r} are not finite{' in float16' if half else ''}, so "
+                f"{folder} was not written.",
+                "Train again with a lower learning rate, since the training has diverged.",
             )
         manifest = self.manifest.model_copy(update={"weights_sha256": sha256_tensors(stored)})
         write_weights(folder / WEIGHTS, stored)
@@ -123,10 +126,10 @@ class _Bundle:
 
 @dataclass(frozen=True, kw_only=True)
 class _EmbedderBundle(_Bundle):
-    """A bundle whose network embeds images: an `Embedder`."""
+    """A bundle whose network embeds images; an `Embedder`."""
 
     network: nn.Module
-    foreign: ClassVar[bool] = False
+    external: ClassVar[bool] = False
 
     def embed(self, images: NDArray[Any]) -> NDArray[Any]:
         """Prepared images uint8 (N, S, S, 3) to embeddings float32 (N, D)."""
@@ -139,7 +142,7 @@ class QueryBundle(_EmbedderBundle):
 
     @property
     def architecture(self) -> Form:
-        """Its form: for a searched network the `Architecture`."""
+        """Its form: an `Architecture`, a `Baseline` or a `Pruned`."""
         form: Form = self.network.architecture  # type: ignore[assignment]  # a module's attribute
         return form
 
@@ -149,18 +152,26 @@ class QueryBundle(_EmbedderBundle):
         return self.architecture.embedding_dim
 
     def save(self, folder: str | Path, *, half: bool = False) -> Self:
-        """Writes the folder, weights in float16 if `half`; gives the bundle as it stands there."""
+        """Writes the folder and returns the bundle as it was written.
+
+        Args:
+            folder: where to write it.
+            half: store matrices and kernels as float16.
+
+        Raises:
+            UserError: a weight is not finite, or the folder cannot be written.
+        """
         self.architecture.save(Path(folder) / "architecture.json")
         folder, _ = self._write(folder, dict(self.network.state_dict()), half=half)
         return self.load(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Reads the folder.
+        """Reads the bundle in a folder.
 
         Raises:
-            UserError: it is not a query bundle, or its weights are truncated, changed, or of
-                another architecture.
+            UserError: the folder is not a bundle of this kind, or its weights are truncated,
+                changed or of another architecture.
         """
         folder = Path(folder)
         manifest, tensors = _read(folder, "query")
@@ -176,14 +187,14 @@ class SupernetBundle(_Bundle):
     network: Supernet
 
     def save(self, folder: str | Path, *, half: bool = False) -> Self:
-        """Writes the folder, weights in float16 if `half`; gives the bundle as it stands there."""
-        tame(self.network)
+        """Writes the folder; see `QueryBundle.save`."""
+        limit_filter_scale(self.network)
         folder, _ = self._write(folder, dict(self.network.state_dict()), half=half)
         return self.load(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Reads the folder; errors as for `QueryBundle.load`."""
+        """Reads the bundle in a folder; see `QueryBundle.load`."""
         folder = Path(folder)
         manifest, tensors = _read(folder, "supernet")
         about = manifest.network
@@ -209,7 +220,7 @@ class GalleryBundle(_EmbedderBundle):
         return self.network.embedding_dim
 
     def save(self, folder: str | Path, *, half: bool = False) -> Self:
-        """Writes the folder, weights in float16 if `half`; gives the bundle as it stands there."""
+        """Writes the folder; see `QueryBundle.save`."""
         tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
         tensors["classifier"] = self.classifier
         folder, _ = self._write(folder, tensors, half=half)
@@ -217,7 +228,7 @@ class GalleryBundle(_EmbedderBundle):
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Reads the folder; errors as for `QueryBundle.load`."""
+        """Reads the bundle in a folder; see `QueryBundle.load`."""
         folder = Path(folder)
         manifest, tensors = _read(folder, "gallery")
         about = manifest.network
@@ -233,40 +244,40 @@ class GalleryBundle(_EmbedderBundle):
 
 
 def _half(tensor: Tensor) -> Tensor:
-    """Matrices and kernels to float16; statistics, scales and counters as they are."""
+    """Converts matrices and kernels to float16; statistics, scales and counters are not changed."""
     return tensor.half() if tensor.is_floating_point() and tensor.ndim >= 2 else tensor
 
 
 def _read(folder: Path, kind: str) -> tuple[Manifest, dict[str, Tensor]]:
-    """The manifest and the weights of a bundle, checked against each other."""
+    """The manifest and the weights of a bundle, after comparing their hashes."""
     if folder.is_file():
         raise UserError(
-            f"{folder} is a file, and here the network itself is needed.",
-            f"Name the folder of a {kind} model.",
+            f"{folder} is a file, not the folder of a {kind} model.",
+            f"Name the folder that contains the {kind} model's {MANIFEST}.",
         )
     manifest = Manifest.load(folder, what=f"the manifest of a {kind} model")
     if manifest.kind != kind:
         raise UserError(
-            f"{folder} holds a {manifest.kind} model, not a {kind} model.",
+            f"{folder} contains a {manifest.kind} model, not a {kind} model.",
             f"Name the folder of a {kind} model.",
         )
     tensors = read_tensors(folder / WEIGHTS, what=f"the weights of a {kind} model")
     if sha256_tensors(tensors) != manifest.weights_sha256:
         raise UserError(
-            f"The weights in {folder / WEIGHTS} are not those its manifest names.",
-            "Copy the whole folder again; the file was changed or belongs to another model.",
+            f"The weights in {folder / WEIGHTS} are not those that its {MANIFEST} names.",
+            "Copy the complete folder again: the file was changed or belongs to another model.",
         )
     return manifest, tensors
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:
-    """Loads the weights and leaves the network in evaluation mode, in channels_last memory."""
+    """Loads the weights and puts the network into evaluation mode and channels_last memory."""
     wanted = network.state_dict()
     for name in wanted.keys() | tensors.keys():
         if name not in tensors or name not in wanted or tensors[name].shape != wanted[name].shape:
             raise UserError(
-                f"The weights in {folder / WEIGHTS} are of another architecture (at {name!r}).",
-                "Keep architecture.json, manifest.json and weights.safetensors together.",
+                f"The weights in {folder / WEIGHTS} belong to another architecture (see {name!r}).",
+                "Copy architecture.json, manifest.json and weights.safetensors of one model again.",
             )
     network.load_state_dict({name: t.to(wanted[name].dtype) for name, t in tensors.items()})
     network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]

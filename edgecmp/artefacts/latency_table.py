@@ -1,7 +1,7 @@
-"""LatencyTable: what each choice of each layer costs on one device, and the sum for any network.
+"""LatencyTable: the latency of each choice of each layer on one device, and of any network.
 
-A table is measured by `edgecmp latency build` and obeyed by `edgecmp search`. Its JSON document is
-described by docs/latency-table.schema.json.
+`edgecmp latency build` measures a table, and `edgecmp search` uses it. The schema of its JSON
+document is docs/latency-table.schema.json.
 """
 
 from __future__ import annotations
@@ -29,42 +29,42 @@ ENTRIES = tuple(
     for block in range(len(BLOCKS))
     for width in range(len(WIDTHS))
 )
-"""The 320 distinct (stage 0-3, stride 2 or 1, block 0-3, width 0-9): layers of a stage that have
-the same stride have the same channels, hence the same costs."""
+"""The 320 distinct (stage 0-3, stride 2 or 1, block 0-3, width 0-9): layers of one stage and stride
+have the same channels and therefore the same latency."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LatencyTable:
     """Latencies of one tier on one device, for one runtime, precision and thread count.
 
-    A network takes `scale` * (stem + head - overhead + sum of (entry - overhead)) + `bias_ms`; what
-    the parts do not show (copies between layers, colder caches) is in scale and bias, which are
-    fitted to whole networks.
+    The latency of a network is `scale` * (stem + head - overhead + sum of (entry - overhead)) +
+    `bias_ms`. Effects that separate layers do not show (copies between layers, colder caches) are
+    in scale and bias, which are fitted to complete networks.
 
     Attributes:
         tier: "330M", "230M" or "100M".
         input_size: side of the image, in pixels.
         embedding_dim: D of the embedding.
         precision: "fp32" or "int8".
-        device: the name it was measured by, such as "local" or "ssh://pi@board".
-        facts: what the device said of itself: machine, processor, cores, governor, ...
+        device: the value of --device, such as "local" or "ssh://pi@board".
+        facts: what the device reports: machine, processor, cores, governor, ...
         target: format of the files, "tflite".
         runtime: "litert", "tflite-runtime" or "benchmark_model".
         version: of the runtime.
-        delegate: what runs the operators, "XNNPACK".
+        delegate: the implementation of the operators, "XNNPACK".
         threads: of the runtime.
-        lowering: hash of the code that wrote the measured files; whole networks that are written
-            otherwise do not take what the table says.
-        statistic: how one number was made of many runs, in words.
+        lowering: fingerprint of the code that wrote the measured files; the table does not predict
+            the latency of networks that are lowered differently.
+        statistic: how many runs were reduced to one number, in words.
         date: of the measurement, ISO 8601.
-        entries_ms: (320,) time of each of `ENTRIES` alone, each a file of its own.
-        stem_ms, head_ms: the same for what is before and behind the 20 layers.
-        overhead_ms: of a file that computes nothing worth mentioning; part of each time above.
+        entries_ms: (320,) latency of each of `ENTRIES`, measured in a separate file.
+        stem_ms, head_ms: the same for the layers before and after the 20 layers.
+        overhead_ms: latency of a file that computes almost nothing; included in each one above.
         scale, bias_ms: see above.
-        calibration: the whole networks that both were fitted to: "architecture", "measured_ms",
-            "predicted_ms".
+        calibration: the complete networks that scale and bias were fitted to: "architecture",
+            "measured_ms", "predicted_ms".
         check: the figures of the last `edgecmp latency check`, or None.
-        provenance: version of edgecmp, command, time.
+        provenance: the versions and the command that made the table.
     """
 
     tier: str
@@ -93,7 +93,7 @@ class LatencyTable:
 
     @property
     def layer_ms(self) -> NDArray[np.float64]:
-        """(20, 40): what each choice (block * 10 + width) of each layer adds to a network."""
+        """(20, 40): latency that each choice (block * 10 + width) of each layer adds."""
         places = {key[:2]: index for index, key in enumerate(ENTRIES) if key[2:] == (0, 0)}
         choices = len(BLOCKS) * len(WIDTHS)
         starts = [places[layer.stage, layer.stride] for layer in tier(self.tier).layers]
@@ -103,11 +103,16 @@ class LatencyTable:
 
     @property
     def fixed_ms(self) -> float:
-        """What every network takes besides its layers."""
+        """Latency of every network besides that of its 20 layers."""
         return self.scale * (self.stem_ms + self.head_ms - self.overhead_ms) + self.bias_ms
 
     def predicts(self, blocks: NDArray[np.uint8], widths: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Latencies (N,) in ms of N architectures: blocks and widths, (N, 20) each."""
+        """Latencies (N,) in ms of N architectures.
+
+        Args:
+            blocks: block indices, (N, 20).
+            widths: width indices, (N, 20).
+        """
         choices = blocks.astype(np.intp) * len(WIDTHS) + widths  # (N, 20)
         sums: NDArray[np.float64] = self.layer_ms[np.arange(DEPTH), choices].sum(1)
         return sums + self.fixed_ms
@@ -116,34 +121,38 @@ class LatencyTable:
         """Latency of one architecture, in ms.
 
         Raises:
-            UserError: it is of another tier, input size or embedding than the table.
+            UserError: it has another tier, input size or embedding dimension than the table.
         """
         shape = (architecture.tier, architecture.input_size, architecture.embedding_dim)
         if shape != (self.tier, self.input_size, self.embedding_dim):
             raise UserError(
-                f"The table holds the {self.tier} tier at {self.input_size} pixels with "
+                f"The latency table is for the {self.tier} tier at {self.input_size} pixels with "
                 f"{self.embedding_dim}-d embeddings, not {shape[0]} at {shape[1]} with {shape[2]}.",
-                "Build one for it: edgecmp latency build.",
+                f"Build a table with `edgecmp latency build --tier {shape[0]} --input-size "
+                f"{shape[1]}`.",
             )
         genes = (np.array([part], np.uint8) for part in (architecture.blocks, architecture.widths))
         return float(self.predicts(*genes)[0])
 
     def require_lowering(self, lowering: str) -> None:
-        """Refuses a table whose files were written by other code than today's.
+        """Refuses a table whose files were lowered differently than by this edgecmp.
+
+        Args:
+            lowering: fingerprint of how this edgecmp lowers networks.
 
         Raises:
-            UserError: they were.
+            UserError: the fingerprints differ.
         """
         if lowering != self.lowering:
             raise UserError(
-                f"The table of {self.device} was measured on files that another edgecmp wrote "
-                f"(lowering {self.lowering[:12]}, now {lowering[:12]}), so its times do not hold.",
-                f"Build it again: edgecmp latency build --device {self.device}.",
+                f"The latency table of {self.device} is out of date: another edgecmp wrote the "
+                f"measured files (lowering {self.lowering[:12]}, now {lowering[:12]}).",
+                f"Build it again with `edgecmp latency build --device {self.device}`.",
             )
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what predictions follow from: the name of this table in other artefacts."""
+        """SHA-256 of all that affects predictions, by which other artefacts refer to this table."""
         return sha256_json({**self.to_dict(), "check": None, "provenance": {}})
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,7 +181,7 @@ class LatencyTable:
         """Reads what `save` wrote.
 
         Raises:
-            UserError: the file is missing, damaged, of another format, or an entry is missing.
+            UserError: the file is missing, damaged or of another format, or lacks an entry.
         """
         document = parse_table(read_json(Path(path), what="a latency table"), source=str(path))
         fields = {name: document[name] for name in FIELDS}
@@ -185,7 +194,7 @@ class LatencyTable:
         if missing:
             raise UserError(
                 f"{path} is damaged: {len(missing)} of its {len(ENTRIES)} entries are missing.",
-                "Build it again: edgecmp latency build --device local --out table.json.",
+                "Build it again with `edgecmp latency build --device local --out table.json`.",
             )
         fields["entries_ms"] = np.array([found[key] for key in wanted], np.float64)
         return cls(**fields)

@@ -1,4 +1,4 @@
-"""The JSON document of a latency table, as a schema that others can read and write."""
+"""The JSON document of a latency table, with a schema for other programs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class _Entry(_Strict):
     stride: Literal[1, 2]
     block: Literal["shuffle3", "shuffle5", "shuffle7", "xception"]
     width: int = Field(ge=0, le=9, description="index i: a factor of 0.2 (i + 1)")
-    ms: PositiveFloat = Field(description="of the layer alone, as a file of its own")
+    ms: PositiveFloat = Field(description="of the layer alone, in a separate file")
 
 
 class _Network(_Strict):
-    """A whole network that scale and bias were fitted to."""
+    """A complete network that scale and bias were fitted to."""
 
     architecture: dict[str, Any]
     measured_ms: PositiveFloat
@@ -36,7 +36,7 @@ class _Network(_Strict):
 
 
 class _Errors(_Strict):
-    """What the table says against what whole networks took, in percent."""
+    """Errors of the predicted latencies of complete networks, in percent."""
 
     nets: PositiveInt
     mape: float
@@ -47,7 +47,7 @@ class _Errors(_Strict):
 
 
 class _Check(_Errors):
-    """What `edgecmp latency check` found last."""
+    """The result of the last `edgecmp latency check`."""
 
     at_todays_speed: _Errors = Field(description="the same, corrected by slowdown")
     slowdown: float = Field(description="of the device since the table was built")
@@ -63,19 +63,21 @@ class _Table(_Strict):
     embedding_dim: PositiveInt
     precision: Literal["fp32", "int8"]
     device: str = Field(description="as given to --device")
-    facts: dict[str, Any] = Field(description="what the device says of itself")
+    facts: dict[str, Any] = Field(description="what the device reports")
     target: Literal["tflite"]
     runtime: Literal["litert", "tflite-runtime", "benchmark_model"]
     version: str = Field(description="of the runtime")
-    delegate: str = Field(description="what runs the operators")
+    delegate: str = Field(description="implementation of the operators")
     threads: PositiveInt
-    lowering: str = Field(description="hash of what networks were lowered to when it was built")
-    statistic: str = Field(description="how one time was made of many runs")
+    lowering: str = Field(description="fingerprint of the lowering when the table was built")
+    statistic: str = Field(description="how many runs were reduced to one time")
     date: str = Field(description="ISO 8601, UTC")
     entries_ms: list[_Entry]
     stem_ms: PositiveFloat
     head_ms: PositiveFloat
-    overhead_ms: PositiveFloat = Field(description="of a file that computes nothing; in each time")
+    overhead_ms: PositiveFloat = Field(
+        description="of a file that computes almost nothing; in each time"
+    )
     scale: PositiveFloat
     bias_ms: float
     calibration: list[_Network]
@@ -84,20 +86,20 @@ class _Table(_Strict):
 
 
 FIELDS = tuple(name for name in _Table.model_fields if name != "format")
-"""The fields of a table, in their order."""
+"""The fields of a table, in the order of the document."""
 
 
 def parse_table(document: Any, *, source: str) -> dict[str, Any]:
-    """The document, once it is known to be a latency table.
+    """Checks that a document is a latency table and returns it.
 
     Raises:
-        UserError: it is none; the message names `source` and the first field that is wrong.
+        UserError: it is not; the message names `source` and the first wrong field.
     """
     table = parse_document(
         _Table,
         document,
         refusal=f"{source} is not a latency table of this edgecmp",
-        way_out="Build one: edgecmp latency build --device local --out table.json.",
+        way_out="Build one with `edgecmp latency build --device local --out table.json`.",
     )
     return table.model_dump()
 

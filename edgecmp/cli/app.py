@@ -18,6 +18,7 @@ from edgecmp.cli import (
     doctor,
     evaluate,
     export,
+    find,
     flops,
     gallery,
     inspect,
@@ -25,6 +26,7 @@ from edgecmp.cli import (
     parity,
     prune,
     rank,
+    recipes,
     reproduce,
     search,
     study,
@@ -45,13 +47,14 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPER
 
 HELP = help_text(
     "Find, train, export, prove and time query networks for phones that are compatible with the "
-    "gallery you already indexed.",
+    "gallery you have already indexed.",
     (
         "edgecmp search --budget 100M --quick --out runs/search",
         "edgecmp train query --architecture runs/search/architecture.json --out runs/query",
         "edgecmp eval --model runs/query",
         "edgecmp export --target tflite --model runs/query --out runs/query.tflite",
         "edgecmp parity runs/query.tflite --model runs/query",
+        "edgecmp find photo.jpg --model runs/query.tflite",
         "edgecmp bench --device local runs/query.tflite",
         "edgecmp devices",
         "edgecmp latency build --device local --out runs/latency.json",
@@ -95,6 +98,8 @@ app.command("rank", help=rank.HELP)(rank.rank)
 app.add_typer(train.app, name="train", help=train.HELP)
 app.add_typer(gallery.app, name="gallery", help=gallery.HELP)
 app.command("eval", help=evaluate.HELP)(evaluate.evaluate)
+app.command("find", help=find.HELP)(find.find)
+app.command("recipes", help=recipes.HELP)(recipes.recipes)
 app.command("flops", help=flops.HELP)(flops.flops)
 app.command("prune", help=prune.HELP)(prune.prune)
 app.command("export", help=export.HELP)(export.export)
@@ -157,11 +162,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _bug()
         where = f"{error.filename}: " if error.filename else ""
         return _fail(
-            f"{where}{os.strerror(error.errno)}. Free some space or name another path, then run "
-            "the same command again."
+            f"{where}{os.strerror(error.errno)}. Free some disk space or name another path, then "
+            "rerun the command."
         )
     except Exception:
         return _bug()
     if code == INTERRUPTED:
-        return _fail("Interrupted. Nothing is half-written: run the same command again.")
+        return _fail("Interrupted. No incomplete file was left: rerun the command.")
     return code if isinstance(code, int) else 0

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edgecmp.cli.options import JsonFile, help_text
 from edgecmp.errors import UserError
 from edgecmp.report import finish, on_interrupt
-
-if TYPE_CHECKING:
-    from edgecmp.benchmarks import BenchReport
 
 __all__ = ["HELP", "bench"]
 
@@ -29,39 +25,23 @@ HELP = help_text(
         "edgecmp bench query.tflite --compare bench.json",
     ),
     "One image at a time. Cold is a new process that loads the model and runs it once; p50, p90 "
-    "and p99 are of the runs after that which no other process interrupted (the column statistic "
-    "says which). docs/bench.md explains every figure.",
-    "--sustained and --single-stream measure one row after the other and keep each finished row in "
-    "the --json file. If such a bench is killed or the device is lost, the same command goes on "
-    "with the rows that are missing; the curve of a row that was cut short stays in the file until "
-    "that row is measured anew, from its start, because the device has cooled down meanwhile.",
+    "and p99 are of the later runs that no other process interrupted (the column statistic says "
+    "which). The documentation explains every figure.",
+    "--sustained and --single-stream measure one row after the other and write each finished row "
+    "to the --json file. If such a bench is interrupted or the device is lost, rerun the command: "
+    "it measures the missing rows. A row that was cut short is measured again from its start, "
+    "because the device has cooled down meanwhile; until then the file has its curve so far.",
 )
-
-COLUMNS = {
-    "warm": ("cold_ms", "p50_ms", "p90_ms", "p99_ms", "min_ms", "peak_memory_mb"),
-    "sustained": (
-        *("minutes", "busy_percent", "p50_ms", "first_window_ms", "last_window_ms"),
-        *("slower_percent", "start_c", "end_c"),
-    ),
-    "single-stream": ("queries", "seconds", "p50_ms", "p90_ms", "p99_ms"),
-}
-"""Of each mode, the figures that fit a screen; the JSON has all."""
 
 
 def _thread_counts(text: str) -> tuple[int, ...]:
     counts = text.split(",")
     if not all(count.strip().isdecimal() and int(count) > 0 for count in counts):
         raise UserError(
-            f"{text!r} is no list of thread counts.",
-            "Write them as in --threads 1 or --threads 1,2.",
+            f"--threads must list thread counts (got {text!r}).",
+            "Write --threads 1 or --threads 1,2.",
         )
     return tuple(dict.fromkeys(int(count) for count in counts))
-
-
-def _columns(report: BenchReport) -> Sequence[str]:
-    compared = ("earlier_ms", "ratio") if report.earlier else ()
-    own = COLUMNS[report.mode]
-    return "file", "runtime", "threads", *own, *compared, "statistic", "verdict"
 
 
 def bench(
@@ -79,24 +59,22 @@ def bench(
     ] = "1",
     runtime: Annotated[
         str | None,
-        typer.Option("--runtime", metavar="NAME", help="Use this runtime alone, such as litert."),
+        typer.Option("--runtime", metavar="NAME", help="Use only this runtime, such as litert."),
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Where the time goes, operator by operator (LiteRT).")
+        bool, typer.Option("--profile", help="Also profile every operator (LiteRT).")
     ] = False,
     sustained: Annotated[
         float | None,
         typer.Option(
             "--sustained",
             metavar="MIN",
-            help="Run each row for so many minutes: the curve, the heat, how much slower it gets.",
+            help="Run each row for this many minutes: latency over time, temperature, slowdown.",
         ),
     ] = None,
     single_stream: Annotated[
         bool,
-        typer.Option(
-            "--single-stream", help="As MLPerf: p90 over all of >= 1024 queries and >= 60 s."
-        ),
+        typer.Option("--single-stream", help="As MLPerf: p90 over at least 1024 queries and 60 s."),
     ] = False,
     picture: Annotated[
         Path | None,
@@ -115,49 +93,25 @@ def bench(
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.benchmarks.bench.run`."""
+    """Runs `edgecmp.bench`."""
+    from edgecmp import api
+
     counts = _thread_counts(threads)
-    if picture is not None and picture.suffix != ".png":
-        raise UserError(f"{picture} is no .png file.", "Name a picture such as bench.png.")
-    if compare is not None and json_file is not None and compare.resolve() == json_file.resolve():
-        raise UserError(
-            f"--compare and --json name the same file, {compare}.",
-            "Name another --json file: the earlier bench would be overwritten.",
-        )
     long = sustained is not None or single_stream
     kept = f"Finished rows are in {json_file}" if long and json_file else "Nothing was written"
-    with on_interrupt(f"{kept}: run the same command again."):
-        from edgecmp.benchmarks import BenchPlan
-        from edgecmp.benchmarks import bench as run
-
-        report = run(
+    with on_interrupt(f"{kept}: rerun the command."):
+        report = api.bench(
             files,
             device=device,
             threads=counts,
             runtime=runtime,
-            plan=BenchPlan.of(sustained=sustained, single_stream=single_stream),
-            profiles=profile,
+            sustained=sustained,
+            single_stream=single_stream,
+            profile=profile,
             compare=compare,
             keep=json_file,
+            picture=picture,
         )
-    finish(report, json_file, columns=_columns(report))
-    _tell_more(report)
-    if picture is not None:
-        from edgecmp.benchmarks.bench.plot import draw_bench
-
-        print(f"Wrote the picture: {draw_bench(report, picture)}")
+    finish(report, json_file)
     if any(row["verdict"] == "failed" for row in report.rows):
         raise typer.Exit(1)
-
-
-def _tell_more(report: BenchReport) -> None:
-    """What the table has no room for: rows without a ratio, and profiles."""
-    for row in report.rows:
-        if row.get("not_compared"):
-            place = f"{row['file']} in {row['runtime']}, {row['threads'] or 'own'} threads"
-            print(f"not compared: {place}: {row['not_compared']}")
-    if report.profiles:
-        from edgecmp.benchmarks.bench.profile import profile_text
-
-        for told in report.profiles:
-            print(f"\n{profile_text(told)}")

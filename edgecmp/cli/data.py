@@ -36,8 +36,8 @@ def data(context: typer.Context) -> None:
             "edgecmp data shard --data IMDb-Face.csv --size 128 --out runs/faces",
             "edgecmp train gallery --data runs/faces --out runs/gallery",
         ),
-        "Every image is decoded once, cut to its box and shrunk; identity, domain, key and split "
-        "go with it. A folder of shards is a data set like any other: --data DIR.",
+        "Every image is decoded once, cropped to its box and shrunk; identity, domain, key and "
+        "split are stored with it. A folder of shards is a data set like any other: --data DIR.",
     ),
 )
 def shard(
@@ -63,10 +63,9 @@ def shard(
     ] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.data.shard_writer.write_shards`."""
-    with on_interrupt(f"{out} was not written: run the same command again."):
-        from edgecmp.data import load_dataset
-        from edgecmp.data.shard_writer import write_shards
+    """Runs `edgecmp.write_shards`."""
+    from edgecmp import api
 
-        report = write_shards(load_dataset(source), out, longest_side=size, lossless=lossless)
-    finish(report, json_file, wrote=[("the shards", out)])
+    with on_interrupt(f"{out} was not written: rerun the command."):
+        report = api.write_shards(source, out=out, longest_side=size, lossless=lossless)
+    finish(report, json_file)

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.options import JsonFile, help_text
-from edgecmp.report import on_interrupt, print_table, write_report
+from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "devices"]
 
 HELP = help_text(
-    "List the devices that models can be timed on, with what they are.",
+    "List the devices that models can be timed on, and their facts.",
     (
         "edgecmp devices",
         "edgecmp devices ssh://pi@board adb:192.168.1.7:5555",
@@ -20,11 +20,6 @@ HELP = help_text(
     ),
     "Shows this machine, what adb has attached, and the devices you name. Exit code 1 if one that "
     "you named is not reached.",
-)
-
-COLUMNS = (
-    *("device", "model", "soc", "cpu", "cores", "abi", "system"),
-    *("runtimes", "governor", "temperature_c", "verdict"),
 )
 
 
@@ -35,18 +30,11 @@ def devices(
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.benchmarks.devices.listing.list_devices`."""
-    with on_interrupt("Nothing was written: run the same command again."):
-        from edgecmp.benchmarks.devices.listing import list_devices
+    """Runs `edgecmp.list_devices`."""
+    from edgecmp import api
 
-        report = list_devices(names or [])
-    print_table(report.rows, columns=COLUMNS)
-    for row in report.rows:
-        if row["reason"]:
-            known = row["reason"].startswith(row["device"])
-            print(row["reason"] if known else f"{row['device']}: {row['reason']}")
-    for note in report.notes:
-        print(note)
-    write_report(report, json_file)
+    with on_interrupt("Nothing was written: rerun the command."):
+        report = api.list_devices(names or [])
+    finish(report, json_file)
     if any(row["named"] and row["verdict"] != "ready" for row in report.rows):
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgecmp.cli.choices import TARGETS
 from edgecmp.cli.options import JsonFile, Model, help_text
 from edgecmp.report import finish, on_interrupt
 
@@ -20,16 +21,14 @@ HELP = help_text(
         "edgecmp export --target coreml --precision fp16 --system iOS16 --out query.mlpackage",
         "edgecmp export --target onnx --model runs/query --out query.onnx",
     ),
-    "The file carries its architecture, its preprocessing and the hash of the gallery model it is "
-    "compatible with. Prove it with `edgecmp parity`. Needs the extra: "
+    "The file carries its architecture, its preprocessing and the hash of the gallery model that "
+    "it is compatible with. Prove it with `edgecmp parity`. Needs the extra: "
     "pip install 'edgecmp[export]'.",
 )
 
 
 def export(
-    target: Annotated[
-        str, typer.Option("--target", metavar="NAME", help="tflite, coreml or onnx.")
-    ],
+    target: Annotated[str, typer.Option("--target", metavar="|".join(TARGETS), help="The format.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A file, or a folder for it.")],
     precision: Annotated[
         str,
@@ -43,7 +42,7 @@ def export(
         str,
         typer.Option(
             "--input",
-            metavar="KIND",
+            metavar="tensor|image",
             help="tensor: normalised float32 values; image: 8-bit RGB pixels, normalised inside.",
         ),
     ] = "tensor",
@@ -53,7 +52,7 @@ def export(
         typer.Option(
             "--data",
             metavar="NAME|PATH",
-            help="Images for the precisions that look at some; the training data if not given.",
+            help="Images for calibration; the network's training data if not given.",
         ),
     ] = None,
     system: Annotated[
@@ -66,17 +65,17 @@ def export(
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.export.export`."""
-    with on_interrupt(f"{out} was not written: run the same command again."):
-        from edgecmp.export import export as run
+    """Runs `edgecmp.export`."""
+    from edgecmp import api
 
-        report = run(
+    with on_interrupt(f"{out} was not written: rerun the command."):
+        report = api.export(
             target,
+            out=out,
             model=model,
             precision=precision,
             input=input,
             data=data,
             system=system,
-            out=out,
         )
     finish(report, json_file)

@@ -54,14 +54,9 @@ def build(
     data: Data = "emoji",
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.gallery.index.GalleryIndex.build`."""
-    with on_interrupt(f"{out} was not written: run the same command again."):
-        from edgecmp import kit
-        from edgecmp.data import load_dataset
-        from edgecmp.gallery.index import GalleryIndex
-        from edgecmp.gallery.open import open_gallery
+    """Runs `edgecmp.build_index`."""
+    from edgecmp import api
 
-        network = open_gallery(model or kit.path("gallery"))
-        images = load_dataset(data).retrieval("test").gallery
-        index = GalleryIndex.build(network, images, out)
-    finish(index, json_file, wrote=[("the gallery index", out)])
+    with on_interrupt(f"{out} was not written: rerun the command."):
+        report = api.build_index(out=out, model=model, data=data)
+    finish(report, json_file)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from edgecmp.cli.options import JsonFile, help_text
-from edgecmp.errors import UserError
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
 
 HELP = help_text(
-    "Measure what every choice of the search costs on your device, and how far to trust that.",
+    "Measure what every choice of the search costs on your device, and how accurate that is.",
     (
         "edgecmp latency build --device local --out local.json",
         "edgecmp latency check local.json --nets 50",
@@ -30,26 +29,26 @@ BUILD = help_text(
         "edgecmp latency build --device adb:R58N12ABCDE --precision int8 --out phone-int8.json",
         "edgecmp latency build --device local --tier 330M --input-size 224 --out local-330M.json",
     ),
-    "Each of the 320 distinct layers becomes a small file, lowered as whole networks are, and is "
-    "timed in interleaved rounds; five whole networks set the scale. It takes a minute on a "
-    "desktop. A measurement that was stopped, by whatever, goes on when the same command runs "
-    "again. Then `edgecmp latency check` says how far the table is off.",
+    "Each of the 320 distinct layers becomes a small file, lowered as complete networks are, and "
+    "is timed in interleaved rounds; five complete networks set the scale. It takes a minute on a "
+    "desktop. An interrupted measurement resumes when you rerun the command. Then run `edgecmp "
+    "latency check` to see how accurate the table is.",
 )
 
 CHECK = help_text(
-    "Compare a latency table with whole networks, measured on the same device.",
+    "Compare a latency table with complete networks, measured on the same device.",
     (
         "edgecmp latency check local.json",
         "edgecmp latency check local.json --nets 50 --json check.json",
         "edgecmp latency check local.json --architecture runs/search",
     ),
     "Random networks of the table's tier that it was not fitted to. mape is the mean error in "
-    "percent, tau how alike the two orders are, slowdown how much longer the device takes than "
-    "when the table was built; the second line is corrected for it. The picture lies beside the "
-    "table.",
+    "percent, tau is Kendall's rank correlation, slowdown is how much longer the device takes than "
+    "when the table was built; the second row is corrected for it. The picture is written beside "
+    "the table.",
 )
 
-COLUMNS = ("latency", "nets", "mape", "max_error", "within_5", "within_10", "tau", "slowdown")
+KEPT = "The measurements so far are kept: rerun the command to resume."
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=False)
 
@@ -80,13 +79,13 @@ def build(
         ),
     ] = None,
     tier: Annotated[
-        str | None, typer.Option("--tier", metavar="NAME", help="Another tier: 330M, 230M, 100M.")
+        str | None, typer.Option("--tier", metavar="330M|230M|100M", help="Another tier.")
     ] = None,
     input_size: Annotated[
         int | None, typer.Option("--input-size", metavar="PIXELS", help="Another input size.")
     ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", metavar="NAME", help="fp32 or int8.")
+        str, typer.Option("--precision", metavar="fp32|int8", help="Of the exported layers.")
     ] = "fp32",
     runtime: Annotated[
         str | None,
@@ -97,97 +96,48 @@ def build(
             "given.",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", metavar="N", help="Of the runtime.")] = 1,
+    threads: Annotated[
+        int, typer.Option("--threads", metavar="N", help="Of the runtime.")
+    ] = 1,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.benchmarks.latency.build`."""
-    with on_interrupt("What was measured is kept: run the same command again and it goes on."):
-        from edgecmp import kit
-        from edgecmp.artefacts.bundle import SupernetBundle
-        from edgecmp.benchmarks.latency import build as run
-        from edgecmp.benchmarks.latency.picture import draw_table
-        from edgecmp.networks.tiers import tier as tier_named
+    """Runs `edgecmp.build_latency_table`."""
+    from edgecmp import api
 
-        if input_size is not None and input_size < 32:
-            raise UserError(
-                f"Images of {input_size} pixels are too small for the networks.",
-                "Use an --input-size of 32 or more.",
-            )
-        shape = SupernetBundle.load(supernet or kit.path("supernet")).network
-        chosen = tier_named(tier or shape.tier).name
-        table = run(
+    with on_interrupt(KEPT):
+        report = api.build_latency_table(
             out,
             device=device,
-            tier=chosen,
-            input_size=input_size or shape.input_size,
-            embedding_dim=shape.embedding_dim,
+            supernet=supernet,
+            tier=tier,
+            input_size=input_size,
             precision=precision,
             runtime=runtime,
             threads=threads,
         )
-        picture = draw_table(table, out.with_suffix(".png"))
-    finish(
-        _Built(table.to_dict()),
-        json_file,
-        wrote=[("the table", out), ("the picture", picture)],
-    )
+    finish(report, json_file)
     print(f"Next: edgecmp latency check {out}")
-
-
-class _Built:
-    """What `build` prints: the table in a line."""
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        self._document = document
-        entries = [entry["ms"] for entry in document["entries_ms"]]
-        kept = ("device", "tier", "input_size", "precision", "runtime", "version", "threads")
-        self.rows = [
-            {
-                **{key: document[key] for key in kept},
-                "fastest_layer_ms": min(entries),
-                "slowest_layer_ms": max(entries),
-                "scale": document["scale"],
-                "bias_ms": document["bias_ms"],
-            }
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The table's own document."""
-        return self._document
 
 
 @app.command("check", help=CHECK)
 def check(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="From `edgecmp latency build`.")],
     nets: Annotated[
-        int, typer.Option("--nets", metavar="N", help="How many random networks to measure.")
+        int, typer.Option("--nets", metavar="N", help="Number of random networks.")
     ] = 50,
     architecture: Annotated[
         list[Path] | None,
         typer.Option(
             "--architecture",
             metavar="FILE|DIR",
-            help="Measure this architecture instead; may be given several times.",
+            help="Measure this architecture instead; can be repeated.",
         ),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.benchmarks.latency.check`."""
-    with on_interrupt("What was measured is kept: run the same command again and it goes on."):
-        from edgecmp.benchmarks.latency import check as run
-        from edgecmp.benchmarks.latency.picture import draw_check
-        from edgecmp.networks.form import searched
+    """Runs `edgecmp.check_latency_table`."""
+    from edgecmp import api
 
-        chosen = [searched(path) for path in architecture or ()]
-        report = run(table, nets=nets, architectures=chosen)
-        wrote = []
-        if chosen:
-            for path, net in zip(architecture or (), report.nets, strict=True):
-                print(
-                    f"{path}: {net['measured_ms']:.3f} ms measured, {net['predicted_ms']:.3f} ms "
-                    f"by the table ({net['error']:+.1f} %)"
-                )
-        else:
-            picture = draw_check(report, table.with_suffix(".check.png"))
-            wrote = [("the picture", picture), ("these figures into the table", table)]
-    finish(report, json_file, columns=COLUMNS, wrote=wrote)
+    with on_interrupt(KEPT):
+        report = api.check_latency_table(table, nets=nets, architectures=architecture or ())
+    finish(report, json_file)

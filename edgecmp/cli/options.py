@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ __all__ = [
     "QueryModel",
     "Seed",
     "help_text",
+    "recipe_option",
 ]
 
 JsonFile = Annotated[
@@ -31,9 +32,9 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="NAME|PATH",
-        help="A data set's name, a folder with one folder an identity, a .csv/.jsonl manifest, "
-        "DeepFashion2's folder, IMDb-Face.csv, a folder of shards, or a .toml file that describes "
-        "one of them.",
+        help="A data set's name, a folder with one sub-folder per identity, a .csv or .jsonl "
+        "manifest, DeepFashion2's folder, IMDb-Face.csv, a folder of shards, or a .toml file that "
+        "describes one of them.",
     ),
 ]
 Model = Annotated[
@@ -70,7 +71,17 @@ Index = Annotated[
     Path | None,
     typer.Option("--index", metavar="DIR", help="A gallery index; the starter kit's if not given."),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same result.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", metavar="N", help="The same seed reproduces the same result."),
+]
+
+
+def recipe_option(names: Sequence[str]) -> Any:
+    """The option `--recipe` with its choices."""
+    return typer.Option(
+        "--recipe", metavar="NAME", help=f"{', '.join(names)}; see `edgecmp recipes`."
+    )
 
 
 def help_text(summary: str, examples: Sequence[str], *details: str) -> str:

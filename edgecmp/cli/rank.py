@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgecmp.cli.choices import REWARDS
 from edgecmp.cli.options import JsonFile, help_text
 from edgecmp.report import finish
 
@@ -19,9 +20,9 @@ HELP = help_text(
         "edgecmp rank runs/search --metric top10 --top 3 --out runs/by-top10",
         "edgecmp rank runs/search --budget 80M --top 1 --out runs/smaller",
     ),
-    "The search may be running or have been stopped. Each row has every reward, and before: its "
-    "rank in the search itself. Writes architecture.json (the best), architecture-2.json and so "
-    "on to --out; each can be trained.",
+    "The search may be running or interrupted. Each row has every reward and, as before, its rank "
+    "in the search itself. Writes architecture.json (the best), architecture-2.json and so on to "
+    "--out; each can be trained.",
 )
 
 
@@ -31,30 +32,34 @@ def rank(
     ],
     reward: Annotated[
         str | None,
-        typer.Option("--reward", metavar="NAME", help="r1, r2, r3 or r3sum; its own if not given."),
+        typer.Option("--reward", metavar="|".join(REWARDS), help="The search's own if not given."),
     ] = None,
     metric: Annotated[
         str | None,
         typer.Option(
-            "--metric", metavar="NAME", help="What the reward is made of; its own if not given."
+            "--metric",
+            metavar="NAME",
+            help="Accuracy that the reward is made of: top1, top5, top10, top50 or tar; the "
+            "search's own if not given.",
         ),
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option("--budget", metavar="FLOPS", help="Rank only what has at most so many: 80M."),
+        typer.Option(
+            "--budget", metavar="FLOPS", help="Rank only candidates of at most this many: 80M."
+        ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", help="How many.")] = 5,
+    top: Annotated[int, typer.Option("--top", metavar="N", help="Number of candidates.")] = 5,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Folder for the architectures; none if left out."
+            "--out", metavar="DIR", help="Folder for the architectures; not written if left out."
         ),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.search.results.rerank`."""
-    from edgecmp.search import rerank
+    """Runs `edgecmp.rank`."""
+    from edgecmp import api
 
-    ranking = rerank(search, reward=reward, metric=metric, budget=budget, top=top, out=out)
-    wrote = [(f"the {what}", where) for what, where in ranking.files.items()]
-    finish(ranking, json_file, wrote=wrote)
+    report = api.rank(search, reward=reward, metric=metric, budget=budget, top=top, out=out)
+    finish(report, json_file)

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Gallery, JsonFile, help_text
+from edgecmp.cli.choices import TABLES, TASK_RECIPES
+from edgecmp.cli.options import Gallery, JsonFile, help_text, recipe_option
 from edgecmp.errors import UserError
-from edgecmp.report import finish, on_interrupt, print_table, write_report
+from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "reproduce"]
 
 HELP = help_text(
-    "Run a table of the paper on a recipe's data, and lay our figures beside the published ones.",
+    "Run a table of the paper on a recipe's data, and put our figures beside the published ones.",
     (
         "edgecmp reproduce --list",
         "edgecmp reproduce table3 --recipe emoji --out runs/reproduce",
@@ -25,18 +26,16 @@ HELP = help_text(
     "Tables: table1 and table2 (faces), table3 (fashion), table4 (pruned gallery models), figure1 "
     "(rewards and supernets). Cells read `published | ours`; with several seeds the spread follows "
     "in brackets. Published figures are of the paper's data, ours of the recipe's.",
-    "Each run is kept in --out and never made twice; a run that was stopped goes on from its last "
-    "epoch. --list also shows the runs that ship with edgecmp.",
+    "Finished runs are kept in --out and not repeated; an interrupted run resumes from its last "
+    "complete epoch. --list also shows the runs that ship with edgecmp.",
 )
 
 
 def reproduce(
     table: Annotated[
-        str | None, typer.Argument(metavar="TABLE", help="table1 to table4, or figure1.")
+        str | None, typer.Argument(metavar="|".join(TABLES), help="Which table.")
     ] = None,
-    recipe: Annotated[
-        str, typer.Option("--recipe", metavar="NAME", help="A wrong name lists them all.")
-    ] = "emoji",
+    recipe: Annotated[str, recipe_option(TASK_RECIPES)] = "emoji",
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of all runs.")] = Path(
         "runs/reproduce"
     ),
@@ -66,28 +65,22 @@ def reproduce(
     ] = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.benchmarks.paper`."""
-    if listed:
-        from edgecmp.benchmarks.paper import listing
+    """Runs `edgecmp.reproduce` or `edgecmp.list_reproductions`."""
+    from edgecmp import api
 
-        shown = listing(table, recipe_name=recipe, out=out, data=data)
-        print_table(shown.rows)
-        write_report(shown, json_file)
+    if listed:
+        finish(api.list_reproductions(table, recipe=recipe, out=out, data=data), json_file)
         return
     if table is None:
         raise UserError("No table was named.", "Name one, such as table3, or use --list.")
-    with on_interrupt(f"What was run is kept in {out}: run the same command again and it goes on."):
-        from edgecmp.benchmarks.paper import reproduce as run
-
-        found = run(
+    with on_interrupt(f"The finished runs are in {out}: rerun the command to resume."):
+        report = api.reproduce(
             table,
-            recipe_name=recipe,
+            recipe=recipe,
             out=out,
             data=data,
             test_data=test_data,
             gallery=gallery,
             systems=tuple(name.strip() for name in systems.split(",") if name.strip()),
         )
-    print(f"{found.table}: {found.title}")
-    print(f"published: {found.published_data} | ours: {found.data} (recipe {recipe})")
-    finish(found, json_file, wrote=[(f"the {what}", where) for what, where in found.files.items()])
+    finish(report, json_file)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from edgecmp.cli.choices import REWARDS, STRATEGIES
 from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text
-from edgecmp.errors import UserError
 from edgecmp.report import finish, on_interrupt
-
-if TYPE_CHECKING:
-    from edgecmp.networks.architecture import Architecture
 
 __all__ = ["HELP", "search"]
 
@@ -27,18 +23,18 @@ HELP = help_text(
         "edgecmp search --budget 100M,90M,80M --strategy predictor --out runs/tiers",
         "edgecmp search --budget 100M --strategy pareto --input-sizes 48,56,64 --out runs/front",
     ),
-    "Best is what finds most in the gallery, by the supernet. "
-    "Writes architecture.json, history.jsonl, search.png and result.json to --out. A search "
-    "that was stopped, "
-    "by whatever, goes on when the same command runs again.",
-    "With --latency and --table (from `edgecmp latency build`) candidates hold both bounds, "
-    "pareto.png shows reward against latency, and the best are measured again on the table's "
-    "device: the winner is the best that holds the bound there. Exit code 1 if none of 25 does.",
-    "Strategies: evolution (the paper's), predictor (learns from what was measured; half the "
-    "evaluations), pareto (the whole front of reward, FLOPs and latency; pareto.png). The last two "
-    "take several budgets at once and write architecture-80M.json for each smaller one. With "
-    "--input-sizes the size of the query's image is searched too, and a budget counts FLOPs in "
-    "proportion to it.",
+    "Candidates are scored with the supernet's weights by how many hold-out queries they retrieve. "
+    "Writes architecture.json, history.jsonl, search.png and result.json to --out. An interrupted "
+    "search resumes when you rerun the command.",
+    "With --latency and --table (from `edgecmp latency build`) every candidate meets both bounds, "
+    "pareto.png shows reward against latency, and the best candidates are measured on the table's "
+    "device: the winner is the best one that meets the bound there. Exit code 1 if none of 25 "
+    "does.",
+    "Strategies: evolution (the paper's), predictor (a surrogate model of the reward; about half "
+    "the evaluations), pareto (the whole front of reward, FLOPs and latency, in pareto.png). The "
+    "last two take several budgets at once and write architecture-80M.json for each smaller one. "
+    "With --input-sizes the size of the query's image is searched too, and a budget counts FLOPs "
+    "in proportion to it.",
 )
 
 
@@ -66,16 +62,27 @@ def search(
     supernet: Annotated[
         Path | None,
         typer.Option(
-            "--supernet", metavar="DIR", help="A trained supernet; the starter kit's if not given."
+            "--supernet",
+            metavar="DIR",
+            help="A trained supernet; the starter kit's if not given.",
         ),
     ] = None,
     gallery: GalleryModel = None,
     data: Data = "emoji",
     reward: Annotated[
-        str, typer.Option("--reward", metavar="NAME", help="What a candidate is worth.")
+        str,
+        typer.Option(
+            "--reward",
+            metavar="|".join(REWARDS),
+            help="Objective: r1 = M(q,q), r2 = M(q,g), r3 = their product (default), r3sum = their "
+            "sum.",
+        ),
     ] = "r3",
     strategy: Annotated[
-        str, typer.Option("--strategy", metavar="NAME", help="evolution, predictor or pareto.")
+        str,
+        typer.Option(
+            "--strategy", metavar="|".join(STRATEGIES), help="How candidates are proposed."
+        ),
     ] = "evolution",
     input_sizes: Annotated[
         str | None,
@@ -85,27 +92,20 @@ def search(
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", metavar="N", help="Evaluate N at once; one a core if not given."),
+        typer.Option("--jobs", metavar="N", help="Worker processes; one per core if not given."),
     ] = None,
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.search.run`."""
-    kept = f"What was evaluated is kept in {out}: run the same command again and it goes on."
+    """Runs `edgecmp.search`."""
+    from edgecmp import api
 
-    def remeasure(architectures: Sequence[Architecture]) -> list[float]:
-        return _measured(table, architectures) if table else []
-
-    with on_interrupt(kept):
-        from edgecmp.search import run
-
-        report = run(
+    with on_interrupt(f"The evaluated candidates are in {out}: rerun the command to resume."):
+        report = api.search(
             budget,
             out=out,
             latency=latency,
             table=table,
-            lowering=_lowering() if table else None,
-            remeasure=remeasure if table else None,
             supernet=supernet,
             gallery=gallery,
             data=data,
@@ -116,41 +116,6 @@ def search(
             input_sizes=input_sizes,
             jobs=jobs,
         )
-    finish(
-        report,
-        json_file,
-        wrote=[(f"the {what}", where) for what, where in report.files.items()],
-    )
+    finish(report, json_file)
     if report.verified is False:
         raise typer.Exit(1)
-
-
-def _lowering() -> str:
-    """The hash of the code that lowers networks today."""
-    from edgecmp.export.latency_parts import lowering_fingerprint
-
-    return lowering_fingerprint()
-
-
-def _measured(table: Path, architectures: Sequence[Architecture]) -> list[float]:
-    """Latencies of whole networks on the table's device, in ms.
-
-    Raises:
-        UserError: the device or what runs networks there is not to be had.
-    """
-    from edgecmp.artefacts.latency_table import LatencyTable
-    from edgecmp.benchmarks.devices import DeviceRunError
-
-    try:
-        from edgecmp.benchmarks.latency import measure_networks
-
-        return list(measure_networks(LatencyTable.load(table), architectures))
-    except DeviceRunError as error:
-        raise UserError(
-            f"The networks could not be run on the device ({error}).", "Look at it there."
-        ) from error
-    except ImportError as error:
-        raise UserError(
-            f"{error.name} is missing, which writes or runs the networks.",
-            "Install it with `pip install 'edgecmp[export]'`.",
-        ) from error

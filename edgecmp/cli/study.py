@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Gallery, JsonFile, Seed, help_text
+from edgecmp.cli.choices import TASK_RECIPES
+from edgecmp.cli.options import Gallery, JsonFile, Seed, help_text, recipe_option
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
@@ -30,21 +31,21 @@ def study(context: typer.Context) -> None:
 @app.command(
     "ranking",
     help=help_text(
-        "Compare the supernet's order of networks with that of training each alone.",
+        "Compare the supernet's ranking of networks with that of training each alone.",
         (
             "edgecmp study ranking --nets 8 --out runs/ranking",
             "edgecmp study ranking --nets 20 --supernet runs/supernet --gallery runs/gallery "
             "--data photos/ --out runs/ranking",
         ),
-        "Prints Kendall's tau for each reward, with its range when one network is left out.",
+        "Prints Kendall's tau per reward, with its range when one network is left out.",
     ),
 )
 def ranking(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the trainings.")],
-    nets: Annotated[int, typer.Option("--nets", help="How many random networks.")] = 8,
-    recipe: Annotated[
-        str, typer.Option("--recipe", metavar="NAME", help="A wrong name lists them all.")
-    ] = "emoji",
+    nets: Annotated[
+        int, typer.Option("--nets", metavar="N", help="Random networks.")
+    ] = 8,
+    recipe: Annotated[str, recipe_option(TASK_RECIPES)] = "emoji",
     supernet: Annotated[
         Path | None,
         typer.Option("--supernet", metavar="DIR", help="The starter kit's if not given."),
@@ -57,22 +58,17 @@ def ranking(
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.benchmarks.paper.ranking.study_ranking`."""
-    with on_interrupt(f"What was trained is kept in {out}: run the same command again."):
-        from edgecmp.benchmarks.paper.ranking import study_ranking
+    """Runs `edgecmp.study_ranking`."""
+    from edgecmp import api
 
-        found = study_ranking(
-            nets=nets,
-            recipe_name=recipe,
+    with on_interrupt(f"The finished trainings are in {out}: rerun the command to resume."):
+        report = api.study_ranking(
             out=out,
+            nets=nets,
+            recipe=recipe,
             supernet=supernet,
             gallery=gallery,
             data=data,
             seed=seed,
         )
-    finish(found, json_file, wrote=[("the picture", found.picture)])
-    for name, tau in found.taus.items():
-        print(
-            f"Kendall tau by {name.upper()}: {tau:.2f} "
-            f"({found.low[name]:.2f} to {found.high[name]:.2f} with one left out)"
-        )
+    finish(report, json_file)

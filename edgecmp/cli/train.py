@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text
+from edgecmp.cli.choices import (
+    BASELINES,
+    GALLERY_RECIPES,
+    METHODS,
+    QUERY_RECIPES,
+    SUPERNET_RECIPES,
+)
+from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text, recipe_option
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
@@ -20,15 +27,12 @@ HELP = help_text(
         "edgecmp train query --recipe emoji --architecture runs/search/architecture.json "
         "--gallery runs/gallery --out runs/query",
     ),
-    "Supernet and query network are trained to be compatible with the gallery model, which stays "
-    "as it is.",
+    "Supernet and query network are trained to be compatible with the gallery model, which is not "
+    "changed.",
 )
 
-KEPT = "The last whole epoch is kept in {}: run the same command again and it goes on from there."
+KEPT = "The last complete epoch is in {}: rerun the command to resume from it."
 
-Recipe = Annotated[
-    str, typer.Option("--recipe", metavar="NAME", help="A wrong name lists them all.")
-]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the network.")]
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=False)
@@ -49,11 +53,13 @@ def train(context: typer.Context) -> None:
             "edgecmp train gallery --recipe emoji --out runs/gallery",
             "edgecmp train gallery --recipe emoji-turns --start runs/gallery --out runs/stronger",
         ),
+        "An interrupted training resumes when you rerun the command. `edgecmp recipes NAME` shows "
+        "the settings of a recipe.",
     ),
 )
 def train_gallery(
     out: Out,
-    recipe: Recipe = "emoji",
+    recipe: Annotated[str, recipe_option(GALLERY_RECIPES)] = "emoji",
     start: Annotated[
         Path | None,
         typer.Option(
@@ -64,13 +70,12 @@ def train_gallery(
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.training.gallery.train_gallery`."""
-    with on_interrupt(KEPT.format(out)):
-        from edgecmp.training.gallery import train_gallery as run
-        from edgecmp.training.recipes.parts import gallery_recipe
+    """Runs `edgecmp.train_gallery`."""
+    from edgecmp import api
 
-        report = run(gallery_recipe(recipe), out=out, start=start, data=data, seed=seed)
-    finish(report, json_file, wrote=[("the gallery model", out)])
+    with on_interrupt(KEPT.format(out)):
+        report = api.train_gallery(out=out, recipe=recipe, start=start, data=data, seed=seed)
+    finish(report, json_file)
 
 
 @app.command(
@@ -82,29 +87,30 @@ def train_gallery(
             "edgecmp train supernet --recipe emoji-adapt --start runs/supernet "
             "--gallery runs/stronger --out runs/adapted",
         ),
+        "An interrupted training resumes when you rerun the command. `edgecmp recipes NAME` shows "
+        "the settings of a recipe.",
     ),
 )
 def train_supernet(
     out: Out,
-    recipe: Recipe = "emoji",
+    recipe: Annotated[str, recipe_option(SUPERNET_RECIPES)] = "emoji",
     gallery: GalleryModel = None,
     start: Annotated[
         Path | None,
-        typer.Option("--start", metavar="DIR", help="A supernet to go on from."),
+        typer.Option("--start", metavar="DIR", help="A supernet to continue from."),
     ] = None,
     data: Data = "emoji",
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.training.supernet.train_supernet`."""
-    with on_interrupt(KEPT.format(out)):
-        from edgecmp.training.recipes.parts import supernet_recipe
-        from edgecmp.training.supernet import train_supernet as run
+    """Runs `edgecmp.train_supernet`."""
+    from edgecmp import api
 
-        report = run(
-            supernet_recipe(recipe), out=out, gallery=gallery, start=start, data=data, seed=seed
+    with on_interrupt(KEPT.format(out)):
+        report = api.train_supernet(
+            out=out, recipe=recipe, gallery=gallery, start=start, data=data, seed=seed
         )
-    finish(report, json_file, wrote=[("the supernet", out)])
+    finish(report, json_file)
 
 
 @app.command(
@@ -119,9 +125,9 @@ def train_supernet(
             "edgecmp train query --method regression-cosine --gallery gallery.toml --data photos/ "
             "--architecture runs/search/architecture.json --out runs/query",
         ),
-        "Methods: scratch, fine-tune, kd, bct, regression-mse, regression-cosine, imitation, csd, "
-        "d3still, procrustes. A gallery of which only embeddings exist works with all but kd and "
-        "imitation.",
+        "An interrupted training resumes when you rerun the command. `edgecmp recipes NAME` shows "
+        "the settings of a recipe.",
+        "A gallery of which only embeddings exist works with every method except kd and imitation.",
     ),
 )
 def train_query(
@@ -130,16 +136,18 @@ def train_query(
         typer.Option(
             "--architecture",
             metavar="FILE|NAME",
-            help="The JSON that a search wrote, or a baseline: mobilenet_w1, mobilenet_wd2, "
-            "mobilenetv2_w1, mobilenetv2_wd2, mobilenetv3_large_w1, proxylessnas_mobile, "
-            "shufflenet_g1_w1, shufflenetv2_w1, resnet101.",
+            help=f"The JSON that a search wrote, or a baseline: {', '.join(BASELINES)}.",
         ),
     ],
     out: Out,
-    recipe: Recipe = "emoji",
+    recipe: Annotated[str, recipe_option(QUERY_RECIPES)] = "emoji",
     method: Annotated[
         str | None,
-        typer.Option("--method", metavar="NAME", help="In place of the recipe's own method."),
+        typer.Option(
+            "--method",
+            metavar="NAME",
+            help=f"Instead of the recipe's method: {', '.join(METHODS)}.",
+        ),
     ] = None,
     gallery: GalleryModel = None,
     supernet: Annotated[
@@ -148,25 +156,25 @@ def train_query(
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option("--start", metavar="DIR", help="A query network to go on from."),
+        typer.Option("--start", metavar="DIR", help="A query network to continue from."),
     ] = None,
     data: Data = "emoji",
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
-    """Runs `edgecmp.training.query.train_query`."""
-    with on_interrupt(KEPT.format(out)):
-        from edgecmp.training.query import train_query as run
-        from edgecmp.training.recipes.parts import query_recipe
+    """Runs `edgecmp.train_query`."""
+    from edgecmp import api
 
-        report = run(
-            query_recipe(recipe, method=method),
-            architecture=architecture,
+    with on_interrupt(KEPT.format(out)):
+        report = api.train_query(
+            architecture,
+            out=out,
+            recipe=recipe,
+            method=method,
             gallery=gallery,
             supernet=supernet,
             start=start,
-            out=out,
             data=data,
             seed=seed,
         )
-    finish(report, json_file, wrote=[("the query network", out)])
+    finish(report, json_file)

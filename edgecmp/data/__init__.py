@@ -1,4 +1,4 @@
-"""Labelled images: the embedded emoji, and readers for users' own."""
+"""Labelled images: the embedded emoji set, and readers for the user's data."""
 
 from edgecmp.data.dataset import Dataset, Retrieval
 from edgecmp.data.image_set import ImageSet, ImageSource

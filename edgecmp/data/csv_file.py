@@ -1,9 +1,8 @@
-"""Reading CSV files row by row, and one sentence for whatever is wrong with one."""
+"""Reads CSV files row by row and reports any fault of a file as one UserError."""
 
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from edgecmp.documents import first_fault
-from edgecmp.errors import UserError
+from edgecmp.errors import UserError, system_reason
 
-__all__ = ["bad_row", "csv_header", "csv_rows", "text_errors"]
+__all__ = ["bad_row", "csv_header", "csv_rows", "unreadable_text"]
 
 
-def text_errors(path: Path, error: OSError | UnicodeDecodeError) -> UserError:
-    """Why a text file cannot be read."""
+def unreadable_text(path: Path, error: OSError | UnicodeDecodeError) -> UserError:
+    """The error for a text file that cannot be read."""
     if isinstance(error, UnicodeDecodeError):
-        return UserError(f"{path} is not text in UTF-8 ({error}).", "Save it as UTF-8.")
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return UserError(f"{path} cannot be read: {reason}.", "Check the path.")
+        return UserError(f"{path} is not UTF-8 text ({error}).", "Save the file as UTF-8.")
+    return UserError(
+        f"{path} cannot be read: {system_reason(error)}.",
+        "Check that the path is right and that you are allowed to read it.",
+    )
 
 
 def csv_header(path: Path) -> list[str]:
-    """The names in the first line, stripped; none where the file is empty.
+    """The column names in the first line, stripped; an empty list for an empty file.
 
     Raises:
         UserError: the file cannot be read, or its first line is not CSV.
@@ -34,17 +35,17 @@ def csv_header(path: Path) -> list[str]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return [column.strip() for column in next(csv.reader(file, strict=True), [])]
     except (OSError, UnicodeDecodeError) as error:
-        raise text_errors(path, error) from error
+        raise unreadable_text(path, error) from error
     except csv.Error as error:
         raise _not_csv(path, 1, error) from error
 
 
 def csv_rows(path: Path, *, required: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and cells of each row, read as they are asked for.
+    """Line number and cells of each row, read lazily.
 
     Args:
         path: the file; its first line names the columns.
-        required: columns that must be there.
+        required: columns that the file must have.
 
     Raises:
         UserError: the file cannot be read or is not CSV, or a column is missing.
@@ -55,29 +56,35 @@ def csv_rows(path: Path, *, required: Sequence[str]) -> Iterator[tuple[int, dict
             reader = csv.DictReader(file, restkey="", strict=True)
             columns = [(column or "").strip() for column in reader.fieldnames or ()]
             reader.fieldnames = columns
-            missing = [name for name in required if name not in columns]
-            if columns and missing:
-                raise UserError(
-                    f"{path} has no column {' and no column '.join(map(repr, missing))}.",
-                    f"Name the columns in the first line; it has: {', '.join(columns)}.",
-                )
+            _require_columns(path, columns, required)
             for row in reader:
                 line = reader.line_num
                 yield line, {name: value for name, value in row.items() if name}
     except (OSError, UnicodeDecodeError) as error:
-        raise text_errors(path, error) from error
+        raise unreadable_text(path, error) from error
     except csv.Error as error:
         raise _not_csv(path, line, error) from error
 
 
+def _require_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
+    """Refuses a file without a required column; an empty file has no columns and passes."""
+    missing = [name for name in required if name not in columns]
+    if columns and missing:
+        raise UserError(
+            f"{path} has no column {' and no column '.join(map(repr, missing))}.",
+            f"Add it to the first line, which names the columns {', '.join(columns)}.",
+        )
+
+
 def _not_csv(path: Path, line: int, error: csv.Error) -> UserError:
     return UserError(
-        f"{path} is not CSV after line {line} ({error}).", "Save the file as CSV again."
+        f"{path} is not valid CSV after line {line} ({error}).",
+        "Correct that line, or export the file as CSV again.",
     )
 
 
 def bad_row(path: Path, line: int, error: ValidationError) -> UserError:
-    """One sentence for the first thing that is wrong with a row."""
+    """The error for a row that does not satisfy its model; it names the first fault."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "string_too_short":
@@ -86,4 +93,6 @@ def bad_row(path: Path, line: int, error: ValidationError) -> UserError:
         wrong = f"there is no {field!r}"
     else:
         wrong = first_fault(error)
-    return UserError(f"{path}, line {line}: {wrong}.", "Correct the row, then run again.")
+    return UserError(
+        f"{path}, line {line}: {wrong}.", "Correct the row, then run the same command again."
+    )

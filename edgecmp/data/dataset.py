@@ -1,4 +1,4 @@
-"""A dataset: three image sets with no identity in common, and the retrieval task they pose."""
+"""Dataset: three image sets without a common identity, and the retrieval task that each poses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgecmp.data.image_set import ImageSet
+from edgecmp.data.image_set import ImageSet, Integers
 from edgecmp.errors import UserError, unknown_choice
 
 __all__ = ["Dataset", "Retrieval"]
@@ -15,9 +15,10 @@ __all__ = ["Dataset", "Retrieval"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retrieval:
-    """Find each query's identity among the gallery's images; every query has one there.
+    """The task of finding each query's identity among the gallery images.
 
-    Gallery images may be of identities that no query has: distractors.
+    The gallery has at least one image of each query's identity, and may have images of other
+    identities: distractors.
     """
 
     queries: ImageSet
@@ -26,13 +27,13 @@ class Retrieval:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
-    """Open-set retrieval data: identities of one split appear in no other.
+    """Open-set retrieval data: no identity appears in two splits.
 
     Args:
-        name: registry name, or the path it was read from.
-        train: what networks learn from; identities 0..K-1.
-        validation: held out for the search's rewards (supplement A.1).
-        test: never seen before the final evaluation.
+        name: registry name, or the path that it was read from.
+        train: the images that networks are trained on; identities 0..K-1.
+        validation: held out for the rewards of searches (supplement A.1).
+        test: used for the final evaluation only.
         gallery_domain: the domain whose images form the gallery; None: each identity's first image.
     """
 
@@ -45,10 +46,10 @@ class Dataset:
     def retrieval(self, split: Literal["validation", "test"] = "test") -> Retrieval:
         """The task of one split: gallery = images of the gallery domain, queries = all others.
 
-        Queries whose identity has no image in the gallery are left out.
+        Queries whose identity has no gallery image are left out.
 
         Raises:
-            UserError: no such split, or it leaves no query, or one identity to find.
+            UserError: there is no such split, or it has no queries or a single gallery identity.
         """
         if split not in ("validation", "test"):
             raise unknown_choice("split", split, ("validation", "test"))
@@ -56,34 +57,36 @@ class Dataset:
         if not len(images):
             raise UserError(
                 f"{self.name} has no {split} split.",
-                f"State a {split} split or a {split}_share, or name other data.",
+                f"Assign images to the split {split!r}, set {split}_share in a .toml description "
+                "of the data, or name other data with --data.",
             )
-        if self.gallery_domain is None:
-            in_gallery = np.zeros(len(images), dtype=bool)
-            by_key = sorted(range(len(images)), key=images.keys.__getitem__)
-            order = np.array(by_key, dtype=np.int64)
-            _, first = np.unique(images.identities[order], return_index=True)
-            in_gallery[order[first]] = True
-        else:
-            in_gallery = images.domains == images.domain_names.index(self.gallery_domain)
+        in_gallery = self._in_gallery(images)
         known = np.isin(images.identities, images.identities[in_gallery])
         queries = images.subset(~in_gallery & known)
         gallery = images.subset(in_gallery)
         if not len(queries):
+            domain = self.gallery_domain
+            among_them = f", at least one of them in the domain {domain!r}" if domain else ""
             raise UserError(
                 f"The {split} split of {self.name} has {len(gallery)} gallery images and no query.",
-                "Retrieval needs identities with two images or more"
-                + (
-                    f", one of them in the domain {self.gallery_domain!r}."
-                    if self.gallery_domain
-                    else "."
-                ),
+                f"Add identities that have at least two images{among_them}.",
             )
         if len(np.unique(gallery.identities)) < 2:
             raise UserError(
-                f"The {split} split of {self.name} has one identity in the gallery, so any answer "
-                "would be right.",
-                "Retrieval needs two identities or more in each split: add some, or state the "
-                "splits yourself.",
+                f"The {split} split of {self.name} has only one identity in its gallery, so every "
+                "answer would be counted as correct.",
+                f"Assign at least two identities to the split {split!r}.",
             )
         return Retrieval(queries=queries, gallery=gallery)
+
+    def _in_gallery(self, images: ImageSet) -> Integers:
+        """(N,) bool: whether each image is a gallery image."""
+        if self.gallery_domain is not None:
+            in_domain: Integers = images.domains == images.domain_names.index(self.gallery_domain)
+            return in_domain
+        by_key = sorted(range(len(images)), key=images.keys.__getitem__)
+        order = np.array(by_key, dtype=np.int64)
+        _, first = np.unique(images.identities[order], return_index=True)
+        in_gallery = np.zeros(len(images), dtype=bool)
+        in_gallery[order[first]] = True
+        return in_gallery

@@ -1,21 +1,22 @@
 """Reads DeepFashion2 as it is released: train|validation/{image,annos}/NNNNNN.{jpg,json}.
 
-An item is what lies in one bounding box. Source and pair are of the image: a pair is a product as
-shops and users show it. Items of one pair and one style above 0 are the same (and of one category,
-where that is asked for); style 0 has no counterpart. By the official evaluation, which asks for no
-category, queries are users' items with a style, the gallery is every item of every shop image.
+Ge et al., CVPR 2019, https://arxiv.org/abs/1901.07973. An item is the clothing in one bounding
+box. An image has a source ("shop" or "user") and a pair number: a pair is a set of shop and user
+images of the same products. Items of one pair with the same style above 0 are the same product
+(optionally only if their categories agree too); items of style 0 have no counterpart. As in the
+official evaluation, which ignores categories, the queries are the users' items with a style, and
+the gallery is every item of every shop image.
 
-Networks learn from train; a share of its pairs is held out for the search (supplement A.1), with
-all their items: pairs and not identities, since two items of a pair may be on one photograph. The
-test is the original validation portion, as the paper's.
+Networks are trained on the train portion; a share of its pairs is held out for searches (supplement
+A.1). Complete pairs are held out, since two items of a pair may be in one photograph. As in the
+paper, the test split is the original validation portion.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 from edgecmp.data.image_files import ImageRecord
 from edgecmp.data.split import VALIDATION_SHARE, split_identities
 from edgecmp.documents import first_fault
-from edgecmp.errors import UserError
+from edgecmp.errors import UserError, system_reason
 from edgecmp.progress import progress, say
 
 __all__ = ["Item", "is_deepfashion2", "read_deepfashion2"]
@@ -39,8 +40,8 @@ class Item:
     """One clothing item, named by the key of its image in a dataset.
 
     Args:
-        image_id: number of the image, as the official files have it.
-        item: its number in the annotation.
+        image_id: number of the image in the official files.
+        item: number of the item in the annotation.
         category: 1..13.
         box: x1, y1, x2, y2 in pixels.
     """
@@ -57,7 +58,7 @@ class Item:
 
     @classmethod
     def of(cls, key: str) -> Item | None:
-        """The item that a key names; None if it is one of other data."""
+        """The item that a key names; None if the key belongs to other data."""
         found = _KEY.fullmatch(key)
         if found is None:
             return None
@@ -79,7 +80,7 @@ class _Item(BaseModel):
 
 
 class _Annotation(BaseModel):
-    """One JSON file as it is released: items are fields called item1, item2, ..."""
+    """One JSON file as it is released, whose items are fields called item1, item2, ..."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -98,85 +99,95 @@ class _Annotation(BaseModel):
 
 
 def is_deepfashion2(path: Path) -> bool:
-    """Whether the folder holds a portion with annotations."""
+    """Whether the folder contains a portion with annotations."""
     return any((path / portion / "annos").is_dir() for portion in _PORTIONS)
+
+
+_Annotations = Sequence[tuple[str, _Annotation]]
+"""The stem of each image, such as "000042", and its annotation."""
 
 
 def read_deepfashion2(
     folder: Path, *, category_in_key: bool = False, validation_share: float | None = None
 ) -> list[ImageRecord]:
-    """Every item that takes part, in the domains "shop" and "user".
+    """The items of both portions, in the domains "shop" and "user".
 
-    Items without a style are left out where nothing is asked about them: in training, which needs
-    identities, and among queries. Shop items without one stay in the galleries of hold-out and
-    test as distractors.
+    Items without a style are left out of the training images, which need identities, and of the
+    queries. Shop items without a style stay in the galleries of hold-out and test as distractors.
 
     Args:
-        folder: holds train/ and validation/.
-        category_in_key: tell items of one pair and style, but of two categories apart.
+        folder: the folder that contains train/ and validation/.
+        category_in_key: treat items of one pair and style as different products if their
+            categories differ.
         validation_share: share of the training pairs, 0..1, to hold out; None: a tenth.
 
     Raises:
-        UserError: a portion is missing or empty, or an annotation is not as released.
+        UserError: a portion is missing or empty, or an annotation does not have the released form.
     """
-    share = VALIDATION_SHARE if validation_share is None else validation_share
     training = _read_portion(folder, "train")
-    parts = split_identities(
+    split_of_pair = split_identities(
         {str(annotation.pair_id) for _, annotation in training},
         test_share=0.0,
-        validation_share=share,
+        validation_share=VALIDATION_SHARE if validation_share is None else validation_share,
     )
-    records: list[ImageRecord] = []
-    dropped = 0
-    tested = _read_portion(folder, "validation")
-    for portion, found in (("train", training), ("validation", tested)):
-        for stem, annotation in found:
-            pair, source = annotation.pair_id, annotation.source
-            split = "test" if portion == "validation" else parts[str(pair)]
-            for number, item in annotation.items.items():
-                if not item.style and (source == "user" or split == "train"):
-                    dropped += 1
-                    continue
-                kind = f"/category {item.category_id}" if category_in_key else ""
-                key = Item(
-                    image_id=int(stem),
-                    item=number,
-                    category=item.category_id,
-                    box=item.bounding_box,
-                ).key(portion, stem)
-                records.append(
-                    ImageRecord(
-                        path=folder / portion / "image" / f"{stem}.jpg",
-                        key=key,
-                        identity=f"{portion}/pair {pair}/style {item.style}{kind}",
-                        domain=source,
-                        split=split,
-                        box=item.bounding_box,
-                    )
-                )
-    if dropped:
+    testing = _read_portion(folder, "validation")
+    listed = [
+        *_records(folder, "train", training, lambda p: split_of_pair[str(p)], category_in_key),
+        *_records(folder, "validation", testing, lambda _: "test", category_in_key),
+    ]
+    records = [record for record in listed if record is not None]
+    if len(records) < len(listed):
         say(
-            f"Left out {dropped} items of {folder} without a style, which are neither queries "
-            "nor training images."
+            f"Left out {len(listed) - len(records)} items of {folder} without a style, which can "
+            "be neither queries nor training images."
         )
     if not records:
-        raise UserError(f"{folder} holds no item.", "Check that it is the whole of DeepFashion2.")
+        raise UserError(
+            f"{folder} contains no clothing item with a style.",
+            "Check that all of DeepFashion2's train/ and validation/ was unpacked.",
+        )
     return records
 
 
-def _read_portion(folder: Path, portion: str) -> Sequence[tuple[str, _Annotation]]:
-    """The annotations of one portion, by the stem of their image."""
+def _records(
+    folder: Path,
+    portion: str,
+    annotations: _Annotations,
+    split_of: Callable[[int], str],
+    category_in_key: bool,
+) -> Iterator[ImageRecord | None]:
+    """One record per item of a portion; None for an item without a style that no task uses."""
+    for stem, annotation in annotations:
+        pair, source = annotation.pair_id, annotation.source
+        split = split_of(pair)
+        for number, found in annotation.items.items():
+            if not found.style and (source == "user" or split == "train"):
+                yield None
+                continue
+            kind = f"/category {found.category_id}" if category_in_key else ""
+            box, category = found.bounding_box, found.category_id
+            item = Item(image_id=int(stem), item=number, category=category, box=box)
+            yield ImageRecord(
+                path=folder / portion / "image" / f"{stem}.jpg",
+                key=item.key(portion, stem),
+                identity=f"{portion}/pair {pair}/style {found.style}{kind}",
+                domain=source,
+                split=split,
+                box=box,
+            )
+
+
+def _read_portion(folder: Path, portion: str) -> _Annotations:
     place = folder / portion / "annos"
     try:
         files = sorted(file for file in place.iterdir() if file.suffix == ".json")
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
         raise UserError(
-            f"{place} cannot be read: {reason}.",
-            "DeepFashion2 is train/ and validation/, each with image/ and annos/.",
+            f"{place} cannot be read: {system_reason(error)}.",
+            "Name a folder that contains train/ and validation/, each with image/ and annos/.",
         ) from error
     if not files:
-        raise UserError(f"{place} holds no annotation.", "Unpack DeepFashion2 again.")
+        raise UserError(f"{place} contains no annotation file.", "Unpack DeepFashion2 again.")
     found = []
     with progress(f"Reading {portion} annotations", total=len(files), unit="file") as bar:
         for file in files:
@@ -188,12 +199,12 @@ def _read_portion(folder: Path, portion: str) -> Sequence[tuple[str, _Annotation
 def _read_annotation(file: Path) -> _Annotation:
     try:
         if not file.stem.isascii() or not file.stem.isdigit():
-            raise ValueError("its name is no number")
+            raise ValueError("its name is not a number")
         return _Annotation.model_validate(json.loads(file.read_bytes()))
     except ValidationError as error:
         wrong = first_fault(error)
     except (OSError, ValueError) as error:
         wrong = str(error)
     raise UserError(
-        f"{file} is no annotation of DeepFashion2: {wrong}.", "Unpack DeepFashion2 again."
+        f"{file} is not an annotation of DeepFashion2: {wrong}.", "Unpack DeepFashion2 again."
     )

@@ -1,8 +1,8 @@
-"""What was found for each DeepFashion2 query, in the form that the official evaluation reads.
+"""The ranking of each DeepFashion2 query, in the format that the official evaluation reads.
 
-One entry a query: its image, box, category and score, then the images and boxes of the 20 gallery
-items that are most like it, nearest first. The boxes are those of the annotation, so no query is
-missed and the score, which only tells detections apart, is 1.
+There is one entry per query: its image, box, category and score, then the images and boxes of the
+20 most similar gallery items, most similar first. The boxes are those of the annotation, so no
+query is missed, and the score, which ranks detections, is always 1.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class DeepFashion2Results:
     """The result document of one retrieval task.
 
     Args:
-        task: one of DeepFashion2, from its folder or from shards of it.
+        task: a task of DeepFashion2, from its folder or from shards of it.
 
     Raises:
-        UserError: the images are of other data.
+        UserError: the images belong to other data.
     """
 
     def __init__(self, task: Retrieval) -> None:
@@ -39,11 +39,11 @@ class DeepFashion2Results:
         )
 
     def document(self, ranking: Integers) -> list[dict[str, Any]]:
-        """The entries, one a query.
+        """The entries, one per query.
 
         Args:
-            ranking: (Q, k) indices into the gallery, nearest first; k is `RESULTS_K`, or the whole
-                of a smaller gallery.
+            ranking: (Q, k) indices into the gallery, most similar first; k is `RESULTS_K`, or the
+                size of a smaller gallery.
         """
         return [
             {
@@ -66,7 +66,7 @@ def _item(key: str, name: str) -> Item:
     item = Item.of(key)
     if item is None:
         raise UserError(
-            f"{name} is not DeepFashion2, whose official evaluation reads these results.",
-            "Leave --results out, or name DeepFashion2's folder with --data.",
+            f"{name} is not DeepFashion2, and --results writes a file for its official evaluation.",
+            "Omit --results, or name the DeepFashion2 folder with --data.",
         )
     return item

@@ -1,25 +1,24 @@
-"""A data set described in a small TOML file: where the images are, and how they are to be read.
+"""A data set described in a small TOML file: where the images are, and how to read them.
 
     path = "photos"            # relative to this file
-    format = "folder"          # optional where the path tells it (see docs/data.md)
+    format = "folder"          # if edgecmp cannot recognise it from the path (see docs/data.md)
     gallery_domain = "shop"    # the domain whose images form the gallery
-    on_bad_image = "skip"      # leave unreadable images out; "refuse" is the default
-    validation_share = 0.05    # of the training identities, held out for the search; 0.1 by default
-    test_share = 0.2           # of all identities, where the data has no test split; 0.4 by default
+    on_bad_image = "skip"      # skip unreadable images; "refuse" is the default
+    validation_share = 0.05    # of the training identities, held out for searches; 0.1 by default
+    test_share = 0.2           # of all identities, if the data has no test split; 0.4 by default
 
-One file, and every command reads the same data the same way: `--data photos.toml`. All keys but
-path are optional. A format may have keys of its own: see `DataDescription`.
+Every command that is given the file reads the same data in the same way: `--data photos.toml`. All
+keys but `path` are optional. Some formats have keys of their own: see `DataDescription`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgecmp.data.user_dataset import OnBadImage
-from edgecmp.documents import parse_document, read_toml
+from edgecmp.documents import read_description
 
 __all__ = ["DESCRIPTION_SUFFIX", "DataDescription"]
 
@@ -27,13 +26,13 @@ DESCRIPTION_SUFFIX = ".toml"
 
 
 class DataDescription(BaseModel):
-    """What the file says; see the module's docstring.
+    """The keys of the file; see the module's docstring.
 
     Attributes:
-        category_in_key: deepfashion2: tell items of one pair and style, but of two categories
-            apart; the official evaluation does not.
-        images: imdb-face: the folder of the images; that of the CSV by default.
-        margin: imdb-face: what is added on each side of a face's box, in widths and heights of it.
+        category_in_key: deepfashion2: treat items of one pair and style as different products if
+            their categories differ; the official evaluation does not.
+        images: imdb-face: the folder of the images; by default that of the CSV file.
+        margin: imdb-face: added on each side of a face's box, as a share of its width and height.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,20 +49,16 @@ class DataDescription(BaseModel):
 
     @classmethod
     def load(cls, file: Path) -> DataDescription:
-        """Reads the file; `path` and `images` are then relative to the working directory.
+        """Reads the file; `path` and `images` become relative to the working directory.
 
         Raises:
             UserError: it is not TOML, or a key is missing, unknown or wrong.
         """
-        example = 'It needs a line like: path = "photos".'
-        described = parse_document(
+        return read_description(
             cls,
-            read_toml(file, what="a description of a data set", way_out=example),
-            refusal=f"{file} does not describe a data set",
-            way_out=f"Its keys are {', '.join(cls.model_fields)}.",
-            keys_of=file,
+            file,
+            what="a data set",
+            way_out='Write a line such as path = "photos"; '
+            f"the keys are {', '.join(cls.model_fields)}.",
+            paths=("path", "images"),
         )
-        moved: dict[str, Any] = {"path": file.parent / described.path}
-        if described.images is not None:
-            moved["images"] = file.parent / described.images
-        return described.model_copy(update=moved)

@@ -1,12 +1,13 @@
 """The embedded dataset: 1,814 emoji as drawn by ten vendors, 64x64 pixels.
 
-An identity is a Unicode emoji, an image is one vendor's drawing of it; the gallery is Google's.
-`scripts/build_emoji.py` builds the file from public packages; licences are in assets/LICENSES.md.
+An identity is a Unicode emoji, and an image is one vendor's drawing of it; Google's drawings are
+the gallery. `scripts/build_emoji.py` builds the file from public packages; the licences are in
+assets/LICENSES.md.
 
-The file is an .npz without pickled objects: `blob` holds the WebP files end to end, `offsets`
-(N + 1,) where each begins, `identity` (N,) and `domain` (N,) index `identity_names` (code points,
-merged emoji joined by "+") and `domain_names`; `split` says for each identity 0 train,
-1 validation, 2 test.
+The file is an .npz without pickled objects: `blob` is the concatenation of all WebP files and
+`offsets` (N + 1,) where each begins; `identity` (N,) and `domain` (N,) are indices into
+`identity_names` (code points, merged emoji joined by "+") and `domain_names`; `split` is 0 for
+identities of train, 1 of validation and 2 of test.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ _ARRAYS = ("blob", "offsets", "identity", "domain", "identity_names", "domain_na
 
 
 class EmojiFile:
-    """The images of an .npz as described above, decoded once and kept (160 MB for all of them).
+    """The images of an .npz as described above, decoded once and cached (160 MB for all of them).
 
     Args:
         path: the file.
-        content_sha256: what its arrays must hash to.
+        content_sha256: the expected hash of its arrays.
 
     Raises:
         UserError: the file is missing, truncated or changed.
@@ -76,20 +77,20 @@ class EmojiFile:
         return prepared
 
     def image(self, row: int) -> Image.Image:
-        """One drawing."""
+        """One drawing, RGB."""
         offsets = self.arrays["offsets"]
         with Image.open(io.BytesIO(self._blob[offsets[row] : offsets[row + 1]])) as image:
             return image.convert("RGB")
 
 
 def _read(path: Path) -> dict[str, Integers]:
-    """The arrays of the file, or the reason why it cannot be read."""
+    """The arrays of the file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in _ARRAYS}
     except FileNotFoundError as error:
         raise UserError(
-            f"The embedded emoji set is missing: {path}.", "Install edgecmp again."
+            f"The embedded emoji set {path} is missing.", "Reinstall edgecmp."
         ) from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _damaged(path) from error
@@ -97,7 +98,7 @@ def _read(path: Path) -> dict[str, Integers]:
 
 def _damaged(path: Path) -> UserError:
     return UserError(
-        f"The embedded emoji set {path} is truncated or was changed.", "Install edgecmp again."
+        f"The embedded emoji set {path} is truncated or was changed.", "Reinstall edgecmp."
     )
 
 
@@ -113,16 +114,19 @@ def _hash(arrays: dict[str, Integers]) -> str:
 
 @functools.cache
 def _shipped() -> EmojiFile:
-    """The shipped file, opened once a process so that its images are decoded once."""
+    """The shipped file, opened once per process so that its images are decoded once."""
     return EmojiFile(EMOJI_FILE, CONTENT_SHA256)
 
 
 @register_dataset("emoji")
 def emoji(gallery_domain: str | None = None) -> Dataset:
-    """The embedded set: train 979, validation 109, test 726 identities.
+    """The embedded set: 979 training, 109 validation and 726 test identities.
 
     Args:
-        gallery_domain: the vendor whose drawings are the gallery; None: Google.
+        gallery_domain: the vendor whose drawings form the gallery; None: Google.
+
+    Raises:
+        UserError: there is no such vendor, or the file is missing or damaged.
     """
     source = _shipped()
     vendors = tuple(str(vendor) for vendor in source.arrays["domain_names"])

@@ -1,4 +1,4 @@
-"""The table of formats: how each is recognised, which options it has, what reads it."""
+"""The table of data formats: how each is recognised, its options, and its reader."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgecmp.data.folder import read_folder
 from edgecmp.data.imdb_face import is_imdb_face, read_imdb_face
 from edgecmp.data.manifest import MANIFEST_SUFFIXES, read_manifest
 from edgecmp.data.shards import is_shards, open_shards
-from edgecmp.data.user_dataset import own_dataset
+from edgecmp.data.user_dataset import user_dataset
 from edgecmp.errors import UserError, unknown_choice
 
 __all__ = ["FORMATS", "Format", "format_of"]
@@ -23,12 +23,12 @@ _SPLIT_BY_SHARE = frozenset({"gallery_domain", "on_bad_image", "validation_share
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Format:
-    """One way in which labelled images lie on a disk.
+    """One way in which labelled images are stored on disk.
 
     Args:
-        recognises: whether a path looks like it.
-        read: the dataset of that name, as described.
-        options: the keys of a description that it takes, `path` and `format` apart.
+        recognises: whether a path looks like this format.
+        read: takes a name for messages and the description, and returns the dataset.
+        options: the keys of a description that it accepts besides `path` and `format`.
     """
 
     recognises: Callable[[Path], bool]
@@ -46,7 +46,7 @@ def _deepfashion2(name: str, described: DataDescription) -> Dataset:
         category_in_key=described.category_in_key,
         validation_share=described.validation_share,
     )
-    return own_dataset(
+    return user_dataset(
         name,
         records,
         gallery_domain=described.gallery_domain or "shop",
@@ -55,7 +55,7 @@ def _deepfashion2(name: str, described: DataDescription) -> Dataset:
 
 
 def _imdb_face(name: str, described: DataDescription) -> Dataset:
-    return own_dataset(
+    return user_dataset(
         name,
         read_imdb_face(described.path, images=described.images, margin=described.margin),
         gallery_domain=described.gallery_domain,
@@ -67,12 +67,12 @@ def _imdb_face(name: str, described: DataDescription) -> Dataset:
 
 def _folder(name: str, described: DataDescription) -> Dataset:
     records = read_folder(described.path, skip_empty=described.on_bad_image == "skip")
-    return own_dataset(name, records, **described.model_dump(include=set(_SPLIT_BY_SHARE)))
+    return user_dataset(name, records, **described.model_dump(include=set(_SPLIT_BY_SHARE)))
 
 
 def _manifest(name: str, described: DataDescription) -> Dataset:
     records = read_manifest(described.path)
-    return own_dataset(name, records, **described.model_dump(include=set(_SPLIT_BY_SHARE)))
+    return user_dataset(name, records, **described.model_dump(include=set(_SPLIT_BY_SHARE)))
 
 
 FORMATS = {
@@ -100,14 +100,14 @@ FORMATS = {
         options=_SPLIT_BY_SHARE,
     ),
 }
-"""By name; the first that recognises a path reads it."""
+"""The formats by name; a path is read by the first one that recognises it."""
 
 
 def format_of(described: DataDescription) -> Format | None:
-    """The format that a description names, or the first that recognises its path.
+    """The format that a description names, or else the first that recognises its path.
 
     Raises:
-        UserError: no such format, or a key that it does not take.
+        UserError: there is no such format, or it does not accept a key of the description.
     """
     name = described.format
     if name is None:
@@ -119,7 +119,8 @@ def format_of(described: DataDescription) -> Format | None:
     unused = described.model_fields_set - FORMATS[name].options - {"path", "format"}
     if unused:
         raise UserError(
-            f"{described.path} is read as {name}, which has no {' and no '.join(sorted(unused))}.",
-            f"Its keys are path, format, {', '.join(sorted(FORMATS[name].options))}.",
+            f"{described.path} has the format {name}, which has no key "
+            f"{' and no key '.join(sorted(unused))}.",
+            f"Use only its keys: path, format, {', '.join(sorted(FORMATS[name].options))}.",
         )
     return FORMATS[name]

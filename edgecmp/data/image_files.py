@@ -1,4 +1,4 @@
-"""Images that lie in files: checked once when the data is opened, decoded when they are needed."""
+"""Images in files: checked once when the data is opened, and decoded when they are needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edgecmp.progress import progress
 __all__ = ["CACHE_BYTES", "FileImages", "ImageRecord", "check_files"]
 
 CACHE_BYTES = 512 * 2**20
-"""Prepared images that are kept in memory; what goes beyond is decoded again when asked for."""
+"""Memory for prepared images; images that do not fit are decoded again each time."""
 
 _WORKERS = min(4, os.cpu_count() or 1)
 _BROKEN = (
@@ -34,22 +34,22 @@ _BROKEN = (
     struct.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises for files that are not, or not whole, or unreasonably large images."""
+"""What Pillow raises for files that are not images, are truncated or are unreasonably large."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageRecord:
-    """One labelled image of a user's data.
+    """One labelled image of the user's data.
 
     Args:
         path: the file.
-        key: its readable id: the path as the user wrote it, and the box.
-        identity: who or what is on it.
-        domain: such as "shop" or "user"; empty where the data has no domains.
-        split: "train", "validation", "test", or empty where the data does not say.
-        box: x1, y1, x2, y2 in pixels of the upright image; None: the whole image.
-        box_of: width and height of the image that the box was drawn on, where the stored one may
-            have another size; None: the stored one.
+        key: a readable id: the path as the user wrote it, and the box.
+        identity: the person or object in the image.
+        domain: such as "shop" or "user"; empty if the data has no domains.
+        split: "train", "validation", "test", or empty if the data does not assign splits.
+        box: x1, y1, x2, y2 in pixels of the upright image; None: the complete image.
+        box_of: width and height in pixels of the image that the box refers to, if the stored image
+            may have another size; None: those of the stored image.
     """
 
     path: Path
@@ -99,8 +99,8 @@ def check_files(records: Sequence[ImageRecord]) -> tuple[list[str], dict[int, st
     """Decodes every image once.
 
     Returns:
-        The SHA-256 of each readable file (empty where it cannot be read), in the order of the
-        records, and for each record that cannot be read its place and the reason.
+        The SHA-256 of each file in the order of the records, empty for unreadable ones, and the
+        reason for each unreadable record by its index.
     """
 
     def check(record: ImageRecord) -> tuple[str, str]:
@@ -123,12 +123,12 @@ def check_files(records: Sequence[ImageRecord]) -> tuple[list[str], dict[int, st
 
 
 class FileImages:
-    """Images in files, decoded when asked for; a bounded number stays prepared in memory.
+    """Images in files, decoded on demand; a bounded number of prepared images stays in memory.
 
     Args:
         records: the images, all of them readable.
         digests: the SHA-256 of each file.
-        cache_bytes: memory for prepared images; those asked for first stay.
+        cache_bytes: memory for prepared images, which is filled in the order of first use.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class FileImages:
         """The images of `rows` (n,), prepared: (n, S, S, 3) uint8.
 
         Raises:
-            UserError: a file that could be read when the data was opened cannot be read now.
+            UserError: a file that was readable when the data was opened no longer is.
         """
         side = preprocessing.input_size
         if self._cached_for != preprocessing.fingerprint:
@@ -179,10 +179,10 @@ class FileImages:
         return preprocessing.fit(self.image(row))
 
     def image(self, row: int) -> Image.Image:
-        """One image, upright and cut to its box.
+        """One image, upright and cropped to its box.
 
         Raises:
-            UserError: a file that could be read when the data was opened cannot be read now.
+            UserError: a file that was readable when the data was opened no longer is.
         """
         record = self._records[row]
         try:
@@ -190,5 +190,5 @@ class FileImages:
         except _BROKEN as error:
             raise UserError(
                 f"{record.path} can no longer be read: {_reason(error)}.",
-                "Put the file back, then run the same command again.",
+                "Restore the file, then run the same command again.",
             ) from error

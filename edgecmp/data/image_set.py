@@ -1,4 +1,4 @@
-"""Labelled images: where their pixels come from, who is on them, which domain they belong to."""
+"""ImageSet: labelled images with their source, identities and domains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Integers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 
 class ImageSource(Protocol):
-    """Images by row number; decodes what is asked for and no more."""
+    """Images by row number, decoded on demand."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -31,16 +31,16 @@ class ImageSource(Protocol):
 
     @property
     def shards(self) -> Integers | None:
-        """(N,) in which of several large files each image lies: reading those in turn is fast.
+        """(N,) index of the large file that contains each image: reading file by file is fast.
 
-        None where any order is as good.
+        None if the order of reading does not matter.
         """
 
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
         """The images of `rows` (n,), prepared: (n, S, S, 3) uint8."""
 
     def image(self, row: int) -> Image.Image:
-        """One image as it is before any preparation: upright, cut to its box."""
+        """One image before any preprocessing: upright, cropped to its box."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +48,11 @@ class ImageSet:
     """N labelled images.
 
     Args:
-        name: what the set is called in messages and reports.
+        name: the name of the set in messages and reports.
         identities: (N,) int64, indices into `identity_names`.
         identity_names: the identities.
         domains: (N,) int16, indices into `domain_names`.
-        domain_names: the domains ("shop" and "user", or vendors); ("",) where there are none.
+        domain_names: the domains ("shop" and "user", or vendors); ("",) if there are none.
         source: where the pixels come from.
         rows: (N,) int64, the row of each image in `source`.
     """
@@ -73,12 +73,12 @@ class ImageSet:
     ) -> Pixels:
         """The prepared images of `indices` (all by default): (n, S, S, 3) uint8.
 
-        Everything asked for is in memory at once: ask for large sets batch by batch.
+        All of them are in memory at once; see `batches` for large sets.
         """
         rows = self.rows if indices is None else self.rows[np.asarray(indices, np.int64)]
         return self.source.pixels(rows, preprocessing)
 
-    def parts(self, preprocessing: Preprocessing, at_once: int = 1024) -> Iterator[Pixels]:
+    def batches(self, preprocessing: Preprocessing, at_once: int = 1024) -> Iterator[Pixels]:
         """All prepared images in order, at most `at_once` of them in memory at a time."""
         for start in range(0, len(self), at_once):
             yield self.source.pixels(self.rows[start : start + at_once], preprocessing)
@@ -91,7 +91,7 @@ class ImageSet:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the images' content, which of them are in the set, and their identities."""
+        """SHA-256 over the source's content and the keys, identities and domains of the set."""
         digest = hashlib.sha256(self.source.fingerprint.encode())
         for key, identity, domain in zip(self.keys, self.identities, self.domains, strict=True):
             names = f"{self.identity_names[identity]}\t{self.domain_names[domain]}"
@@ -99,7 +99,7 @@ class ImageSet:
         return digest.hexdigest()
 
     def subset(self, indices: Integers | Sequence[int]) -> ImageSet:
-        """The images of `indices`, in that order, under the same labels."""
+        """The images of `indices`, in that order, with the same labels."""
         chosen = np.asarray(indices)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
         return ImageSet(
@@ -113,7 +113,7 @@ class ImageSet:
         )
 
     def relabelled(self) -> ImageSet:
-        """The same images with identities 0..K-1, all of them present (a classifier's labels)."""
+        """The same images with identities 0..K-1 without gaps, as the labels of a classifier."""
         present, labels = np.unique(self.identities, return_inverse=True)
         return ImageSet(
             name=self.name,

@@ -1,11 +1,12 @@
-"""Reads IMDb-Face.csv with the images that were downloaded for it.
+"""Reads IMDb-Face.csv and the images that the user downloaded for it.
 
-Columns: name, index (nm..., the person: the identity), image (rm...), rect "x1 y1 x2 y2",
-"height width" of the original image, url. Images lie at FOLDER/index/image with .jpg or another
-ending. The rect is scaled where the stored image is larger or smaller than the original was.
+Wang et al., ECCV 2018, https://arxiv.org/abs/1807.11649. Columns: name, index (nm..., the person:
+the identity), image (rm...), rect "x1 y1 x2 y2", "height width" of the original image, url. Images
+are at FOLDER/index/image with the ending .jpg or another one. The rect is scaled if the stored
+image has another size than the original.
 
-Many of the released addresses are dead, so some images are missing on every disk: they count as
-images that cannot be read (`on_bad_image`).
+Many of the released addresses no longer work, so some images are always missing; they are treated
+as unreadable images (`on_bad_image`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _ENDINGS = ("", ".jpg", ".jpeg", ".png", ".webp")
 
 
 def _numbers(count: int) -> BeforeValidator:
-    """Cells of `count` whole numbers with spaces between them."""
+    """Parses cells of `count` whole numbers separated by spaces."""
 
     def split(cell: Any) -> list[int]:
         try:
@@ -42,7 +43,7 @@ def _numbers(count: int) -> BeforeValidator:
 
 
 class _Row(BaseModel):
-    """One row as the file has it."""
+    """One row of the file."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
 
@@ -51,9 +52,20 @@ class _Row(BaseModel):
     rect: Annotated[tuple[int, int, int, int], _numbers(4)]
     size: Annotated[tuple[PositiveInt, PositiveInt], _numbers(2)] = Field(alias="height width")
 
+    @property
+    def key(self) -> str:
+        """The readable id of the face."""
+        return f"{self.index}/{self.image}#{','.join(map(str, self.rect))}"
+
+    def box(self, margin: float) -> tuple[float, float, float, float]:
+        """The rect, enlarged on each side by a share of its width and height."""
+        x1, y1, x2, y2 = self.rect
+        across, down = margin * (x2 - x1), margin * (y2 - y1)
+        return x1 - across, y1 - down, x2 + across, y2 + down
+
 
 def is_imdb_face(path: Path) -> bool:
-    """Whether it is a CSV file with the columns of IMDb-Face.csv."""
+    """Whether the path is a CSV file with the columns of IMDb-Face.csv."""
     if path.suffix.lower() != ".csv" or not path.is_file():
         return False
     return set(_REQUIRED) <= set(csv_header(path))
@@ -62,62 +74,65 @@ def is_imdb_face(path: Path) -> bool:
 def read_imdb_face(
     path: Path, *, images: Path | None = None, margin: float = 0.0
 ) -> list[ImageRecord]:
-    """The faces that IMDb-Face.csv lists, in its order, whether their images are there or not.
+    """The faces that IMDb-Face.csv lists, in its order, including those with a missing image.
 
     Args:
         path: the CSV file.
-        images: the folder with one sub-folder a person; None: that of the CSV file.
-        margin: what is added on each side of a face's box, in widths and heights of the box; it
-            ends at the image's edge.
+        images: the folder with one subfolder per person; None: the folder of the CSV file.
+        margin: added on each side of a face's box, as a share of the box's width and height; the
+            box ends at the edge of the image.
 
     Raises:
-        UserError: the file or the folder cannot be read, or a row is wrong or double.
+        UserError: the file or the folder cannot be read, or a row is wrong or repeated.
     """
     root = path.parent if images is None else images
     if not root.is_dir():
         raise UserError(
-            f"The images of {path} are not in {root}: there is no such folder.",
-            'Name their folder in a description: images = "FOLDER".',
+            f"The image folder {root} of {path} does not exist.",
+            'Name the folder in a .toml description of the data: images = "FOLDER".',
         )
     stored: dict[str, frozenset[str]] = {}
     records: dict[str, ImageRecord] = {}
     for line, cells in csv_rows(path, required=_REQUIRED):
-        try:
-            row = _Row.model_validate(cells)
-        except ValidationError as error:
-            raise bad_row(path, line, error) from error
-        x1, y1, x2, y2 = row.rect
-        if not (x1 < x2 and y1 < y2):
+        row = _read_row(path, line, cells)
+        if row.key in records:
             raise UserError(
-                f"{path}, line {line}: the rect {x1} {y1} {x2} {y2} has no area.",
-                "A rect is x1 y1 x2 y2 with x1 < x2 and y1 < y2: correct the row.",
-            )
-        key = f"{row.index}/{row.image}#{x1},{y1},{x2},{y2}"
-        if key in records:
-            raise UserError(
-                f"{path}, line {line}: {key} is listed twice.", "Keep one row for each face."
+                f"{path}, line {line}: {row.key} is listed twice.", "Keep one row per face."
             )
         if row.index not in stored:
             stored[row.index] = _names(root / row.index)
         names = (row.image + ending for ending in _ENDINGS)
         found = next((name for name in names if name in stored[row.index]), row.image)
-        across, down = margin * (x2 - x1), margin * (y2 - y1)
         height, width = row.size
-        records[key] = ImageRecord(
+        records[row.key] = ImageRecord(
             path=root / row.index / found,
-            key=key,
+            key=row.key,
             identity=row.index,
-            box=(x1 - across, y1 - down, x2 + across, y2 + down),
+            box=row.box(margin),
             box_of=(width, height),
         )
     if not records:
-        raise UserError(f"{path} lists no face.", "Download IMDb-Face.csv again.")
+        raise UserError(f"{path} lists no faces.", "Download IMDb-Face.csv again.")
     return list(records.values())
 
 
-def _names(folder: Path) -> frozenset[str]:
-    """What lies in a person's folder; nothing where there is none."""
+def _read_row(path: Path, line: int, cells: dict[str, Any]) -> _Row:
     try:
-        return frozenset(os.listdir(folder))  # noqa: PTH208  (names alone, 1.7 million of them)
+        row = _Row.model_validate(cells)
+    except ValidationError as error:
+        raise bad_row(path, line, error) from error
+    x1, y1, x2, y2 = row.rect
+    if not (x1 < x2 and y1 < y2):
+        raise UserError(
+            f"{path}, line {line}: the rect {x1} {y1} {x2} {y2} has no area.",
+            "Correct the row so that x1 < x2 and y1 < y2.",
+        )
+    return row
+
+
+def _names(folder: Path) -> frozenset[str]:
+    """The file names in a person's folder; empty if the folder cannot be read."""
+    try:
+        return frozenset(os.listdir(folder))  # noqa: PTH208  (names only, 1.7 million of them)
     except OSError:
         return frozenset()

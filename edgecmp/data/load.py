@@ -1,4 +1,4 @@
-"""The one door to every dataset: by name, or by path to the user's own."""
+"""Loads every dataset, by registered name or by the path of the user's data."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def load_dataset(
     gallery_domain: str | None = None,
     on_bad_image: OnBadImage = "refuse",
 ) -> Dataset:
-    """A dataset.
+    """Loads a dataset.
 
     Args:
-        name_or_path: a registered name ("emoji"), a folder with one sub-folder an identity, a
+        name_or_path: a registered name ("emoji"), a folder with one subfolder per identity, a
             .csv or .jsonl manifest, a DeepFashion2 folder, IMDb-Face.csv, a folder of shards, or a
             .toml file that describes one of them and its options.
-        gallery_domain: the domain whose images form the gallery; None: the dataset's own choice.
-        on_bad_image: "refuse" a user's data where an image cannot be read or an identity has none,
-            or "skip" those; registered datasets hold no such image.
+        gallery_domain: the domain whose images form the gallery; None: the dataset's default.
+        on_bad_image: "refuse" the user's data if an image cannot be read or an identity has no
+            image, or "skip" them; registered datasets have no such images.
 
     Raises:
-        UserError: no such dataset, or it cannot be read.
+        UserError: there is no such dataset, or it cannot be read.
     """
     if on_bad_image not in get_args(OnBadImage):
-        raise unknown_choice("treatment of bad images", on_bad_image, get_args(OnBadImage))
+        raise unknown_choice("value of on_bad_image", on_bad_image, get_args(OnBadImage))
     name, path = str(name_or_path), Path(name_or_path)
     if name in DATASETS:
         return DATASETS[name](gallery_domain)
@@ -54,12 +54,12 @@ def load_dataset(
     if described.path.is_file():
         raise UserError(
             f"{described.path} is neither a folder nor a .csv, .jsonl or .toml file.",
-            "Name a folder with one sub-folder an identity, or a manifest.",
+            "Name a folder with one subfolder per identity, or a .csv or .jsonl manifest.",
         )
     raise _unknown(name)
 
 
 def _unknown(name: str) -> UserError:
-    """Neither a name nor a path: the nearest name, and what a path may be."""
+    """The error for something that is neither a name nor a path."""
     error = unknown_choice("dataset", name, sorted(DATASETS))
-    return UserError(error.what, f"{error.way_out} Or give the path of a folder or manifest.")
+    return UserError(error.what, f"{error.way_out} Or name the path of a folder or manifest.")

@@ -1,8 +1,8 @@
 """Reads a manifest: a CSV or JSONL file with a path and an identity for each image.
 
-Columns (CSV) or fields (JSONL): `path` (relative ones start at the manifest's folder), `identity`;
-optional `domain`, `split` (train, validation or test) and a box, `x1`, `y1`, `x2`, `y2` in pixels
-of the upright image (in JSONL also `"box": [x1, y1, x2, y2]`). Others are not looked at.
+Columns (CSV) or fields (JSONL): `path` (relative to the manifest's folder, or absolute) and
+`identity`; optionally `domain`, `split` (train, validation or test) and a box, `x1`, `y1`, `x2`,
+`y2` in pixels of the upright image (in JSONL also `"box": [x1, y1, x2, y2]`). Others are ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
-from edgecmp.data.csv_file import bad_row, csv_rows, text_errors
+from edgecmp.data.csv_file import bad_row, csv_rows, unreadable_text
 from edgecmp.data.image_files import ImageRecord
 from edgecmp.errors import UserError
 
@@ -26,7 +26,7 @@ _CORNERS = ("x1", "y1", "x2", "y2")
 
 
 class _Row(BaseModel):
-    """One row as the file has it."""
+    """One row of the file."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", str_strip_whitespace=True, coerce_numbers_to_str=True
@@ -41,7 +41,7 @@ class _Row(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _gather_box(cls, row: dict[str, Any]) -> dict[str, Any]:
-        """Blank optional cells are as good as none, and four corner cells are a box."""
+        """Drops blank optional cells and gathers the four corner cells into a box."""
         needed = {name: row[name] for name in _REQUIRED if name in row}
         given = {name: value for name, value in row.items() if value not in (None, "")} | needed
         corners = [given[name] for name in _CORNERS if name in given]
@@ -54,7 +54,7 @@ class _Row(BaseModel):
         if self.box is not None:
             x1, y1, x2, y2 = self.box
             if not (x1 < x2 and y1 < y2):
-                raise ValueError(f"the box {self.box} has no area: x1 < x2 and y1 < y2 must hold")
+                raise ValueError(f"the box {self.box} has no area: it needs x1 < x2 and y1 < y2")
         return self
 
 
@@ -62,7 +62,8 @@ def read_manifest(path: Path) -> list[ImageRecord]:
     """The images that a .csv or .jsonl manifest lists, in its order.
 
     Raises:
-        UserError: the file cannot be read, is empty, lacks a column, or a row is wrong or double.
+        UserError: the file cannot be read, is empty or lacks a column, or a row is wrong or
+            repeated.
     """
     records: dict[str, ImageRecord] = {}
     for line, row in _rows(path):
@@ -76,7 +77,7 @@ def read_manifest(path: Path) -> list[ImageRecord]:
         if key in records:
             raise UserError(
                 f"{path}, line {line}: {key} is listed twice.",
-                "Keep one row for each image or box.",
+                "Keep one row per image or box.",
             )
         records[key] = ImageRecord(
             path=path.parent / entry.path,
@@ -87,7 +88,7 @@ def read_manifest(path: Path) -> list[ImageRecord]:
             box=entry.box,
         )
     if not records:
-        raise UserError(f"{path} lists no image.", "Write one row for each image.")
+        raise UserError(f"{path} lists no images.", "Write one row per image.")
     return list(records.values())
 
 
@@ -97,7 +98,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             text = path.read_bytes().decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise text_errors(path, error) from error
+            raise unreadable_text(path, error) from error
         yield from _jsonl_rows(path, text)
     else:
         yield from csv_rows(path, required=_REQUIRED)
@@ -111,10 +112,10 @@ def _jsonl_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             row = json.loads(line)
         except ValueError as error:
             raise UserError(
-                f"{path}, line {number}, is not JSON ({error}).", "Write one JSON object a line."
+                f"{path}, line {number}, is not JSON ({error}).", "Write one JSON object per line."
             ) from error
         if not isinstance(row, dict):
             raise UserError(
-                f"{path}, line {number}, is no JSON object.", "Write one JSON object a line."
+                f"{path}, line {number}, is not a JSON object.", "Write one JSON object per line."
             )
         yield number, row

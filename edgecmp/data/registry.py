@@ -1,4 +1,4 @@
-"""Datasets that have a name: `@register_dataset("emoji")` above the function that loads one."""
+"""Datasets with a name: `@register_dataset("emoji")` decorates the function that loads one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from edgecmp.data.dataset import Dataset
 __all__ = ["DATASETS", "Loader", "register_dataset"]
 
 Loader: TypeAlias = Callable[[str | None], Dataset]
-"""Takes the gallery domain (None: the dataset's own choice)."""
+"""Takes the gallery domain (None: the dataset's default) and returns the dataset."""
 
 DATASETS: dict[str, Loader] = {}
 
 
 def register_dataset(name: str) -> Callable[[Loader], Loader]:
-    """Makes a loader known to `load_dataset` under `name`."""
+    """Registers a loader under `name` for `load_dataset`."""
 
     def register(loader: Loader) -> Loader:
         if name in DATASETS:

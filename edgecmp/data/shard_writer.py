@@ -1,4 +1,4 @@
-"""Writes a dataset as shards (see `edgecmp.data.shards`): decoded once, cut, shrunk, shuffled."""
+"""Writes a dataset as shards (see `edgecmp.data.shards`): decoded, cropped, shrunk, shuffled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from PIL import Image
 
 from edgecmp.data.dataset import Dataset
 from edgecmp.data.image_set import ImageSet, Integers
-from edgecmp.data.shards import INDEX, ROW_ARRAYS, ROWS, Shard, ShardIndex
+from edgecmp.data.shards import INDEX, ROWS, Shard, ShardIndex
 from edgecmp.data.split import SPLITS
 from edgecmp.errors import UserError
 from edgecmp.files import provenance, sha256_json, write_atomic, write_json
@@ -38,7 +38,13 @@ _AT_ONCE = 256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardReport:
-    """Rows of "split", "images", "identities", "shards" and "size_mb"."""
+    """What was written.
+
+    Attributes:
+        rows: one per split: "split", "images", "identities", "shards" and "size_mb".
+        path: the folder.
+        fingerprint: SHA-256 over the rows and the shards.
+    """
 
     rows: list[dict[str, Any]]
     path: Path
@@ -59,23 +65,29 @@ def write_shards(
 ) -> ShardReport:
     """Writes all three splits of a dataset to the new folder `out`.
 
-    The same images give the same bytes. The folder is there when all of it is.
+    The same images always result in the same bytes. The folder appears once it is complete.
 
     Args:
-        longest_side: images whose longer side has more pixels are shrunk to it, as
-            `Preprocessing` would; None keeps every size.
-        lossless: PNG instead of JPEG of quality 95: networks then read the very pixels that they
-            would read from the images, at 3 to 6 times the size.
-        images_per_shard: at most.
+        dataset: the data.
+        out: the folder, which must not exist or must be empty.
+        longest_side: in pixels; images with a longer side are shrunk to it, as `Preprocessing`
+            would; None keeps every size.
+        lossless: write PNG instead of JPEG of quality 95: networks then read exactly the pixels of
+            the original images, from files of 3 to 6 times the size.
+        images_per_shard: the largest number of images in a shard.
 
     Raises:
-        UserError: `out` is there already, an image cannot be read, or the disk is full.
+        UserError: `out` exists already, an image cannot be read, or the disk is full.
     """
     out = Path(out)
     if longest_side is not None and longest_side < 1:
-        raise UserError(f"Images of {longest_side} pixels hold nothing.", "Give a size above 0.")
+        raise UserError(
+            f"Images cannot be shrunk to {longest_side} pixels.", "Set --size to 1 or more."
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already.", "Name a new folder, or remove that one first.")
+        raise UserError(
+            f"{out} already exists.", "Name a new folder with --out, or remove that one first."
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
@@ -90,12 +102,12 @@ def write_shards(
 
 
 class _Encoder:
-    """One image as the file that a shard keeps."""
+    """Encodes one image as a file of a shard."""
 
     def __init__(self, longest_side: int | None, lossless: bool) -> None:
         self.longest_side, self.lossless = longest_side, lossless
         self.suffix = "png" if lossless else "jpg"
-        self._flat = Preprocessing(input_size=1).flat  # transparent parts over its background
+        self._flat = Preprocessing(input_size=1).flat  # puts transparent pixels over white
 
     def __call__(self, image: Image.Image) -> bytes:
         image = self._flat(image)
@@ -112,43 +124,23 @@ class _Encoder:
 
 
 def _write(dataset: Dataset, folder: Path, encode: _Encoder, most: int) -> ShardReport:
-    """Everything but the move of the finished folder."""
+    """Writes the shards, rows.npz and shards.json into an existing folder."""
     sets: dict[str, ImageSet] = {split: getattr(dataset, split) for split in SPLITS}
-    columns: dict[str, list[Integers]] = {name: [] for name in ROW_ARRAYS[:6]}
     shards: list[Shard] = []
-    rows: list[dict[str, Any]] = []
+    columns: list[dict[str, Integers]] = []
     with progress("Writing shards", total=sum(map(len, sets.values())), unit="image") as bar:
-        for number, (split, images) in enumerate(sets.items()):
-            places = {name: np.zeros(len(images), np.int64) for name in ("shard", "offset", "size")}
-            before = len(shards)
+        for split, images in sets.items():
+            shard_of, offset, size = np.zeros((3, len(images)), np.int64)
             for members, shard in _shards_of(split, images, folder, encode, most):
-                for index, offset, size in members:
-                    for name, value in (("shard", len(shards)), ("offset", offset), ("size", size)):
-                        places[name][index] = value
+                indices, offsets, sizes = np.array(members).T
+                shard_of[indices] = len(shards)
+                offset[indices], size[indices] = offsets, sizes
                 shards.append(shard)
                 bar.advance(shard.images)
-            columns["split"].append(np.full(len(images), number, np.int8))
-            columns["identity"].append(images.identities.astype(np.int32))
-            columns["domain"].append(images.domains)
-            for name, array in places.items():
-                columns[name].append(array.astype(np.int64 if name == "offset" else np.int32))
-            mine = shards[before:]
-            rows.append(
-                {
-                    "split": split,
-                    "images": len(images),
-                    "identities": len(np.unique(images.identities)),
-                    "shards": len(mine),
-                    "size_mb": sum(shard.bytes for shard in mine) / 1e6,
-                }
-            )
-    arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
-    arrays["keys"] = _text([key for images in sets.values() for key in images.keys])
-    arrays["identity_names"] = _text({k: images.identity_names for k, images in sets.items()})
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)
-    write_atomic(folder / ROWS, stream.getvalue())
-    rows_sha256 = hashlib.sha256(stream.getvalue()).hexdigest()
+            columns.append(_columns(split, images, shard_of, offset, size))
+    arrays = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
+    rows_sha256 = _write_rows(folder, arrays, sets)
+    rows = [_summary(split, images, shards) for split, images in sets.items()]
     document = ShardIndex(
         name=dataset.name,
         source_fingerprint=sha256_json([images.fingerprint for images in sets.values()]),
@@ -167,17 +159,54 @@ def _write(dataset: Dataset, folder: Path, encode: _Encoder, most: int) -> Shard
     return ShardReport(rows=rows, path=folder, fingerprint=document.fingerprint)
 
 
+def _columns(
+    split: str, images: ImageSet, shard: Integers, offset: Integers, size: Integers
+) -> dict[str, Integers]:
+    """The columns of rows.npz for one split, in the order and with the types of the file."""
+    return {
+        "split": np.full(len(images), SPLITS.index(split), np.int8),
+        "identity": images.identities.astype(np.int32),
+        "domain": images.domains,
+        "shard": shard.astype(np.int32),
+        "offset": offset,
+        "size": size.astype(np.int32),
+    }
+
+
+def _write_rows(folder: Path, columns: dict[str, Integers], sets: dict[str, ImageSet]) -> str:
+    """Writes rows.npz and returns its SHA-256."""
+    keys = _text([key for images in sets.values() for key in images.keys])
+    names = _text({split: images.identity_names for split, images in sets.items()})
+    stream = io.BytesIO()
+    np.savez(stream, **columns, keys=keys, identity_names=names)
+    write_atomic(folder / ROWS, stream.getvalue())
+    return hashlib.sha256(stream.getvalue()).hexdigest()
+
+
+def _summary(split: str, images: ImageSet, shards: Sequence[Shard]) -> dict[str, Any]:
+    """The row of a split in the report."""
+    written = [shard for shard in shards if shard.split == split]
+    return {
+        "split": split,
+        "images": len(images),
+        "identities": len(np.unique(images.identities)),
+        "shards": len(written),
+        "size_mb": sum(shard.bytes for shard in written) / 1e6,
+    }
+
+
 def _text(value: Any) -> Integers:
-    """A JSON value as the bytes of an array: names may hold any character."""
+    """A JSON value as an array of its UTF-8 bytes, since names may contain any character."""
     return np.frombuffer(json.dumps(value, ensure_ascii=False).encode(), np.uint8)
 
 
 def _shards_of(
     split: str, images: ImageSet, folder: Path, encode: _Encoder, most: int
 ) -> Iterator[tuple[list[tuple[int, int, int]], Shard]]:
-    """Writes the shards of one split; (index, offset, size) of the images in each, and its entry.
+    """Writes the shards of one split, the training images in a fixed random order.
 
-    Training images come in a random order that is always the same.
+    Yields:
+        (index, offset, size) of each image in a shard, and the shard's entry in shards.json.
     """
     order = np.arange(len(images))
     if split == "train":
@@ -195,7 +224,7 @@ def _shards_of(
 
 
 def _encoded(images: ImageSet, order: Integers, encode: _Encoder) -> Iterator[tuple[int, bytes]]:
-    """Index and file of each image in that order, made by several threads."""
+    """Index and file of each image in that order, encoded by several threads."""
     with ThreadPoolExecutor(_THREADS) as pool:
         for start in range(0, len(order), _AT_ONCE):
             indices = order[start : start + _AT_ONCE].tolist()
@@ -212,7 +241,7 @@ def _one_shard(
     folder: Path,
     suffix: str,
 ) -> tuple[list[tuple[int, int, int]], Shard]:
-    """Writes one tar file and finds the images in it."""
+    """Writes one tar file; returns (index, offset, size) of its images and its entry."""
     import webdataset
 
     keys = images.source.keys

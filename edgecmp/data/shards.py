@@ -1,12 +1,12 @@
-"""A data set in shards: tar files that webdataset reads, and an index by which they open at once.
+"""A data set in shards: tar files that webdataset can read, and an index that opens quickly.
 
-    DIR/shards.json       what it is: name, counts, domains, shards with sizes and hashes
-    DIR/rows.npz          where each image lies and what is on it
+    DIR/shards.json       name, counts, domains, and the shards with their sizes and hashes
+    DIR/rows.npz          place, identity and domain of each image
     DIR/train-00000.tar   number.jpg or .png, and number.json (key, identity, domain, split)
 
-The images are decoded once, cut and shrunk when the shards are written, so that reading is fast;
-only what is asked for is read. Rows keep the order of the data that was written, while the training
-shards hold their images shuffled: reading some shards at a time gives a fair mix.
+The images are decoded, cropped and shrunk when the shards are written, so that reading is fast, and
+only the requested images are read. Rows have the order of the original data, whereas the training
+shards contain the images in a random order: a few shards at a time are a random sample.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from edgecmp.data.dataset import Dataset
 from edgecmp.data.image_set import ImageSet, Integers, Pixels
 from edgecmp.data.split import SPLITS
 from edgecmp.documents import parse_document
-from edgecmp.errors import UserError, unknown_choice
+from edgecmp.errors import UserError, system_reason, unknown_choice
 from edgecmp.files import read_json, sha256_file
 from edgecmp.preprocessing import Preprocessing
 
@@ -64,15 +64,17 @@ class Shard(BaseModel):
 
 
 class ShardIndex(BaseModel):
-    """shards.json.
+    """The document in shards.json.
 
     Attributes:
-        name: of the data that was written, which had this `source_fingerprint`.
-        images: of each split; so are `identities`.
-        longest_side: of the images in pixels; None: as they were.
+        name: of the original data.
+        source_fingerprint: of the original data.
+        images: number of images by split.
+        identities: number of identities by split.
+        longest_side: bound of the longer side of the images in pixels; None: original sizes.
         rows_sha256: of rows.npz.
-        fingerprint: SHA-256 over the hashes of rows and shards.
-        provenance: the versions and the command that made it.
+        fingerprint: SHA-256 over the hashes of rows.npz and the shards.
+        provenance: the versions and the command that made the shards.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,11 +95,11 @@ class ShardIndex(BaseModel):
 
 
 class ShardImages:
-    """Images inside of shards, read by place and decoded when they are asked for.
+    """Images in shards, read by their offset and decoded on demand.
 
     Args:
-        folder: where the shards lie.
-        index: what they hold.
+        folder: the folder of the shards.
+        index: its shards.json.
         rows: the arrays of rows.npz.
     """
 
@@ -114,7 +116,7 @@ class ShardImages:
 
     @property
     def shards(self) -> Integers | None:
-        """(N,) the shard that each image lies in."""
+        """(N,) index of the shard that contains each image."""
         return self._shard
 
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
@@ -130,7 +132,7 @@ class ShardImages:
         def prepare(place: int) -> None:
             prepared[place] = preprocessing.fit(self._decode(int(rows[place]), contents[place]))
 
-        if multiprocessing.parent_process() is not None:  # a worker beside others: one core is its
+        if multiprocessing.parent_process() is not None:  # one of several workers
             for place in range(len(rows)):
                 prepare(place)
             return prepared
@@ -144,7 +146,7 @@ class ShardImages:
         return self._decode(row, self._read(np.array([row]))[0])
 
     def _read(self, rows: Integers) -> list[bytes]:
-        """The file of each image; every shard is opened once and read from front to back."""
+        """The encoded file of each image; every shard is opened once and read front to back."""
         contents = [b""] * len(rows)
         shards = self._shard[rows]
         for shard in np.unique(shards):
@@ -156,9 +158,9 @@ class ShardImages:
                         offset, size = self._offset[rows[place]], self._size[rows[place]]
                         contents[place] = os.pread(file.fileno(), int(size), int(offset))
             except OSError as error:
-                reason = os.strerror(error.errno) if error.errno else str(error)
                 raise UserError(
-                    f"{self._files[shard]} cannot be read: {reason}.", "Put the shard back."
+                    f"{self._files[shard]} cannot be read: {system_reason(error)}.",
+                    "Restore the shard, or write all shards again with `edgecmp data shard`.",
                 ) from error
         return contents
 
@@ -169,46 +171,41 @@ class ShardImages:
                 return image
         except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
             shard = self._files[self._shard[row]]
-            raise _damaged(shard, f"an image at byte {self._offset[row]} is none") from error
+            raise _damaged(shard, f"no image can be read at byte {self._offset[row]}") from error
 
 
 def is_shards(path: Path) -> bool:
-    """Whether it is a folder of shards."""
+    """Whether the path is a folder of shards."""
     return (path / INDEX).is_file()
 
 
 def open_shards(
     folder: Path, *, name: str | None = None, gallery_domain: str | None = None
 ) -> Dataset:
-    """The dataset that was written to `folder`; its training images stream.
+    """Opens the dataset in a folder of shards; its images are read on demand.
 
     Args:
-        name: what it is called in messages; its path by default.
-        gallery_domain: the domain whose images form the gallery; None: as it was written.
+        folder: the folder.
+        name: name of the data in messages; None: the path.
+        gallery_domain: the domain whose images form the gallery; None: that of the original data.
 
     Raises:
         UserError: the index or a shard is missing or damaged, or there is no such domain.
     """
     index = read_index(folder)
     rows = _read_rows(folder, index)
-    for shard in index.shards:
-        path = folder / shard.file
-        try:
-            size = path.stat().st_size
-        except OSError as error:
-            raise _damaged(path, "there is no such file") from error
-        if size != shard.bytes:
-            raise _damaged(path, f"it holds {size} bytes instead of {shard.bytes}")
+    _check_sizes(folder, index)
     named = [domain for domain in index.domain_names if domain]
     if gallery_domain is not None and gallery_domain not in named:
         raise unknown_choice("gallery domain", gallery_domain, named)
     source = ShardImages(folder, index, rows)
     identity_names = json.loads(rows["identity_names"].tobytes())
-    parts = {}
-    for number, split in enumerate(SPLITS):
-        chosen = np.flatnonzero(rows["split"] == number)
-        parts[split] = ImageSet(
-            name=name or str(folder),
+    name = name or str(folder)
+
+    def images_of(split: str) -> ImageSet:
+        chosen = np.flatnonzero(rows["split"] == SPLITS.index(split))
+        return ImageSet(
+            name=name,
             identities=rows["identity"][chosen].astype(np.int64),
             identity_names=tuple(identity_names[split]),
             domains=rows["domain"][chosen].astype(np.int16),
@@ -216,36 +213,51 @@ def open_shards(
             source=source,
             rows=chosen,
         )
+
     return Dataset(
-        name=name or str(folder),
+        name=name,
+        train=images_of("train"),
+        validation=images_of("validation"),
+        test=images_of("test"),
         gallery_domain=gallery_domain or index.gallery_domain,
-        **parts,
     )
 
 
+def _check_sizes(folder: Path, index: ShardIndex) -> None:
+    """Refuses shards that are missing or do not have the size in the index."""
+    for shard in index.shards:
+        path = folder / shard.file
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise _damaged(path, "the file does not exist") from error
+        if size != shard.bytes:
+            raise _damaged(path, f"it has {size} bytes instead of {shard.bytes}")
+
+
 def check_shards(folder: Path) -> None:
-    """Reads every byte and compares the hashes: what `open_shards` leaves out for speed.
+    """Reads every byte and compares the hashes, which `open_shards` omits for speed.
 
     Raises:
-        UserError: a file is missing, or not the one that was written.
+        UserError: a file is missing or was changed.
     """
     open_shards(folder)
     for shard in read_index(folder).shards:
         if sha256_file(folder / shard.file) != shard.sha256:
-            raise _damaged(folder / shard.file, "it is not the file that was written")
+            raise _damaged(folder / shard.file, f"its SHA-256 is not the one in {INDEX}")
 
 
 def read_index(folder: Path) -> ShardIndex:
-    """What a folder of shards says it holds.
+    """Reads the shards.json of a folder.
 
     Raises:
-        UserError: its shards.json cannot be read, or is none.
+        UserError: it cannot be read, is damaged or has another version.
     """
     path = folder / INDEX
     document = read_json(path, what="an index of shards")
     if document.get("version") != 1:
         raise UserError(
-            f"{path} is of version {document.get('version')}, this edgecmp reads version 1.",
+            f"{path} has version {document.get('version')}, but this edgecmp reads version 1.",
             "Write the shards again with `edgecmp data shard`.",
         )
     return parse_document(ShardIndex, document, refusal=f"{path} is damaged", way_out=COPY_AGAIN)
@@ -255,7 +267,7 @@ def _read_rows(folder: Path, index: ShardIndex) -> dict[str, Integers]:
     path = folder / ROWS
     try:
         if sha256_file(path) != index.rows_sha256:
-            raise _damaged(path, "it is not the file that was written")
+            raise _damaged(path, f"its SHA-256 is not the one in {INDEX}")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in ROW_ARRAYS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

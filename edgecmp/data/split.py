@@ -1,4 +1,4 @@
-"""Which identities are for training, validation and test: by their names, the same everywhere."""
+"""Splits identities into training, validation and test by their names, reproducibly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["SPLITS", "TEST_SHARE", "VALIDATION_SHARE", "split_identities"]
 SPLITS = ("train", "validation", "test")
 TEST_SHARE = 0.4
 VALIDATION_SHARE = 0.1
-"""Of the identities that are not test: the search's hold-out (supplement A.1, fashion)."""
+"""Share of the identities outside the test split: the hold-out of searches (supplement A.1)."""
 
 
 def split_identities(
@@ -19,17 +19,17 @@ def split_identities(
     test_share: float = TEST_SHARE,
     validation_share: float = VALIDATION_SHARE,
 ) -> dict[str, str]:
-    """Identity name -> "train", "validation" or "test".
+    """The split of each identity: "train", "validation" or "test", by name.
 
-    Identities are ordered by the SHA-256 of their names, so neither a library's random numbers nor
-    the order of the files matter. Validation gets two identities at least, as telling them apart
-    takes two, where training keeps as many.
+    Identities are ordered by the SHA-256 of their names, so that the split depends neither on a
+    library's random numbers nor on the order of the files. Validation gets at least two
+    identities, the minimum for a retrieval task, if at least two remain for training.
 
     Args:
         names: the identities.
-        test_share: share of them, 0..1, that becomes the test split.
-        validation_share: share of the others, 0..1, that is held out for the search; the paper's
-            are 5 % for faces and 10 % for fashion.
+        test_share: share of the identities, 0..1, for the test split.
+        validation_share: share of the remaining identities, 0..1, that is held out for searches;
+            the paper uses 5 % for faces and 10 % for fashion.
     """
     shuffled = sorted(set(names), key=lambda name: hashlib.sha256(name.encode()).digest())
     test = round(len(shuffled) * test_share)

@@ -1,8 +1,8 @@
-"""Users' own images as a dataset: checked, split by identity, given a gallery."""
+"""The user's images as a dataset: checked, split by identity, with a gallery domain."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,13 +14,13 @@ from edgecmp.data.split import SPLITS, TEST_SHARE, VALIDATION_SHARE, split_ident
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.progress import say
 
-__all__ = ["OnBadImage", "own_dataset"]
+__all__ = ["OnBadImage", "user_dataset"]
 
 OnBadImage: TypeAlias = Literal["refuse", "skip"]
 _GALLERY = "gallery"
 
 
-def own_dataset(
+def user_dataset(
     name: str,
     records: Sequence[ImageRecord],
     *,
@@ -31,58 +31,43 @@ def own_dataset(
 ) -> Dataset:
     """The dataset of `records`.
 
-    The split is what the records say, or 40 % of the identities for the test and a tenth of the
-    others for validation, by the hash of their names. A validation split that is not given is taken
-    from the training identities.
+    The records may assign the splits. If they do not, 40 % of the identities form the test split
+    and a tenth of the others the validation split, by the hash of their names. If they assign no
+    validation split, it is taken from the training identities.
 
     Args:
-        name: what the data is called in messages: its path.
-        records: the images; the order does not matter.
+        name: name of the data in messages: its path.
+        records: the images, in any order.
         gallery_domain: the domain whose images form the gallery; None: the domain "gallery" if
             there is one, else the first image (by key) of each identity.
-        on_bad_image: "refuse" the data where an image cannot be read, or "skip" those images.
-        validation_share: share of the training identities, 0..1, instead of a tenth.
-        test_share: share of all identities, 0..1, instead of 40 %.
+        on_bad_image: "refuse" the data if an image cannot be read, or "skip" such images.
+        validation_share: share of the training identities, 0..1; None: a tenth.
+        test_share: share of all identities, 0..1; None: 40 %.
 
     Raises:
-        UserError: unreadable images, an unknown domain, an identity in two splits, or a share of a
-            split that the records state.
+        UserError: images cannot be read, the domain is unknown, an identity is in two splits, or a
+            share is given for a split that the records assign.
     """
     records = sorted(records, key=lambda record: record.key)
     domain_names = tuple(sorted({record.domain for record in records}))
     gallery = _gallery_domain(name, domain_names, gallery_domain)
     splits = _splits(name, records, validation_share, test_share)
-    digests, broken = check_files(records)
-    if broken:
-        _report_broken(name, records, broken, skip=on_bad_image == "skip")
-    kept = [place for place in range(len(records)) if place not in broken]
-    source = FileImages([records[place] for place in kept], [digests[place] for place in kept])
-    identity_names = sorted({records[place].identity for place in kept})
-    label = {identity: number for number, identity in enumerate(identity_names)}
-    whole = ImageSet(
-        name=name,
-        identities=np.array([label[records[place].identity] for place in kept], np.int64),
-        identity_names=tuple(identity_names),
-        domains=np.array([domain_names.index(records[place].domain) for place in kept], np.int16),
-        domain_names=domain_names,
-        source=source,
-        rows=np.arange(len(kept), dtype=np.int64),
-    )
-    split = np.array([SPLITS.index(splits[identity]) for identity in identity_names], np.int64)
-    of_image = split[whole.identities]
-    train, validation, test = (whole.subset(of_image == part).relabelled() for part in range(3))
+    images = _image_set(name, *_readable(name, records, on_bad_image), domain_names)
+    split = np.array([SPLITS.index(splits[identity]) for identity in images.identity_names])
+    of_image = split[images.identities]
+    train, validation, test = (images.subset(of_image == part).relabelled() for part in range(3))
     return Dataset(name=name, train=train, validation=validation, test=test, gallery_domain=gallery)
 
 
 def _gallery_domain(name: str, domains: Sequence[str], asked: str | None) -> str | None:
-    """The domain whose images are the gallery, or None for each identity's first image."""
+    """The domain whose images form the gallery, or None for each identity's first image."""
     named = [domain for domain in domains if domain]
     if asked is None:
         return _GALLERY if _GALLERY in named else None
     if not named:
         raise UserError(
             f"{name} has no domains, so {asked!r} cannot be its gallery domain.",
-            "Leave the gallery domain out, or add a column 'domain' to a manifest.",
+            "Remove gallery_domain, or add a column `domain` to a manifest of the images.",
         )
     if asked not in named:
         raise unknown_choice("gallery domain", asked, named)
@@ -94,51 +79,100 @@ def _splits(
     records: Sequence[ImageRecord],
     validation_share: float | None,
     test_share: float | None,
-) -> dict[str, str]:
-    """Identity -> split, as the records say or by hash."""
-    given: dict[str, str] = {}
+) -> Mapping[str, str]:
+    """The split of each identity: assigned by the records, or else by hash."""
+    assigned = _assigned_splits(name, records)
+    held_out = VALIDATION_SHARE if validation_share is None else validation_share
+    if set(assigned.values()) == {""}:
+        tested = TEST_SHARE if test_share is None else test_share
+        return split_identities(assigned, test_share=tested, validation_share=held_out)
+    _check_assigned(name, assigned, validation_share, test_share)
+    if "validation" in assigned.values():
+        return assigned
+    training = [identity for identity, split in assigned.items() if split == "train"]
+    return assigned | split_identities(training, test_share=0.0, validation_share=held_out)
+
+
+def _assigned_splits(name: str, records: Sequence[ImageRecord]) -> dict[str, str]:
+    """The split that the records assign to each identity; "" for none."""
+    assigned: dict[str, str] = {}
     for record in records:
-        if given.setdefault(record.identity, record.split) != record.split:
+        first = assigned.setdefault(record.identity, record.split)
+        if first != record.split:
             raise UserError(
                 f"{name}: the identity {record.identity!r} is in two splits, "
-                f"{given[record.identity] or 'none'} and {record.split or 'none'} ({record.key}).",
-                "Put all images of an identity into one split.",
+                f"{first or 'none'} and {record.split or 'none'} ({record.key}).",
+                "Assign all images of an identity to one split.",
             )
-    stated = set(given.values())
-    held_out = VALIDATION_SHARE if validation_share is None else validation_share
-    if stated == {""}:
-        tested = TEST_SHARE if test_share is None else test_share
-        return split_identities(given, test_share=tested, validation_share=held_out)
-    if "" in stated:
-        lost = next(identity for identity, split in given.items() if not split)
+    return assigned
+
+
+def _check_assigned(
+    name: str,
+    assigned: Mapping[str, str],
+    validation_share: float | None,
+    test_share: float | None,
+) -> None:
+    """Refuses splits that are assigned to some identities only, and shares of assigned splits."""
+    splits = set(assigned.values())
+    if "" in splits:
+        missing = next(identity for identity, split in assigned.items() if not split)
         raise UserError(
-            f"{name}: the identity {lost!r} has no split while others have one.",
-            "Give every image a split, or none.",
+            f"{name}: the identity {missing!r} has no split, although other identities have one.",
+            "Assign a split to every image, or to none.",
         )
-    for key, share in (("validation", validation_share), ("test", test_share)):
-        if share is not None and (key == "test" or key in stated):
-            raise UserError(
-                f"{name} states its splits itself, so {key}_share cannot be set.",
-                f"Leave {key}_share out, or the splits.",
-            )
-    if "validation" not in stated:
-        training = [identity for identity, split in given.items() if split == "train"]
-        return given | split_identities(training, test_share=0.0, validation_share=held_out)
-    return given
+    unused = {
+        "validation_share": validation_share is not None and "validation" in splits,
+        "test_share": test_share is not None,
+    }
+    for key in (key for key, given in unused.items() if given):
+        raise UserError(
+            f"{name} assigns its images to splits, so {key} has no effect.",
+            f"Remove {key} from the description, or the splits from the data.",
+        )
+
+
+def _readable(
+    name: str, records: Sequence[ImageRecord], on_bad_image: OnBadImage
+) -> tuple[list[ImageRecord], FileImages]:
+    """The records whose images can be read, and the source of their pixels."""
+    digests, broken = check_files(records)
+    if broken:
+        _report_broken(name, records, broken, skip=on_bad_image == "skip")
+    kept = [place for place in range(len(records)) if place not in broken]
+    readable = [records[place] for place in kept]
+    return readable, FileImages(readable, [digests[place] for place in kept])
+
+
+def _image_set(
+    name: str, records: Sequence[ImageRecord], source: FileImages, domain_names: tuple[str, ...]
+) -> ImageSet:
+    identity_names = sorted({record.identity for record in records})
+    label = {identity: number for number, identity in enumerate(identity_names)}
+    return ImageSet(
+        name=name,
+        identities=np.array([label[record.identity] for record in records], np.int64),
+        identity_names=tuple(identity_names),
+        domains=np.array([domain_names.index(record.domain) for record in records], np.int16),
+        domain_names=domain_names,
+        source=source,
+        rows=np.arange(len(records), dtype=np.int64),
+    )
 
 
 def _report_broken(
-    name: str, records: Sequence[ImageRecord], broken: dict[int, str], *, skip: bool
+    name: str, records: Sequence[ImageRecord], broken: Mapping[int, str], *, skip: bool
 ) -> None:
-    """Refuses images that cannot be read, or says which are left out."""
+    """Refuses images that cannot be read, or reports which are skipped."""
     listed = [f"{records[place].key} ({reason})" for place, reason in broken.items()]
     named = ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
-    counted = f"{len(broken)} of {len(records)} images of {name} cannot be read: {named}."
+    counted = f"{len(broken)} of {len(records)} images of {name} cannot be read"
     if len(broken) == len(records):
-        raise UserError(counted, "Check the paths and the files.")
+        raise UserError(f"{counted}: {named}.", "Check the paths of the images and the files.")
     if not skip:
         raise UserError(
-            counted,
-            'Repair or remove them, or leave them out with on_bad_image = "skip" (see README).',
+            f"{counted}: {named}.",
+            'Repair or remove them, or set on_bad_image = "skip" in a .toml description of the '
+            "data (see docs/data.md).",
         )
-    say(f"Skipped images: {counted}")
+    say(f"{counted} and are skipped: {named}.")

@@ -1,1 +1,1 @@
-"""Evaluation: retrieval metrics of query networks, the hold-out of searches, and IJB-C."""
+"""Evaluation of query networks: retrieval, the hold-out of searches, and IJB-C."""

@@ -1,4 +1,4 @@
-"""Evaluation of a query network on whatever data is named: retrieval, or IJB-C's protocols."""
+"""Evaluates a query network by retrieval, or by IJB-C's protocols if the data is IJB-C."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def evaluate(
     split: Literal["validation", "test"] = "test",
     results: str | Path | None = None,
 ) -> EvaluationReport | IjbcReport:
-    """Measures one query network against one gallery model: M(g,g), M(q,q) and M(q,g).
+    """Measures M(g,g), M(q,q) and M(q,g) of one query network and one gallery model.
 
     Args:
-        model: a query network: a bundle's folder, an .onnx file or its .toml description; the
-            starter kit's by default.
-        gallery: a gallery model or, except on IJB-C, a table of its embeddings; the starter kit's
-            by default.
-        data: a data set's name or path; a folder in IJB-C's layout, or a .toml file that describes
-            one, is evaluated by that set's 1:1 and 1:N protocols.
-        split: "test", or "validation" for the hold-out that searches use; not for IJB-C.
-        results: a file for the ranking under M(q,g), as DeepFashion2's official evaluation reads
-            it.
+        model: a query network: the folder of a bundle, an .onnx file or its .toml description;
+            None: the starter kit's.
+        gallery: a gallery model or, except for IJB-C, a table of its embeddings; None: the starter
+            kit's.
+        data: name or path of a data set; a folder in IJB-C's layout, or a .toml file that describes
+            one, is evaluated by IJB-C's 1:1 and 1:N protocols.
+        split: "test", or "validation" for the hold-out of searches; not for IJB-C.
+        results: file for the ranking under M(q,g), in the format of DeepFashion2's official
+            evaluation.
 
     Raises:
-        UserError: the networks do not belong together, or the data cannot be read or lacks what
-            was asked for.
+        UserError: the two networks are not compatible, or the data cannot be read or does not have
+            the split or the results.
     """
     ijbc = find_ijbc(data)
     if ijbc is None:
@@ -46,16 +46,16 @@ def evaluate(
         )
     if results is not None:
         raise UserError(
-            f"{data} is not DeepFashion2, so there are no official results to write.",
-            "Leave out --results.",
+            f"{data} is not DeepFashion2, and --results writes a file for its official evaluation.",
+            "Omit --results.",
         )
     if split != "test":
         raise UserError(
-            f"{data} is IJB-C, which has no {split} split.", "Evaluate its test protocols."
+            f"{data} is IJB-C, which has no {split} split.", 'Evaluate it with split="test".'
         )
     if not isinstance(gallery, str | Path | None):
         raise UserError(
-            "IJB-C is evaluated with gallery models that are named by their path.",
-            "Name the folder, .onnx file or .toml description of the gallery model.",
+            "The gallery model for IJB-C is not given as a path.",
+            "Give the path of its folder, .onnx file or .toml description.",
         )
     return evaluate_ijbc(ijbc, model, gallery=gallery)

@@ -1,4 +1,4 @@
-"""HoldOut: the search-validation task, set up once and asked of many networks."""
+"""HoldOut: the validation task of searches, prepared once for many networks."""
 
 from __future__ import annotations
 
@@ -25,16 +25,21 @@ FAR = 1e-3
 
 
 class HoldOut:
-    """M(q,q) and M(q,g) of a query network on identities that no training saw (supplement A.1).
+    """M(q,q) and M(q,g) of query networks on identities outside the training data (supplement A.1).
 
-    The gallery model's embeddings of the hold-out gallery are computed once; each network embeds
-    queries and gallery itself, since M(q,q) needs both.
+    The gallery model embeds the gallery of the hold-out once. Each query network embeds queries and
+    gallery, since M(q,q) needs both.
 
     Args:
-        dataset: gives the hold-out and the training images that batch norm is recalibrated on.
-        gallery: as `open_source` takes it.
+        dataset: its validation split is the hold-out; batch norms are recalibrated on its training
+            images.
+        gallery: a gallery, as accepted by `open_source`.
         preprocessing: how images are prepared for the query networks.
-        calibration_images: how many training images; a fixed choice that depends on `seed` only.
+        calibration_images: number of training images for the recalibration.
+        seed: of their choice, which depends on nothing else.
+
+    Raises:
+        UserError: the dataset has no validation task, or the gallery cannot be read.
     """
 
     def __init__(
@@ -50,13 +55,13 @@ class HoldOut:
         self.preprocessing = preprocessing
         self.query_ids = task.queries.identities
         self.gallery_ids = task.gallery.identities
-        pixels = [part.pixels(preprocessing) for part in (task.queries, task.gallery)]
+        pixels = [images.pixels(preprocessing) for images in (task.queries, task.gallery)]
         self.images = np.concatenate(pixels)
         self.gallery_embeddings = open_source(gallery).embeddings(task.gallery)
         self.calibrate_on(dataset, calibration_images, seed)
 
     def calibrate_on(self, dataset: Dataset, images: int, seed: int) -> None:
-        """Draws the calibration images, kept normalised in batches of 256."""
+        """Samples the calibration images and stores them, normalised, in batches of about 256."""
         chosen = np.random.default_rng(seed).permutation(len(dataset.train))[:images]
         pixels = dataset.train.pixels(self.preprocessing, np.sort(chosen))
         shuffled = pixels[np.random.default_rng(seed + 1).permutation(len(pixels))]
@@ -67,13 +72,18 @@ class HoldOut:
 
     @property
     def chance(self) -> dict[str, float]:
-        """What a random ranking scores: k of G, for each k."""
+        """Expected top-k of a random ranking of G gallery images: k / G."""
         return {f"top{k}": min(1.0, k / len(self.gallery_ids)) for k in KS}
 
-    def judge(self, network: nn.Module, *, calibrate: bool = True) -> dict[str, float]:
-        """Shares 0..1 under "qq_top1", "qg_top1", ..., "qq_tar", "qg_tar" (TAR@FAR=1e-3).
+    def evaluate(self, network: nn.Module, *, calibrate: bool = True) -> dict[str, float]:
+        """Evaluates a network on the hold-out.
 
-        With `calibrate` the network's batch norms are recalibrated first, in place.
+        Args:
+            network: takes normalised images (N, 3, S, S) to embeddings (N, D).
+            calibrate: recalibrate the network's batch norms first, in place.
+
+        Returns:
+            Shares in 0..1 by name: "qq_top1", "qg_top1", ..., "qq_tar", "qg_tar" (TAR@FAR=1e-3).
         """
         if calibrate:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -81,16 +91,16 @@ class HoldOut:
         return self.score(embed(network, self.images, self.preprocessing))
 
     def subnets(self, supernet: Supernet, *, cache_bytes: int = CACHE_BYTES) -> LayerwiseEmbedder:
-        """What embeds queries and gallery with any recalibrated subnet, for `score`."""
+        """An embedder of queries and gallery with recalibrated subnets, for use with `score`."""
         parts = np.array_split(self.images, max(1, len(self.images) // 256))
         images = [self.preprocessing.normalise(part) for part in parts]
         return LayerwiseEmbedder(supernet, self.batches, images, cache_bytes=cache_bytes)
 
     def score(self, embeddings: NDArray[Any]) -> dict[str, float]:
-        """What `judge` gives, for embeddings (Q + G, D) of the queries and the gallery."""
-        queries, own = np.split(embeddings, [len(self.query_ids)])
+        """The result of `evaluate` for embeddings (Q + G, D) of the queries and the gallery."""
+        queries, gallery_by_query = np.split(embeddings, [len(self.query_ids)])
         scores: dict[str, float] = {}
-        for name, gallery in (("qq", own), ("qg", self.gallery_embeddings)):
+        for name, gallery in (("qq", gallery_by_query), ("qg", self.gallery_embeddings)):
             scores |= self._score(name, queries, gallery)
         return scores
 

@@ -1,7 +1,7 @@
-"""Evaluation on IJB-C: the 1:1 and 1:N protocols of templates, M(g,g), M(q,q) and M(q,g).
+"""Evaluates on IJB-C by its 1:1 and 1:N protocols: M(g,g), M(q,q) and M(q,g).
 
-Enrolled templates and galleries are embedded by the model of the right letter, probes by that of
-the left: under qg the phone's probes are searched in the server's galleries.
+The model of the first letter embeds the probes, that of the second letter the enrolled templates
+and the galleries: under qg, probes of the device are searched in galleries of the server.
 """
 
 from __future__ import annotations
@@ -45,20 +45,21 @@ COLUMNS = (
     *(f"top{k}" for k in KS),
     *(f"tpir_fpir{name}" for name in FPIRS),
 )
-"""What fits a screen; the JSON also has top-k with each gallery searched alone."""
+"""The columns of the printed table; the JSON document also has the "top*_each" figures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IjbcReport:
-    """Rows of "protocol" ("gg", "qq", "qg") and the figures of `ijbc_shares`, in percent.
+    """The figures of one query network and one gallery model on IJB-C.
 
     Attributes:
-        rows: one for each protocol; None where the data has too few pairs for the rate.
-        query: the query network.
-        gallery: the gallery model.
-        data: the folder.
-        forms: which of the forms in use each figure has.
-        sizes: how many images, templates, pairs, probes and gallery templates.
+        rows: one per "protocol" ("gg", "qq", "qg") with the figures of `ijbc_shares` in percent;
+            None if the data has too few pairs for a rate.
+        query: path of the query network.
+        gallery: path of the gallery model.
+        data: path of the folder.
+        forms: the variant of each figure, in words.
+        sizes: numbers of images, templates, pairs, probes and gallery templates.
     """
 
     rows: list[dict[str, Any]]
@@ -90,36 +91,49 @@ def ijbc_shares(
     """All figures of one pair of models.
 
     Args:
-        enrolled: (T, D) template embeddings by the gallery's model.
-        probes: (T, D) template embeddings by the queries' model.
-        protocols: which templates are compared.
-        nearest: read TAR@FAR as insightface does.
-        insightface: read TPIR@FPIR as insightface does.
+        enrolled: (T, D) template embeddings by the model of the gallery.
+        probes: (T, D) template embeddings by the model of the queries.
+        protocols: the templates that are compared.
+        nearest: use insightface's definition of TAR@FAR.
+        insightface: use insightface's definition of TPIR@FPIR.
 
     Returns:
         "tar_far1e-6".."tar_far1e-1" (None with fewer impostor pairs than 1 / FAR), "top1".."top20",
         "top1_each".."top20_each", "tpir_fpir1e-2" and "tpir_fpir1e-1"; shares in 0..1.
 
     Raises:
-        UserError: embeddings that are not finite, or no stranger among the probes.
+        UserError: the embeddings are not finite, or the subject of every probe is in a gallery.
     """
+    tars = _verification(enrolled, probes, protocols, nearest=nearest)
+    return tars | _identification(enrolled, probes, protocols, insightface=insightface)
+
+
+def _verification(
+    enrolled: Embeddings, probes: Embeddings, protocols: Protocols, *, nearest: bool
+) -> dict[str, float | None]:
+    """TAR@FAR of the 1:1 protocol."""
     pairs = protocols.pairs
     scores = pair_scores(enrolled, probes, pairs.enrolled, pairs.probes)
     genuine, impostor = scores[pairs.genuine], scores[~pairs.genuine]
     fars = {name: far for name, far in FARS.items() if far * len(impostor) >= 1}
     tars = (tar_nearest if nearest else tar_from_scores)(genuine, impostor, fars=[*fars.values()])
-    shares: dict[str, float | None] = {
-        f"tar_far{name}": tars[far] if name in fars else None for name, far in FARS.items()
-    }
-    asked, who = probes[protocols.probes.rows], protocols.probes.subjects
+    return {f"tar_far{name}": tars[far] if name in fars else None for name, far in FARS.items()}
+
+
+def _identification(
+    enrolled: Embeddings, probes: Embeddings, protocols: Protocols, *, insightface: bool
+) -> dict[str, float]:
+    """Top-k and TPIR@FPIR of the 1:N protocol."""
+    queries, subjects = probes[protocols.probes.rows], protocols.probes.subjects
     galleries = [(enrolled[part.rows], part.subjects) for part in (protocols.g1, protocols.g2)]
     merged = tuple(np.concatenate(part) for part in zip(*galleries, strict=True))
-    each = [search(asked, who, *gallery) for gallery in galleries]
-    for ending, searches in (("", [search(asked, who, *merged)]), ("_each", each)):
+    each = [search(queries, subjects, *gallery) for gallery in galleries]
+    shares: dict[str, float] = {}
+    for ending, searches in (("", [search(queries, subjects, *merged)]), ("_each", each)):
         found = closed_set(searches, ks=KS)
         shares |= {f"top{k}{ending}": found[k] for k in KS}
     if insightface:
-        tpirs = tpir_insightface(asked, who, *merged, fpirs=[*FPIRS.values()])
+        tpirs = tpir_insightface(queries, subjects, *merged, fpirs=[*FPIRS.values()])
     else:
         tpirs = tpir_nist(each, fpirs=[*FPIRS.values()])
     return shares | {f"tpir_fpir{name}": tpirs[fpir] for name, fpir in FPIRS.items()}
@@ -131,15 +145,15 @@ def evaluate_ijbc(
     *,
     gallery: str | Path | None = None,
 ) -> IjbcReport:
-    """Measures one query network against one gallery model by IJB-C's protocols.
+    """Measures one query network and one gallery model by IJB-C's protocols.
 
     Args:
-        data: the folder and the forms; `find_ijbc` gives it for a path.
-        model: a query network, as `open_query` takes it; the starter kit's by default.
-        gallery: a gallery model, as `open_gallery` takes it; the starter kit's by default.
+        data: the folder and the variants of the figures; `find_ijbc` returns it for a path.
+        model: path of a query network, as for `open_query`; None: the starter kit's.
+        gallery: path of a gallery model, as for `open_gallery`; None: the starter kit's.
 
     Raises:
-        UserError: the folder is not whole, or the models do not belong together.
+        UserError: the folder is incomplete, or the two networks are not compatible.
     """
     models = {
         "q": open_query(model or kit.path("query")),

@@ -1,9 +1,9 @@
-"""Embedding the faces of an IJB-C folder with one or several models, a few at a time.
+"""Embeds the faces of an IJB-C folder with one or several models, block by block.
 
-IJB-C has 469,375 faces. Every block of them that is done can be kept in a folder, so that a run
-that was killed goes on where it stopped and a second query network finds the gallery model's
-embeddings there. A block's file is named after the hash of all that it depends on: the model, its
-preprocessing, the images and their points. It is written whole or not at all.
+IJB-C has 469,375 faces. Finished blocks can be stored in a cache folder, so that an interrupted run
+resumes, and so that the evaluation of another query network reuses the gallery model's embeddings.
+The name of a block's file is the hash of all that it depends on: the model, its preprocessing, the
+images and their points. Files are written atomically.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _FACES_AT_ONCE = 1024
 def embed_faces(
     faces: AlignedFaces, models: Sequence[Embedder], *, flip: bool = True, cache: Path | None = None
 ) -> list[Embeddings]:
-    """The feature of each face by each model; a face is read and aligned once for all of them.
+    """The feature of each face by each model; a face is read and aligned once for all models.
 
     Args:
         faces: N aligned faces.
-        models: the networks; each prepares the faces by its own preprocessing.
+        models: the networks, each with its preprocessing.
         flip: add the embedding of the mirrored face to that of the face.
-        cache: a folder that keeps what is done; None: nothing is kept.
+        cache: folder for finished blocks; None: no cache.
 
     Returns:
-        One (N, D) float32 for each model: of unit length without `flip`, sums of two with it.
+        One (N, D) float32 per model: of unit length without `flip`, otherwise sums of two such.
 
     Raises:
         UserError: an image cannot be read, or the cache cannot be written.
@@ -57,7 +57,7 @@ def embed_faces(
 
 
 class _Block:
-    """Some faces, which are read from their files only if a model has not embedded them yet."""
+    """Some faces, whose files are read only if an embedding is not in the cache."""
 
     def __init__(self, faces: AlignedFaces, rows: range, flip: bool, cache: Path | None) -> None:
         self._faces, self._rows, self._flip, self._cache = faces, rows, flip, cache
@@ -65,7 +65,7 @@ class _Block:
         self._fingerprint = faces.fingerprint(rows) if cache else ""
 
     def embed(self, model: Embedder) -> Embeddings:
-        """(n, D), from the cache if it is there."""
+        """(n, D), from the cache if possible."""
         if self._cache is None:
             return self._compute(model)
         about = {

@@ -1,4 +1,4 @@
-"""Evaluation of a query network against a gallery: M(g,g), M(q,q) and M(q,g)."""
+"""Evaluates a query network against a gallery by retrieval: M(g,g), M(q,q) and M(q,g)."""
 
 from __future__ import annotations
 
@@ -25,8 +25,18 @@ FARS = {"1e-4": 1e-4, "1e-3": 1e-3, "1e-2": 1e-2}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationReport:
-    """Rows of "protocol" ("gg", "qq", "qg"), "top1".."top20" and "tar_far1e-4".."tar_far1e-2", in
-    percent."""
+    """The figures of one query network and one gallery.
+
+    Attributes:
+        rows: one per "protocol" ("gg", "qq", "qg"), with "top1".."top20" and
+            "tar_far1e-4".."tar_far1e-2" in percent.
+        query: path of the query network.
+        gallery: path of the gallery.
+        data: name or path of the data.
+        split: "test" or "validation".
+        queries: number of queries.
+        gallery_images: number of gallery images.
+    """
 
     rows: list[dict[str, Any]]
     query: str
@@ -63,7 +73,15 @@ def protocol(
     gallery: NDArray[Any],
     gallery_ids: NDArray[Any],
 ) -> dict[str, Any]:
-    """One row: retrieval and verification of queries (Q, D) against a gallery (G, D), percent."""
+    """One row of a report: retrieval and verification figures in percent.
+
+    Args:
+        name: "gg", "qq" or "qg".
+        queries: (Q, D) embeddings.
+        query_ids: (Q,) identities.
+        gallery: (G, D) embeddings.
+        gallery_ids: (G,) identities in the same numbering.
+    """
     shares = top_k(queries, query_ids, gallery, gallery_ids, ks=KS)
     tar = tar_at_far(queries, query_ids, gallery, gallery_ids, fars=tuple(FARS.values()))
     row: dict[str, Any] = {"protocol": name}
@@ -79,19 +97,20 @@ def evaluate_retrieval(
     split: Literal["validation", "test"] = "test",
     results: str | Path | None = None,
 ) -> EvaluationReport:
-    """Measures one query network against one gallery model on unseen identities.
+    """Measures one query network against one gallery on unseen identities.
 
     Args:
-        model: a query network, as `open_query` takes it; the starter kit's by default.
-        gallery: as `open_source` takes it; the starter kit's by default. M(g,g) is left out where a
-            table has no embeddings of the queries.
-        data: registry name, folder or manifest.
-        split: "test", or "validation" for what the search saw.
-        results: a file for what M(q,g) found, as DeepFashion2's official evaluation reads it.
+        model: path of a query network, as for `open_query`; None: the starter kit's.
+        gallery: a gallery, as for `open_source`; None: the starter kit's. M(g,g) is left out if the
+            gallery is a table without embeddings of the queries.
+        data: name or path of a data set, as for `load_dataset`.
+        split: "test", or "validation" for the hold-out of searches.
+        results: file for the ranking under M(q,g), in the format of DeepFashion2's official
+            evaluation.
 
     Raises:
-        UserError: the query network was trained for another gallery model, or `results` is asked
-            for on other data than DeepFashion2.
+        UserError: the query network was trained for another gallery model, the data cannot be read,
+            or `results` is given for other data than DeepFashion2.
     """
     query_model = open_query(model or kit.path("query"))
     source = open_source(gallery)
@@ -105,8 +124,8 @@ def evaluate_retrieval(
         official.write(ranking, results)
     if missing := source.missing(task.queries):
         say(
-            f"{source.name} lacks {missing:,} of the {len(task.queries):,} queries, so M(g,g) is "
-            "left out."
+            f"M(g,g) is left out, since {source.name} has no embedding for {missing:,} of the "
+            f"{len(task.queries):,} queries."
         )
     else:
         queries["g"] = source.embeddings(task.queries)

@@ -1,1 +1,1 @@
-"""The server's side: gallery models of any kind, their embeddings, and the index of them."""
+"""The server side: gallery models, tables of their embeddings, and gallery indexes."""

@@ -1,17 +1,17 @@
-"""A gallery that exists as a table only: image -> embedding, and no network to ask.
+"""A gallery that is available only as a table of embeddings by image, without its network.
 
-A small TOML file says where it is:
+A small TOML file describes it:
 
     table = "embeddings.npz"   # relative to this file
-    keys = "keys.txt"          # with a .safetensors only: the images' keys, one a line
-    model = "resnet101 of May" # optional: the model that made it, whatever is added to the table
+    keys = "keys.txt"          # with a .safetensors only: the images' keys, one per line
+    model = "resnet101 of May" # optional: a name for the model, so that images can be added later
 
-| table | what is in it |
+| table | content |
 |---|---|
 | .npz | arrays `keys` (N,) and `embeddings` (N, D) |
 | .safetensors | tensor `embeddings` (N, D) |
-| .csv | a header, then a line an image: its key and D numbers |
-| .jsonl | a line an image: `{"image": key, "embedding": [...]}` |
+| .csv | a header, then one line per image: its key and D numbers |
+| .jsonl | one line per image: `{"image": key, "embedding": [...]}` |
 | a folder | a gallery index, as `edgecmp gallery build` writes it |
 
 Keys are those of the data set: the path of an image inside its folder or manifest.
@@ -33,7 +33,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from edgecmp.documents import parse_document, peek_toml, read_toml
+from edgecmp.documents import peek_toml, read_description
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import read_tensors, sha256_json, sha256_tensors
 from edgecmp.gallery.index import GalleryIndex
@@ -44,7 +44,7 @@ Floats = NDArray[np.float32]
 
 
 class TableDescription(BaseModel):
-    """What the TOML file says; see the module's docstring."""
+    """The keys of the TOML file; see the module's docstring."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,27 +54,22 @@ class TableDescription(BaseModel):
 
     @classmethod
     def load(cls, file: Path) -> TableDescription:
-        """Reads the file; its paths are then relative to the working directory.
+        """Reads the file; `table` and `keys` become relative to the working directory.
 
         Raises:
             UserError: it is not TOML, or a key is missing, unknown or wrong.
         """
-        example = 'It needs a line like: table = "embeddings.npz".'
-        found = parse_document(
+        return read_description(
             cls,
-            read_toml(file, what="a description of a table of embeddings", way_out=example),
-            refusal=f"{file} does not describe a table of embeddings",
-            way_out=example,
-            keys_of=file,
+            file,
+            what="a table of embeddings",
+            way_out='Write a line such as table = "embeddings.npz".',
+            paths=("table", "keys"),
         )
-        beside = {"table": file.parent / found.table}
-        if found.keys is not None:
-            beside["keys"] = file.parent / found.keys
-        return found.model_copy(update=beside)
 
 
 def describes_table(file: Path) -> bool:
-    """Whether a TOML file names a table; one that cannot be read is left to who reads it."""
+    """Whether a TOML file has the key `table`; False if it cannot be read."""
     return "table" in peek_toml(file)
 
 
@@ -84,10 +79,10 @@ class EmbeddingTable:
 
     Attributes:
         name: the path that the user gave.
-        rows: key of an image to its row.
+        rows: row of each image by its key.
         embeddings: (N, D) float32, of unit length.
-        sha256: of the model's name if the description gives it, of the model for an index, else
-            of keys and embeddings.
+        sha256: hash of the model's name if the description has one, hash of the gallery model if
+            the table is an index, else hash of keys and embeddings.
     """
 
     name: str
@@ -100,7 +95,7 @@ class EmbeddingTable:
         """Reads a table's description, or a gallery index.
 
         Raises:
-            UserError: a file cannot be read, or holds no usable embedding for every key.
+            UserError: a file cannot be read, or does not contain a usable embedding for each key.
         """
         if path.is_dir():
             return cls._of_index(GalleryIndex.load(path), str(path))
@@ -124,7 +119,7 @@ class EmbeddingTable:
         ) as error:
             raise UserError(
                 f"{described.table} cannot be read as a table of embeddings: {error}.",
-                f"A {suffix} table needs {_NEEDED[suffix]}.",
+                f"Write it again with {_CONTENT[suffix]}.",
             ) from error
         return cls.of(keys, embeddings, name=str(path), model=described.model)
 
@@ -132,13 +127,19 @@ class EmbeddingTable:
     def of(
         cls, keys: Sequence[str], embeddings: NDArray[Any], *, name: str, model: str | None = None
     ) -> EmbeddingTable:
-        """A table of embeddings (N, D), scaled to unit length.
+        """A table of embeddings, which are scaled to unit length.
+
+        Args:
+            keys: N keys of images.
+            embeddings: (N, D).
+            name: the path of the table, for reports and errors.
+            model: name of the model, if the description has one.
 
         Raises:
-            UserError: not one embedding a key, a key that comes twice, or an embedding without
-                direction.
+            UserError: the numbers of keys and embeddings differ, a key occurs twice, or an
+                embedding is zero or not finite.
         """
-        again = "Write the table again with one embedding for each image."
+        again = "Write the table again with one embedding per image."
         values = np.asarray(embeddings, np.float32)
         if values.ndim != 2 or len(values) != len(keys) or not len(keys):
             raise UserError(
@@ -148,7 +149,7 @@ class EmbeddingTable:
         rows = {key: row for row, key in enumerate(keys)}
         if len(rows) != len(keys):
             twice = next(key for row, key in enumerate(keys) if rows[key] != row)
-            raise UserError(f"The table {name} has the image {twice!r} twice.", again)
+            raise UserError(f"The table {name} contains the image {twice!r} twice.", again)
         lengths = np.linalg.norm(values, axis=1, keepdims=True)
         bad = int((~(np.isfinite(lengths) & (lengths > 0))).sum())
         if bad:
@@ -179,7 +180,7 @@ def _npz(described: TableDescription) -> tuple[list[str], NDArray[Any]]:
 def _safetensors(described: TableDescription) -> tuple[list[str], NDArray[Any]]:
     tensors = read_tensors(described.table, what="a table of embeddings")
     if described.keys is None:
-        raise ValueError("its description names no file of keys")
+        raise ValueError("the description does not name a file of keys")
     return described.keys.read_text().splitlines(), tensors["embeddings"].float().numpy()
 
 
@@ -207,9 +208,9 @@ _READERS: dict[str, Callable[[TableDescription], tuple[list[str], NDArray[Any]]]
     ".csv": _csv,
     ".jsonl": _jsonl,
 }
-_NEEDED = {
+_CONTENT = {
     ".npz": "the arrays `keys` (N,) and `embeddings` (N, D), without pickled objects",
-    ".safetensors": 'the tensor `embeddings` (N, D), and a line keys = "keys.txt" beside `table`',
-    ".csv": "a header, then a line an image: its key and its numbers",
-    ".jsonl": 'a line an image: {"image": key, "embedding": [numbers]}',
+    ".safetensors": 'the tensor `embeddings` (N, D), and add keys = "keys.txt" to the description',
+    ".csv": "a header and one line per image: its key and its numbers",
+    ".jsonl": 'one line per image: {"image": key, "embedding": [numbers]}',
 }

@@ -1,8 +1,8 @@
-"""The gallery index: the server's embeddings of every gallery image, and exact search in them.
+"""GalleryIndex: the server's embeddings of all gallery images, with exact search.
 
 An index is a folder: embeddings.safetensors (`embeddings` (G, D) float32, `identities` (G,)),
-images.json (the key of each image, the name of each identity) and manifest.json, which says which
-gallery model made it from which data with which preprocessing.
+images.json (the key of each image, the name of each identity) and manifest.json with the gallery
+model, the data and the preprocessing that it was made from.
 """
 
 from __future__ import annotations
@@ -40,15 +40,16 @@ _IMAGES_AT_ONCE = 1024
 
 
 class IndexManifest(BaseModel):
-    """What manifest.json says.
+    """The document in manifest.json.
 
     Attributes:
         gallery_sha256: `Embedder.sha256` of the gallery model.
-        preprocessing: the document of the `Preprocessing` its images went through.
+        preprocessing: the document of the `Preprocessing` of its images.
         preprocessing_fingerprint: the fingerprint of that document.
         data: name and fingerprint of the gallery's images.
         embeddings_sha256: hash of embeddings and identities.
         images_sha256: hash of the keys and identity names.
+        provenance: the versions and the command that made the index.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,12 +68,12 @@ class IndexManifest(BaseModel):
         """Reads manifest.json.
 
         Raises:
-            UserError: the folder holds no index, or it is truncated or of another version.
+            UserError: the folder is not an index, or its manifest is damaged.
         """
         document = read_json(folder / _MANIFEST, what="the manifest of a gallery index")
         if document.get("format") != "edgecmp-index/1":
             raise UserError(
-                f"{folder} holds no gallery index.", "Build one with `edgecmp gallery build`."
+                f"{folder} is not a gallery index.", "Build one with `edgecmp gallery build`."
             )
         return parse_document(
             cls,
@@ -91,7 +92,7 @@ class GalleryIndex:
         identities: (G,) int64, indices into `identity_names`.
         identity_names: the identities.
         keys: (G,) a readable id of each image.
-        manifest: which model, data and preprocessing made the embeddings.
+        manifest: the model, data and preprocessing of the embeddings.
     """
 
     embeddings: Embeddings
@@ -112,10 +113,12 @@ class GalleryIndex:
         """Embeds `images` with the gallery model and writes the index to the folder `out`.
 
         Raises:
-            UserError: no images, embeddings that are not finite, or `out` cannot be written.
+            UserError: there are no images, an embedding is not finite, or `out` cannot be written.
         """
         if not len(images):
-            raise UserError(f"{images.name} has no image for the gallery.", "Name other data.")
+            raise UserError(
+                f"{images.name} has no image for the gallery.", "Name other data with --data."
+            )
         prepare = model.preprocessing
         parts = []
         with progress("Embedding the gallery", total=len(images), unit="image") as bar:
@@ -143,7 +146,7 @@ class GalleryIndex:
         return index
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the folder; the manifest comes last, so a half-written index is never taken."""
+        """Writes the folder, the manifest last, so that an incomplete index is never read."""
         folder = Path(folder)
         write_tensors(folder / _EMBEDDINGS, _tensors(self.embeddings, self.identities))
         write_json(folder / _IMAGES, _names(self.keys, self.identity_names))
@@ -155,11 +158,11 @@ class GalleryIndex:
         """Reads an index.
 
         Args:
-            folder: what `build` or `save` wrote.
-            gallery_sha256: the gallery model that must have made it; None: whichever did.
+            folder: a folder that `build` or `save` wrote.
+            gallery_sha256: hash of the gallery model that must have made it; None: any.
 
         Raises:
-            UserError: it is no index, truncated, changed, or of another gallery model.
+            UserError: the folder is not an index, was changed, or is of another gallery model.
         """
         folder = Path(folder)
         manifest = IndexManifest.load(folder)
@@ -167,7 +170,7 @@ class GalleryIndex:
             raise UserError(
                 f"The gallery index {folder} was made by another gallery model "
                 f"({manifest.gallery_sha256[:12]}, not {str(gallery_sha256)[:12]}).",
-                "Build it again with `edgecmp gallery build`, or name the index of this model.",
+                "Build it again with `edgecmp gallery build`, or name this gallery model's index.",
             )
         tensors = read_tensors(folder / _EMBEDDINGS, what="the embeddings of a gallery index")
         names = read_json(folder / _IMAGES, what="the image list of a gallery index")
@@ -176,8 +179,8 @@ class GalleryIndex:
             or sha256_json(names) != manifest.images_sha256
         ):
             raise UserError(
-                f"The files of the gallery index {folder} are not those its manifest names.",
-                "Copy the whole folder again, or build it again with `edgecmp gallery build`.",
+                f"The files of the gallery index {folder} are not those that its manifest names.",
+                "Copy the complete folder again, or build it again with `edgecmp gallery build`.",
             )
         return cls(
             embeddings=tensors["embeddings"].numpy(),
@@ -191,20 +194,20 @@ class GalleryIndex:
         """The k most similar gallery images of each query, most similar first; exact.
 
         Args:
-            queries: (Q, D), embedded by the gallery model or by one compatible with it.
-            k: how many; at most G are given.
+            queries: (Q, D), embedded by the gallery model or by a compatible query network.
+            k: how many; at most G are returned.
 
         Returns:
-            Scores (Q, k) float32 and gallery indices (Q, k) int64; equal scores by place.
+            Scores (Q, k) float32 and gallery indices (Q, k) int64; equal scores by index.
 
         Raises:
-            UserError: embeddings of another size, or not finite.
+            UserError: the embeddings have another size, or are not finite.
         """
         if queries.shape[1:] != self.embeddings.shape[1:]:
             raise UserError(
-                f"A query embedding has {queries.shape[-1]} values, the gallery's "
-                f"{self.embeddings.shape[1]}: they are not compatible.",
-                "Name a query network that was trained for this gallery's model.",
+                f"A query embedding has {queries.shape[-1]} values, but a gallery embedding has "
+                f"{self.embeddings.shape[1]}.",
+                "Name a query network that was trained for this gallery model.",
             )
         return self._exact.search(queries, k)
 

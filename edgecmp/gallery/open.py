@@ -1,7 +1,8 @@
-"""Opening a gallery model or a query network, whatever it is kept in.
+"""Opens a gallery model or a query network in any of the supported formats.
 
-A folder is a bundle of ours; an .onnx file is an export of ours, or anybody's with the .toml of the
-same name beside it; a .toml file describes an ONNX file (see `edgecmp.networks.onnx_network`).
+A folder is an edgecmp bundle. An .onnx file was exported by edgecmp, or is external and has a .toml
+description of the same name in its folder. A .toml file describes an ONNX file (see
+`edgecmp.networks.onnx_network`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def open_gallery(path: str | Path) -> Embedder:
     """The gallery model at `path`: a bundle's folder, an .onnx file or its .toml description.
 
     Raises:
-        UserError: it is none of these, or it is truncated, changed or unusable.
+        UserError: it is none of these, or it is truncated, was changed or cannot be used.
     """
     path = Path(path)
     if path.suffix == ".toml":
@@ -37,45 +38,49 @@ def open_gallery(path: str | Path) -> Embedder:
     if file.document is not None:
         raise UserError(
             f"{path} is an exported query network, not a gallery model.",
-            "Name the gallery model that it is compatible with.",
+            "Name the gallery model that the query network is compatible with.",
         )
-    return _beside(file)
+    return _external(file)
 
 
 def open_query(path: str | Path) -> Embedder:
-    """The query network at `path`; see `open_gallery`."""
+    """The query network at `path`: a bundle's folder, an .onnx file or its .toml description.
+
+    Raises:
+        UserError: see `open_gallery`.
+    """
     path = Path(path)
     if path.suffix == ".toml":
         return open_described(path)
     if path.suffix != ".onnx":
         return QueryBundle.load(path)
     file = OnnxFile(path)
-    return OnnxModel.exported(file) if file.document is not None else _beside(file)
+    return OnnxModel.exported(file) if file.document is not None else _external(file)
 
 
-def _beside(file: OnnxFile) -> OnnxModel:
-    """A foreign file by the description beside it."""
+def _external(file: OnnxFile) -> OnnxModel:
+    """An external file with the description in its folder."""
     source = file.path.with_suffix(".toml")
     if source.exists():
         model = open_described(source)
         if model.file.path.resolve() == file.path.resolve():
             return model
     raise UserError(
-        f"{file.path} does not say how images are prepared for it.",
-        f"Write {source}, and name that file or this one:\n\n{template(file)}\n",
+        f"{file.path} does not contain the preprocessing of its images.",
+        f"Describe it in {source}, for example by:\n\n{template(file)}\n",
     )
 
 
 def open_described(source: Path) -> OnnxModel:
-    """The ONNX file that the .toml file `source` describes.
+    """The network in the ONNX file that the .toml file `source` describes.
 
     Raises:
-        UserError: see `open_gallery`; or the description is wrong.
+        UserError: the description is wrong, or the ONNX file cannot be used.
     """
     if describes_table(source):
         raise UserError(
-            f"{source} describes a table of embeddings, and here the network itself is needed.",
-            "Name the model that made them.",
+            f"{source} describes a table of embeddings, but this command needs the network itself.",
+            "Name the gallery model that computed the embeddings.",
         )
     description = OnnxDescription.load(source)
     gallery = description.gallery
@@ -83,25 +88,27 @@ def open_described(source: Path) -> OnnxModel:
         place = source.parent / gallery
         if not place.exists():
             raise UserError(
-                f"The gallery {gallery!r} of {source} is neither a SHA-256 nor a path.",
-                "Name the gallery model's folder, .onnx or .toml, relative to this file.",
+                f"The gallery {gallery!r} in {source} is neither a SHA-256 nor an existing path.",
+                f"Write the path of the gallery model relative to {source.parent}.",
             )
         if place.resolve() == source.resolve():
-            raise UserError(f"{source} names itself as its gallery.", "Remove that line.")
+            raise UserError(
+                f"{source} names itself as its gallery.", f"Remove gallery from {source}."
+            )
         gallery = open_gallery(place).sha256
     return OnnxModel.described(description, source=source, gallery=gallery)
 
 
 class GalleryFacts(Protocol):
-    """What a query network must agree with: a gallery model, or what stands for one."""
+    """The facts about a gallery that a query network must match."""
 
     @property
     def name(self) -> str:
-        """Where it lies, for errors."""
+        """Its path, for errors."""
 
     @property
     def sha256(self) -> str:
-        """The name that query networks know it by."""
+        """The hash by which query networks refer to it."""
 
     @property
     def embedding_dim(self) -> int:
@@ -109,19 +116,20 @@ class GalleryFacts(Protocol):
 
 
 def check_pair(query: Embedder, gallery: GalleryFacts) -> None:
-    """Refuses a query network and a gallery model that do not belong together.
+    """Refuses a query network that is not compatible with a gallery.
 
     Raises:
-        UserError: the query network was trained for another gallery model, or has another size.
+        UserError: the query network was trained for another gallery model, or its embeddings have
+            another size.
     """
     if query.gallery_sha256 not in (None, gallery.sha256):
         raise UserError(
             f"{query.name} was trained for another gallery model than {gallery.name}.",
-            "Name with --gallery the gallery model it was trained with, or train it again.",
+            "Name the gallery model of its training with --gallery, or train it again.",
         )
     if query.embedding_dim != gallery.embedding_dim:
         raise UserError(
-            f"{query.name} gives {query.embedding_dim} values, {gallery.name} "
-            f"{gallery.embedding_dim}: they are not compatible.",
+            f"The embeddings of {query.name} have {query.embedding_dim} values, but those of "
+            f"{gallery.name} have {gallery.embedding_dim}.",
             "Name a query network that was trained for this gallery model.",
         )

@@ -1,7 +1,7 @@
-"""GallerySource: what training, hold-out, search and evaluation ask of a gallery.
+"""GallerySource: the interface of a gallery for training, hold-out, search and evaluation.
 
-A gallery may be a model of ours, a model given as an ONNX file, or a table of embeddings made by a
-model that nobody can run here. What each can give decides which methods can train against it.
+A gallery may be an edgecmp bundle, an ONNX file, or a table of embeddings of a model that is not
+available. What it provides decides which methods can train against it.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ __all__ = ["Gallery", "GallerySource", "ModelSource", "Need", "TableSource", "op
 
 
 class Need(Enum):
-    """What a method may need of a gallery, in words for its user."""
+    """What a training method may need from a gallery, in words for messages."""
 
     EMBEDDINGS = "embeddings of the training images"
-    CLASSIFIER = "a classifier of the training identities, or embeddings to make one of"
-    NETWORK = "the network itself, to embed each image as the query network sees it"
+    CLASSIFIER = "a classifier of the training identities, or embeddings to derive one from"
+    NETWORK = "the network itself, to embed the augmented images"
 
 
 class GallerySource(ABC):
     """A gallery.
 
     Attributes:
-        name: where it lies, for reports and errors.
-        sha256: its name in other artefacts.
+        name: its path, for reports and errors.
+        sha256: the hash by which other artefacts refer to it.
         embedding_dim: D of its embeddings.
     """
 
@@ -52,40 +52,40 @@ class GallerySource(ABC):
 
     @abstractmethod
     def provides(self, train: ImageSet) -> frozenset[Need]:
-        """What it can give to a training on these images."""
+        """What it provides for training on these images."""
 
     @abstractmethod
     def embeddings(self, images: ImageSet) -> NDArray[np.float32]:
-        """Embeddings of the images as they are, (N, D), of unit length.
+        """Embeddings of the images without augmentation, (N, D), of unit length.
 
         Raises:
-            UserError: it has none for some of them.
+            UserError: it has no embedding for some of them.
         """
 
     @abstractmethod
     def missing(self, images: ImageSet) -> int:
-        """For how many of the images it gives no embedding."""
+        """Number of images for which it has no embedding."""
 
     def classifier(self, train: ImageSet) -> Tensor | None:
-        """Its own trained classifier (K, D) of the identities of these images, if it has one."""
+        """Its trained classifier (K, D) of the identities of these images; None if it has none."""
         return None
 
-    def live(self, images: Tensor, preprocessing: Preprocessing) -> Tensor:
-        """Embeddings (N, D) of what a query network sees; only where it provides the network.
+    def embed_normalised(self, images: Tensor, preprocessing: Preprocessing) -> Tensor:
+        """Embeddings (N, D) of the inputs of a query network; needs `Need.NETWORK`.
 
         Args:
             images: (N, 3, S, S), normalised by `preprocessing`.
-            preprocessing: of the query network; `sees_alike` must hold.
+            preprocessing: of the query network; `same_pixels` must be true for it.
         """
         raise NotImplementedError
 
-    def sees_alike(self, preprocessing: Preprocessing) -> bool:
-        """Whether a query network of this preprocessing is shown the same pixels."""
+    def same_pixels(self, preprocessing: Preprocessing) -> bool:
+        """Whether its network reads the same pixels as a query network of this preprocessing."""
         return False
 
 
 class ModelSource(GallerySource):
-    """A gallery model that can be run: a bundle of ours or an ONNX file."""
+    """A gallery model that can be run: an edgecmp bundle or an ONNX file."""
 
     def __init__(self, model: Embedder) -> None:
         self.model = model
@@ -95,7 +95,7 @@ class ModelSource(GallerySource):
             model.network.eval()
 
     def provides(self, train: ImageSet) -> frozenset[Need]:
-        """Everything."""
+        """Everything: see `GallerySource.provides`."""
         return frozenset(Need)
 
     def embeddings(self, images: ImageSet) -> NDArray[np.float32]:
@@ -104,31 +104,28 @@ class ModelSource(GallerySource):
         return found
 
     def missing(self, images: ImageSet) -> int:
-        """None."""
+        """Zero: see `GallerySource.missing`."""
         return 0
 
     def classifier(self, train: ImageSet) -> Tensor | None:
-        """That of a bundle which was trained on these very images."""
+        """The classifier of a bundle, if the bundle was trained on exactly these images."""
         if not isinstance(self.model, GalleryBundle):
             return None
         trained_on = self.model.manifest.data.get("fingerprint")
         return self.model.classifier if trained_on == train.fingerprint else None
 
-    def sees_alike(self, preprocessing: Preprocessing) -> bool:
-        """Whether the squares are the same; each network has its own mean and deviation."""
-        own = self.model.preprocessing
-        return (own.input_size, own.background) == (
-            preprocessing.input_size,
-            preprocessing.background,
-        )
+    def same_pixels(self, preprocessing: Preprocessing) -> bool:
+        """Whether size and background are equal; mean and deviation may differ."""
+        mine, other = self.model.preprocessing, preprocessing
+        return (mine.input_size, mine.background) == (other.input_size, other.background)
 
     @torch.no_grad()
-    def live(self, images: Tensor, preprocessing: Preprocessing) -> Tensor:
-        """See `GallerySource.live`; in bfloat16 by a network of ours, on 8-bit pixels by a file."""
-        own = self.model.preprocessing
+    def embed_normalised(self, images: Tensor, preprocessing: Preprocessing) -> Tensor:
+        """See `GallerySource`; a bundle runs in bfloat16, an ONNX file on 8-bit pixels."""
+        mine = self.model.preprocessing
         if isinstance(self.model, GalleryBundle):
-            if own.fingerprint != preprocessing.fingerprint:
-                images = own.normalise_planes(_planes(images, preprocessing))
+            if mine.fingerprint != preprocessing.fingerprint:
+                images = mine.normalise_planes(_planes(images, preprocessing))
             with torch.autocast("cpu", torch.bfloat16):
                 targets: Tensor = self.model.network(images)
             return targets
@@ -138,7 +135,7 @@ class ModelSource(GallerySource):
 
 
 class TableSource(GallerySource):
-    """Embeddings that a model made elsewhere."""
+    """A table of embeddings without the network that computed them."""
 
     def __init__(self, table: EmbeddingTable) -> None:
         self.table = table
@@ -146,9 +143,9 @@ class TableSource(GallerySource):
         self.embedding_dim = table.embeddings.shape[1]
 
     def provides(self, train: ImageSet) -> frozenset[Need]:
-        """What embeddings allow, if it has those of all training images."""
-        whole = frozenset({Need.EMBEDDINGS, Need.CLASSIFIER})
-        return frozenset() if self.missing(train) else whole
+        """Embeddings and a classifier derived from them, if it has all training images."""
+        derived = frozenset({Need.EMBEDDINGS, Need.CLASSIFIER})
+        return frozenset() if self.missing(train) else derived
 
     def embeddings(self, images: ImageSet) -> NDArray[np.float32]:
         """See `GallerySource.embeddings`."""
@@ -157,8 +154,8 @@ class TableSource(GallerySource):
         if missing:
             raise UserError(
                 f"{self.name} has no embedding for {len(missing):,} of the {len(keys):,} images of "
-                f"{images.name} that are needed here, such as {missing[0]!r}.",
-                "Add them to the table, or name the model that made it.",
+                f"{images.name} that this command needs, such as {missing[0]!r}.",
+                "Add them to the table, or name the gallery model itself.",
             )
         found: NDArray[np.float32] = self.table.embeddings[[self.table.rows[key] for key in keys]]
         return found
@@ -169,14 +166,14 @@ class TableSource(GallerySource):
 
 
 Gallery = str | Path | Embedder | GallerySource | None
-"""What a function takes for a gallery: a path, an opened model or source; None: the kit's."""
+"""A gallery as an argument: a path, an opened model or source; None: the starter kit's."""
 
 
 def open_source(gallery: Gallery) -> GallerySource:
-    """The gallery at a path (see `open_gallery`; or a table or an index), or the one given.
+    """Opens a gallery: a path as for `open_gallery`, a table or an index, or an opened model.
 
     Raises:
-        UserError: it is no gallery, or it is truncated, changed or unusable.
+        UserError: it is not a gallery, or it is truncated, was changed or cannot be used.
     """
     if isinstance(gallery, GallerySource):
         return gallery

@@ -9,11 +9,14 @@ from edgecmp.errors import unknown_choice
 __all__ = ["PARTS", "architecture", "path"]
 
 PARTS = ("gallery", "supernet", "query", "index")
-"""Gallery model, supernet of the 100M tier, found and trained query network, gallery index."""
+"""Gallery model, supernet of the 100M tier, trained query network that a search chose, index."""
 
 
 def path(part: str) -> Path:
     """The folder of one part of the kit.
+
+    Args:
+        part: one of `PARTS`.
 
     Raises:
         UserError: there is no such part.
@@ -24,5 +27,5 @@ def path(part: str) -> Path:
 
 
 def architecture(tier: str) -> Path:
-    """The architecture.json that a search found in a tier's supernet on the embedded set."""
+    """The architecture.json that a search chose from a tier's supernet on the emoji set."""
     return Path(__file__).parent / "architectures" / f"{tier}.json"

@@ -1,4 +1,4 @@
-"""Losses: one formula a file; each takes embeddings of unit length."""
+"""Losses, one per file; their formulas are stated for embeddings of unit length."""
 
 from edgecmp.losses.bct import BCT
 from edgecmp.losses.contextual_similarity import ContextualSimilarity

@@ -1,4 +1,4 @@
-"""BCT: the influence of the gallery model's frozen classifier (Shen et al. 2020)."""
+"""BCT: the influence loss of backward-compatible training."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ __all__ = ["BCT"]
 
 
 class BCT(nn.Module):
-    """Cross-entropy of s (cos(e, k_j) - m [j = y]) with the gallery's classifier k, kept frozen.
+    """Cross-entropy of s (cos(e, k_j) - m [j = y]) with the gallery model's frozen classifier k.
 
-    Added to a query model's own classification loss it pulls each embedding to where the gallery
-    model puts that identity: L = L1(phi_q, kappa_q) + lambda L2(phi_q, kappa_g).
+    Added to the classification loss L1 of the query model, it pulls each embedding to the gallery
+    model's class vector of the same identity: L = L1(phi_q, kappa_q) + lambda L2(phi_q, kappa_g).
+
+    Source: Shen et al., "Towards Backward-Compatible Representation Learning", CVPR 2020,
+    https://arxiv.org/abs/2003.11942.
 
     Args:
-        classifier: the gallery model's classifier, (K, D); never trained.
+        classifier: the gallery model's classifier, (K, D); it is not trained.
         scale: s.
         margin: m.
     """

@@ -1,4 +1,4 @@
-"""CosFace: softmax over cosines with a margin on the true class (Wang et al. 2018)."""
+"""CosFace: softmax over cosines with a margin on the true class."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ __all__ = ["CosFace"]
 
 
 class CosFace(nn.Module):
-    """Cross-entropy of s (cos(e, w_j) - m [j = y]), the margin-softmax classifier of a model.
+    """Cross-entropy of s (cos(e, w_j) - m [j = y]) with a trainable classifier w.
+
+    Source: Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition", CVPR 2018,
+    https://arxiv.org/abs/1801.09414.
 
     Args:
         classes: number of training identities, K.
         embedding_dim: D.
         scale: s.
-        margin: m; 0 gives the plain normalised softmax.
+        margin: m; with 0 this is the plain normalised softmax.
 
     Attributes:
         weight: the classifier, (K, D); its rows are normalised when used.

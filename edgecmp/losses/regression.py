@@ -1,4 +1,4 @@
-"""Embedding regression: the query model learns the gallery's embedding of an image."""
+"""Embedding regression: cosine distance to the gallery model's embedding of the same image."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ __all__ = ["EmbeddingRegression"]
 
 
 class EmbeddingRegression(nn.Module):
-    """Mean of 1 - cos(e, g), with g the gallery model's embedding; needs no labels.
+    """Mean of 1 - cos(e, g), where g is the gallery model's embedding; needs no labels.
 
-    On unit vectors this is half the squared distance, so it is the MSE regression of the
-    asymmetric-retrieval literature up to a factor.
+    For unit vectors this is half the squared distance, and thus equal to the regression loss of
+    Budnik and Avrithis up to a factor.
+
+    Source: Budnik and Avrithis, "Asymmetric Metric Learning for Knowledge Transfer", CVPR 2021,
+    https://arxiv.org/abs/2006.16331.
     """
 
     def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:

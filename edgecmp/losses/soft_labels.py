@@ -1,4 +1,4 @@
-"""Soft labels: what the gallery model's classifier says of an image (Hinton et al. 2015)."""
+"""Soft labels: knowledge distillation from the gallery model's classifier."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ __all__ = ["SoftLabels"]
 class SoftLabels(nn.Module):
     """T^2 KL(softmax(l_g / T) || softmax(l_q / T)) of the two models' logits.
 
-    The factor T^2 keeps the gradients' size when T changes. It ties the answers of two classifiers
-    and leaves open where the embeddings lie, so M(q,g) stays at chance (supplement C).
+    The factor T^2 keeps the size of the gradients independent of T. The loss matches the outputs of
+    the two classifiers, not the embeddings themselves, so M(q,g) stays at chance (supplement C).
+
+    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015,
+    https://arxiv.org/abs/1503.02531.
 
     Args:
         temperature: T.

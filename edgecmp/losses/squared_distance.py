@@ -1,4 +1,4 @@
-"""Squared distance: regression to the gallery's embedding by mean squared error."""
+"""Squared distance to the gallery model's embedding of the same image."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ __all__ = ["SquaredDistance"]
 
 
 class SquaredDistance(nn.Module):
-    """Mean of ||e - g||^2 over the images, with g the gallery model's embedding.
+    """Mean of ||e - g||^2 over the images, where g is the gallery model's embedding.
 
-    For embeddings of unit length it is twice `EmbeddingRegression`: the two have one optimum, and
-    the same weight pulls twice as hard here.
+    For embeddings of unit length it is twice `EmbeddingRegression`, with the same optimum and, at
+    the same weight, twice the gradient.
+
+    Source: Budnik and Avrithis, "Asymmetric Metric Learning for Knowledge Transfer", CVPR 2021,
+    https://arxiv.org/abs/2006.16331.
     """
 
     def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:

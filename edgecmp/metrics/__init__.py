@@ -1,4 +1,4 @@
-"""What is measured: retrieval (top-k), verification (TAR@FAR), identification (TPIR@FPIR)."""
+"""Metrics of retrieval (top-k), verification (TAR@FAR) and identification (TPIR@FPIR)."""
 
 from edgecmp.metrics.exact_search import ranked
 from edgecmp.metrics.identification import Searches, closed_set, search

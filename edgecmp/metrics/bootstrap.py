@@ -1,4 +1,4 @@
-"""Bootstrap over queries: how far a figure would move if other queries had been asked."""
+"""Bootstrap over queries: how much a figure would vary with another sample of queries."""
 
 from __future__ import annotations
 
@@ -7,35 +7,44 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Redraws", "interval", "redraws"]
+__all__ = ["Resamples", "interval", "resamples"]
 
-Redraws: TypeAlias = NDArray[np.float32]
-"""(R, Q): how often each query comes in each redraw; a row sums to Q."""
+Resamples: TypeAlias = NDArray[np.float32]
+"""(R, Q): how often each query occurs in each resample; a row sums to Q."""
 
-DRAWS = 2000
-LEAST_DRAWS = 200
+RESAMPLES = 2000
+LEAST_RESAMPLES = 200
 CELLS = 20_000_000
+"""Bound of R * Q, unless it leaves fewer than `LEAST_RESAMPLES`."""
 
 
-def redraws(queries: int, *, seed: int) -> Redraws:
-    """Redraws of that many queries with replacement, fewer where they are very many."""
-    draws = min(DRAWS, max(LEAST_DRAWS, CELLS // queries))
+def resamples(queries: int, *, seed: int) -> Resamples:
+    """Bootstrap resamples of the queries, with replacement.
+
+    Args:
+        queries: Q, how many there are.
+        seed: of the random numbers.
+
+    Returns:
+        (R, Q), with R = 2,000, or fewer for many queries, but at least 200.
+    """
+    count = min(RESAMPLES, max(LEAST_RESAMPLES, CELLS // queries))
     generator = np.random.default_rng(seed)
-    counts = np.empty((draws, queries), np.float32)
+    counts = np.empty((count, queries), np.float32)
     for row in counts:
         row[:] = np.bincount(generator.integers(0, queries, queries), minlength=queries)
     return counts
 
 
 def interval(
-    weights: Redraws, values: NDArray[Any], counts: NDArray[Any] | None = None
+    weights: Resamples, values: NDArray[Any], counts: NDArray[Any] | None = None
 ) -> tuple[float, float]:
-    """95 % interval of sum(values) / sum(counts) over the redrawn queries.
+    """95 % percentile interval of sum(values) / sum(counts) over the resamples.
 
     Args:
-        weights: (R, Q).
-        values: (Q,) what each query adds, such as -1, 0 or 1 for a change.
-        counts: (Q,) out of how many, such as its pairs; one each if None.
+        weights: (R, Q) resamples.
+        values: (Q,) what each query contributes, such as -1, 0 or 1 for a change.
+        counts: (Q,) denominators, such as the number of a query's pairs; None: 1 each.
     """
     sums = weights @ np.asarray(values, np.float32)  # (R,)
     out_of = weights.sum(1) if counts is None else weights @ np.asarray(counts, np.float32)

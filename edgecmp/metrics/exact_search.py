@@ -1,4 +1,4 @@
-"""Exact search by inner product: the one place where gallery images are ranked for a query."""
+"""Exact search by inner product; all rankings of gallery images for a query come from here."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ def checked(embeddings: Embeddings) -> Embeddings:
     """The embeddings (N, D) as contiguous float32.
 
     Raises:
-        UserError: a value is NaN or infinite: such a network would rank at random.
+        UserError: a value is NaN or infinite, which would make the ranking meaningless.
     """
     values = np.require(embeddings, np.float32, ["C", "W"])
     if not np.isfinite(values).all():
         rows = int((~np.isfinite(values)).any(1).sum())
         raise UserError(
             f"{rows} of {len(values)} embeddings contain NaN or infinite values.",
-            "The network or the exported file is broken: train or export it again.",
+            "Train or export the network again: it or its exported file is damaged.",
         )
     return values
 
 
 class ExactSearch:
-    """The most similar of G embeddings, by faiss's flat index.
+    """Finds the most similar of G embeddings with faiss's flat index.
 
-    Similarity is the inner product (cosine, for embeddings of unit length). Gallery images of equal
-    score are ranked by their place in the gallery, so a result does not depend on faiss's order.
+    Similarity is the inner product, which is the cosine for embeddings of unit length. Gallery
+    images of equal score are ranked by their index, so that a result does not depend on the order
+    in which faiss returns them.
 
     Args:
         gallery: (G, D).
 
     Raises:
-        UserError: embeddings that are not finite.
+        UserError: the embeddings are not finite.
     """
 
     def __init__(self, gallery: Embeddings) -> None:
@@ -62,15 +63,17 @@ class ExactSearch:
             Scores (Q, k) float32 and gallery indices (Q, k) int64.
 
         Raises:
-            UserError: embeddings that are not finite.
-            ValueError: k below 1, or embeddings of another size.
+            UserError: the embeddings are not finite.
+            ValueError: k is below 1, or the embeddings have another size.
         """
         queries = checked(queries)
         if k < 1 or queries.shape[1:] != (self._index.d,):
             raise ValueError(f"k {k}, queries {queries.shape}, gallery of {self._index.d} values")
         k = min(k, len(self))
         scores, places = self._sorted(queries, min(k + 1, len(self)))
-        if k < len(self):  # where several tie for the last place, the first of them take it
+        if k < len(
+            self
+        ):  # several images tie for the last rank: those with the lowest index get it
             tied = np.flatnonzero(scores[:, k - 1] == scores[:, k])
             if len(tied):
                 all_scores, all_places = self._sorted(queries[tied], len(self))
@@ -78,12 +81,12 @@ class ExactSearch:
         return scores[:, :k], places[:, :k]
 
     def _sorted(self, queries: Embeddings, k: int) -> tuple[Embeddings, Labels]:
-        """faiss's k nearest, equal scores by place."""
+        """faiss's k nearest, equal scores sorted by index."""
         scores, places = self._index.search(queries, k)
         order = np.lexsort((places, -scores), axis=1)
         return np.take_along_axis(scores, order, 1), np.take_along_axis(places, order, 1)
 
 
 def ranked(queries: Embeddings, gallery: Embeddings, k: int) -> tuple[Embeddings, Labels]:
-    """`ExactSearch.search` of queries (Q, D) in a gallery (G, D) that is searched once."""
+    """`ExactSearch.search` of queries (Q, D) in a gallery (G, D) that is searched only once."""
     return ExactSearch(gallery).search(queries, k)

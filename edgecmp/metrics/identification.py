@@ -1,10 +1,10 @@
-"""1:N identification: each probe searched in a gallery, and the closed-set top-k of that.
+"""1:N identification: searches each probe in a gallery, and computes closed-set top-k.
 
-Similarity is the inner product; templates of equal score are ranked by their place in the gallery,
-as in `edgecmp.metrics.retrieval`. IJB-C has two galleries, and its closed-set top-k comes in two
-forms that differ: both merged into one (insightface), or each searched alone, with the hits of
-both counted over all probes (Keras_insightface). `closed_set` gives the one for one `Searches` of
-the merged gallery, and the other for two `Searches`.
+Similarity is the inner product; templates of equal score are ranked by their index in the gallery,
+as in `edgecmp.metrics.retrieval`. IJB-C has two galleries, and two variants of closed-set top-k are
+in use: the galleries are merged into one (insightface), or each is searched separately and the hits
+of both are counted over all probes (Keras_insightface). `closed_set` computes the first from one
+`Searches` of the merged gallery, and the second from two `Searches`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ _SCORES_AT_ONCE = 2**22
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Searches:
-    """What Q probes found in one gallery.
+    """The results of searching Q probes in one gallery.
+
+    A mate is a template of the probe's subject, a rival is a template of another subject.
 
     Attributes:
-        rank: (Q,) int64, how many templates come before the probe's best mate: 0 if it comes
-            first, the size of the gallery if there is none.
-        mate: (Q,) float32, score of the best template of the probe's subject; -inf if none.
-        rival: (Q,) float32, score of the best template of any other subject; -inf if none.
+        rank: (Q,) int64, number of templates ranked before the best mate; the size of the gallery
+            if there is no mate.
+        mate: (Q,) float32, score of the best mate; -inf if there is none.
+        rival: (Q,) float32, score of the best rival; -inf if there is none.
     """
 
     rank: Labels
@@ -38,18 +40,21 @@ class Searches:
 
     @property
     def mated(self) -> Labels:
-        """(Q,) bool: whether the gallery holds the probe's subject."""
+        """(Q,) bool: whether the gallery contains the probe's subject."""
         return self.mate > -np.inf
 
 
 def score_chunks(
     probes: Embeddings, probe_subjects: Labels, gallery: Embeddings, gallery_subjects: Labels
 ) -> Iterator[tuple[slice, Embeddings, Labels]]:
-    """Some probes at a time: which, their scores (q, G), and where the subjects agree (q, G).
+    """Scores the probes against the gallery, a chunk of probes at a time.
+
+    Yields:
+        The slice of the q probes, their scores (q, G), and whether the subjects are equal (q, G).
 
     Raises:
-        UserError: embeddings that are not finite.
-        ValueError: embeddings of two sizes.
+        UserError: the embeddings are not finite.
+        ValueError: the embeddings of probes and gallery differ in size.
     """
     probes, gallery = checked(probes), checked(gallery)
     if probes.shape[1:] != gallery.shape[1:]:
@@ -69,13 +74,13 @@ def search(
 
     Args:
         probes: (Q, D), embedded by the query model.
-        probe_subjects: (Q,) who is on them.
+        probe_subjects: (Q,) subjects.
         gallery: (G, D), embedded by the gallery model.
-        gallery_subjects: (G,) in the same numbering.
+        gallery_subjects: (G,) subjects in the same numbering.
 
     Raises:
-        UserError: embeddings that are not finite.
-        ValueError: embeddings of two sizes, or an empty gallery.
+        UserError: the embeddings are not finite.
+        ValueError: the embeddings differ in size, or the gallery is empty.
     """
     if not len(gallery):
         raise ValueError("an empty gallery")
@@ -85,7 +90,7 @@ def search(
     places = np.arange(len(gallery))
     for part, scores, same in score_chunks(probes, probe_subjects, gallery, gallery_subjects):
         mates = np.where(same, scores, -np.inf)  # (q, G)
-        place = mates.argmax(1)[:, None]  # the first of equal ones
+        place = mates.argmax(1)[:, None]  # the first of equal scores
         mate[part] = best = mates.max(1)
         rival[part] = np.where(same, -np.inf, scores).max(1)
         level = best[:, None]
@@ -98,11 +103,11 @@ def closed_set(searches: Sequence[Searches], *, ks: Sequence[int]) -> dict[int, 
     """Top-k: the share of all probes whose subject is among the k best templates of a gallery.
 
     Args:
-        searches: one for each gallery, of the same probes; galleries share no subject.
-        ks: the k to report.
+        searches: one per gallery, of the same probes; the galleries have no subject in common.
+        ks: the values of k.
 
     Returns:
-        k -> share of all probes, in 0..1; a probe that no gallery holds is a miss.
+        k -> share of all probes, in 0..1; a probe whose subject is in no gallery is a miss.
     """
     found = {k: [one.mated & (one.rank < k) for one in searches] for k in ks}
     return {k: float(np.any(hits, axis=0).mean()) for k, hits in found.items()}

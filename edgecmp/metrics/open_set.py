@@ -1,12 +1,12 @@
-"""Open-set identification, TPIR@FPIR: who is found while few strangers are taken for somebody.
+"""Open-set identification: TPIR, the true positive identification rate, at a given FPIR.
 
-Two forms are in use, and their figures must not be compared with each other:
+Two variants are in use, and their figures must not be compared with each other:
 
 - `tpir_nist`, of the NIST evaluations: FPIR is the share of searches of people outside the gallery
-  that return somebody. This is what papers on compatible training call TNIR@FPIR.
+  that return somebody. Papers on compatible training call this TNIR@FPIR.
 - `tpir_insightface`, of insightface's script for IJB's 1:N lists: both galleries are merged, so
-  that no probe is a stranger; the threshold comes from the scores of single impostor pairs, as
-  many as the share of the probes, and the mate need not come first.
+  that every probe has a mate; the threshold is a quantile of the scores of impostor pairs, at the
+  rank given by FPIR times the number of probes, and the mate need not be ranked first.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ __all__ = ["tpir_insightface", "tpir_nist"]
 
 
 def tpir_nist(searches: Sequence[Searches], *, fpirs: Sequence[float]) -> dict[float, float]:
-    """TPIR@FPIR by searches of mated and of non-mated probes, mean over the galleries.
+    """TPIR@FPIR from searches of mated and non-mated probes, averaged over the galleries.
 
     For each gallery the threshold is the floor(N * FPIR)-th largest of the best scores of its N
-    non-mated probes, the largest of them where that is 0. A mated probe counts if its mate comes
+    non-mated probes, or the largest if that number is 0. A mated probe counts if its mate is ranked
     first with a score **above** the threshold.
 
     Args:
-        searches: one for each gallery; every gallery counts the same.
+        searches: one per gallery; all galleries have the same weight.
         fpirs: the false positive identification rates, 0..1.
 
     Returns:
         FPIR -> TPIR in 0..1.
 
     Raises:
-        UserError: a gallery holds no probe's subject, or every probe's.
+        UserError: a gallery contains the subject of no probe, or of every probe.
     """
     rates: dict[float, list[float]] = {fpir: [] for fpir in fpirs}
     for one in searches:
         mated = one.mated
-        strangers = np.sort(one.rival[~mated])[::-1]  # (N,) falling
-        if not mated.any() or not len(strangers):
+        non_mated = np.sort(one.rival[~mated])[::-1]  # (N,) descending
+        if not mated.any() or not len(non_mated):
             raise UserError(
-                f"Of {len(mated)} probes {mated.sum()} are in the gallery.",
-                "TPIR@FPIR needs probes of people in each gallery and of people outside of it.",
+                f"The subjects of {mated.sum()} of {len(mated)} probes are in the gallery.",
+                "For TPIR@FPIR, add probes of people in each gallery and of people outside it.",
             )
         first = one.mate[mated & (one.rank == 0)]
         for fpir, shares in rates.items():
-            threshold = strangers[max(most_within(fpir, len(strangers)), 1) - 1]
+            threshold = non_mated[max(most_within(fpir, len(non_mated)), 1) - 1]
             shares.append(float((first > threshold).sum() / mated.sum()))
     return {fpir: float(np.mean(shares)) for fpir, shares in rates.items()}
 
@@ -70,15 +70,15 @@ def tpir_insightface(
     Args:
         probes: (Q, D).
         probe_subjects: (Q,) identities.
-        gallery: (G, D), both galleries after each other.
-        gallery_subjects: (G,) in the same numbering.
-        fpirs: what the script calls FAR, above 0.
+        gallery: (G, D), both galleries concatenated.
+        gallery_subjects: (G,) identities in the same numbering.
+        fpirs: the rates that the script calls FAR, above 0.
 
     Returns:
         FPIR -> share of all probes in 0..1; a probe without a mate is a miss.
 
     Raises:
-        UserError: there are fewer impostor pairs than the largest rate asks for.
+        UserError: there are too few impostor pairs for the largest rate.
         ValueError: a rate is not above 0.
     """
     if min(fpirs) <= 0:
@@ -94,8 +94,9 @@ def tpir_insightface(
         highest = np.partition(kept, -most)[-most:] if len(kept) > most else kept
     if len(highest) < most:
         raise UserError(
-            f"There are {len(highest)} impostor pairs, and the threshold is the {most}th of them.",
-            "Give more gallery templates, or choose a lower FPIR.",
+            f"There are {len(highest)} impostor pairs, but the threshold is the score of number "
+            f"{most}.",
+            "Add gallery templates, or choose a lower FPIR.",
         )
-    falling = np.sort(highest)[::-1]
-    return {fpir: float((mate > falling[count - 1]).mean()) for fpir, count in counts.items()}
+    descending = np.sort(highest)[::-1]
+    return {fpir: float((mate > descending[count - 1]).mean()) for fpir, count in counts.items()}

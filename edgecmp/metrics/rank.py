@@ -1,4 +1,4 @@
-"""Kendall's tau: how alike two orders of the same things are."""
+"""Kendall's tau: the rank correlation of two lists of values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["kendall_tau"]
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
-    """Tau-b of two lists of N values: 1 for the same order, -1 for the opposite, 0 for none.
+    """Tau-b of two lists of N values: 1 for the same order, -1 for the opposite one.
 
-    Ties count for neither order; nan if one list is all ties.
+    Tied pairs count for neither order; nan if all values of a list are equal.
     """
     a, b = (np.asarray(values, np.float64) for values in (first, second))
     above = np.triu_indices(len(a), 1)

@@ -22,16 +22,16 @@ def top_k(
 
     Args:
         queries: (Q, D).
-        query_ids: (Q,) identity of each query; one that the gallery lacks is a miss.
+        query_ids: (Q,) identity of each query; an identity that is not in the gallery is a miss.
         gallery: (G, D).
         gallery_ids: (G,) identities in the same numbering.
-        ks: the k to report.
+        ks: the values of k.
 
     Returns:
         k -> share of queries in 0..1.
 
     Raises:
-        UserError: embeddings that are not finite.
+        UserError: the embeddings are not finite.
     """
     _, indices = ranked(queries, gallery, max(ks))
     hits = np.asarray(gallery_ids)[indices] == np.asarray(query_ids)[:, None]  # (Q, k)

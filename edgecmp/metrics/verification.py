@@ -1,9 +1,9 @@
-"""TAR@FAR: how many genuine pairs are accepted when at most a given share of impostors is.
+"""TAR@FAR: the true accept rate of genuine pairs at a bounded false accept rate of impostors.
 
-Convention: a pair is accepted when its score reaches a threshold. TAR@FAR=f is the largest true
-accept rate of all thresholds whose false accept rate is **at most** f; nothing is interpolated. It
-is the largest `tpr` with `fpr <= f` on the full ROC curve. With fewer than 1 / f impostor pairs
-the threshold lies above every impostor.
+Convention: a pair is accepted if its score reaches a threshold. TAR@FAR=f is the largest true
+accept rate of all thresholds whose false accept rate is **at most** f, without interpolation: the
+largest `tpr` with `fpr <= f` on the full ROC curve. With fewer than 1 / f impostor pairs the
+threshold is above all impostor scores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from edgecmp.errors import UserError
 from edgecmp.metrics.exact_search import Embeddings, Labels, checked
 
-__all__ = ["most_within", "tar_at_far", "tar_from_scores"]
+__all__ = ["most_within", "require_both_kinds", "tar_at_far", "tar_from_scores"]
 
 
 def tar_at_far(
@@ -40,11 +40,11 @@ def tar_at_far(
         False accept rate -> true accept rate in 0..1.
 
     Raises:
-        UserError: no genuine or no impostor pair, or embeddings that are not finite.
-        ValueError: a gallery without identities, or identities without a gallery.
+        UserError: there is no genuine or no impostor pair, or the embeddings are not finite.
+        ValueError: only one of `gallery` and `gallery_ids` is given.
     """
     if (gallery is None) != (gallery_ids is None):
-        raise ValueError("gallery and gallery_ids go together")
+        raise ValueError("gallery and gallery_ids must be given together")
     others = queries if gallery is None else gallery
     scores = checked(queries) @ checked(others).T  # (Q, G)
     other_ids = np.asarray(query_ids if gallery_ids is None else gallery_ids)
@@ -61,7 +61,7 @@ def tar_from_scores(
     """TAR@FAR of scored pairs.
 
     Args:
-        genuine: (P,) scores of pairs of one identity; higher is more alike.
+        genuine: (P,) scores of pairs of one identity; higher means more similar.
         impostor: (M,) scores of pairs of two identities.
         fars: the false accept rates, 0..1.
 
@@ -69,13 +69,9 @@ def tar_from_scores(
         False accept rate -> true accept rate in 0..1.
 
     Raises:
-        UserError: no genuine or no impostor pair.
+        UserError: there is no genuine or no impostor pair.
     """
-    if not len(genuine) or not len(impostor):
-        raise UserError(
-            f"There are {len(genuine)} genuine and {len(impostor)} impostor pairs.",
-            "TAR@FAR needs both: give images of two identities, two images of one of them.",
-        )
+    require_both_kinds(genuine, impostor)
     rates = {}
     for far in fars:
         accepted = most_within(far, len(impostor))
@@ -88,8 +84,26 @@ def tar_from_scores(
     return rates
 
 
+def require_both_kinds(genuine: Embeddings, impostor: Embeddings) -> None:
+    """Refuses scores from which no TAR@FAR can be computed.
+
+    Args:
+        genuine: (P,) scores of pairs of one identity.
+        impostor: (M,) scores of pairs of two identities.
+
+    Raises:
+        UserError: there is no genuine or no impostor pair.
+    """
+    if not len(genuine) or not len(impostor):
+        raise UserError(
+            f"TAR@FAR cannot be computed from {len(genuine)} genuine and {len(impostor)} impostor "
+            "pairs.",
+            "Add images so that there are two identities, one of them with two images.",
+        )
+
+
 def most_within(far: float, impostors: int) -> int:
-    """The largest number of `impostors` whose share is at most `far`."""
+    """The largest number of impostors whose share of all `impostors` is at most `far`."""
     count = min(impostors, int(far * impostors))
     if count < impostors and (count + 1) / impostors <= far:
         return count + 1  # far * impostors was rounded down

@@ -1,1 +1,1 @@
-"""The networks: choice blocks, query network, supernet, gallery, and what maps one to another."""
+"""Networks: choice blocks, query networks, supernets, gallery networks and conversions."""

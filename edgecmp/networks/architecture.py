@@ -1,4 +1,4 @@
-"""Architecture: the shape of a query network, the one noun that every stage hands to the next."""
+"""Architecture: the shape of a query network, which every stage passes to the next."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecmp.errors import UserError
 from edgecmp.files import read_json, sha256_json, write_json
+from edgecmp.networks.sizes import check_sizes
 from edgecmp.networks.tiers import BLOCKS, DEPTH, WIDTHS, tier
 
 if TYPE_CHECKING:
@@ -22,14 +23,17 @@ FORMAT = "edgecmp-architecture/1"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
-    """A query network's shape: 40 genes, the tier, the embedding and the input size.
+    """The shape of a query network: 40 genes, tier, embedding dimension and input size.
 
     Attributes:
         tier: "330M", "230M" or "100M".
         blocks: 20 block indices, 0-3 (see `BLOCKS`).
         widths: 20 width indices, 0-9 (see `WIDTHS`).
         embedding_dim: D of the (N, D) embeddings.
-        input_size: height and width, in pixels, of the images it is deployed on.
+        input_size: height and width, in pixels, of the images that the network is used on.
+
+    Raises:
+        UserError: there is no such tier, or a gene or size is out of range.
     """
 
     tier: str
@@ -48,22 +52,17 @@ class Architecture:
                 type(g) is not int or not 0 <= g < choices for g in genes
             ):
                 raise UserError(
-                    f"An architecture needs {DEPTH} {noun} between 0 and {choices - 1}, "
+                    f"An architecture has {DEPTH} {noun} between 0 and {choices - 1}, "
                     f"not {list(genes)}.",
-                    "Correct the list, or write one with Architecture.random(...).save(path).",
+                    "Correct the list, or name the architecture.json that `edgecmp search` wrote.",
                 )
-        if self.embedding_dim < 1 or self.input_size < 32:
-            raise UserError(
-                f"An embedding of {self.embedding_dim} values from an input of {self.input_size} "
-                "pixels cannot be built.",
-                "Use an embedding_dim of at least 1 and an input_size of at least 32.",
-            )
+        check_sizes(self.embedding_dim, self.input_size)
 
     @classmethod
     def random(
         cls, tier: str, *, seed: int, embedding_dim: int = 128, input_size: int = 224
     ) -> Architecture:
-        """A uniform sample of the space (supplement A.2: block and width uniform in each layer)."""
+        """A sample of the space, with block and width uniform in each layer (supplement A.2)."""
         generator = random.Random(seed)
         return cls(
             tier=tier,
@@ -80,7 +79,7 @@ class Architecture:
         """Reads what `to_dict` wrote.
 
         Raises:
-            UserError: a field is missing, unknown or out of range; `source` is named.
+            UserError: a field is missing or out of range; the message names `source`.
         """
         wanted = ("tier", "blocks", "widths", "embedding_dim", "input_size")
         missing = [name for name in wanted if name not in document]
@@ -113,7 +112,7 @@ class Architecture:
 
     @classmethod
     def load(cls, path: str | Path) -> Architecture:
-        """Reads an architecture from a JSON file, or from a folder that holds architecture.json."""
+        """Reads an architecture from a JSON file, or from a folder with an architecture.json."""
         path = Path(path)
         if path.is_dir():
             path = path / "architecture.json"
@@ -136,12 +135,12 @@ class Architecture:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the JSON document: the name of this architecture in other artefacts."""
+        """SHA-256 of the JSON document, by which other artefacts refer to the architecture."""
         return sha256_json(self.to_dict())
 
     @property
     def label(self) -> str:
-        """The tier, as tables name it."""
+        """The tier: the name in tables."""
         return self.tier
 
     def resized(self, input_size: int) -> Architecture:
@@ -149,7 +148,7 @@ class Architecture:
         return replace(self, input_size=input_size)
 
     def build(self) -> QueryNet:
-        """The plain network of this shape, with fresh weights."""
+        """The network of this shape with random initial weights."""
         from edgecmp.networks.query import QueryNet
 
         return QueryNet(self)

@@ -1,4 +1,4 @@
-"""Baselines: pytorchcv's mobile networks and its large ones, each as an embedding network."""
+"""Baselines: mobile networks and a ResNet-101 of pytorchcv as embedding networks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import sha256_json, write_json
-from edgecmp.networks.depthwise import quicken
-from edgecmp.networks.random_weights import draw_norms, patch_images
+from edgecmp.networks.depthwise import use_fast_depthwise
+from edgecmp.networks.random_weights import patch_images, randomise_norms
 from edgecmp.networks.recalibrate import recalibrate
+from edgecmp.networks.sizes import check_sizes
 
-__all__ = ["BASELINES", "FORMAT", "Baseline", "BaselineNet", "build_baseline", "live_baseline"]
+__all__ = ["BASELINES", "FORMAT", "Baseline", "BaselineNet", "build_baseline", "random_baseline"]
 
 BASELINES = (
     "mobilenet_w1",
@@ -40,8 +41,13 @@ FORMAT = "edgecmp-baseline/1"
 class Baseline:
     """A pytorchcv network as a query network; see `edgecmp.networks.form.Form`.
 
+    Attributes:
+        name: one of `BASELINES`.
+        embedding_dim: D of the (N, D) embeddings.
+        input_size: height and width, in pixels, of the images that the network is used on.
+
     Raises:
-        UserError: there is no such baseline, or a size is impossible.
+        UserError: there is no such baseline, or a size is too small.
     """
 
     name: str
@@ -51,12 +57,7 @@ class Baseline:
     def __post_init__(self) -> None:
         if self.name not in BASELINES:
             raise unknown_choice("baseline", self.name, BASELINES)
-        if self.embedding_dim < 1 or self.input_size < 32:
-            raise UserError(
-                f"An embedding of {self.embedding_dim} values from an input of {self.input_size} "
-                "pixels cannot be built.",
-                "Use an embedding_dim of at least 1 and an input_size of at least 32.",
-            )
+        check_sizes(self.embedding_dim, self.input_size)
 
     @property
     def label(self) -> str:
@@ -73,7 +74,7 @@ class Baseline:
         return replace(self, input_size=input_size)
 
     def build(self) -> BaselineNet:
-        """The network, with fresh weights."""
+        """The network with random initial weights."""
         return BaselineNet(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,24 +90,27 @@ class Baseline:
         """Reads what `to_dict` wrote.
 
         Raises:
-            UserError: a field is missing, unknown or of another type; `source` is named.
+            UserError: a field is missing, unknown or of another type; the message names `source`.
         """
         wanted = {"format": str, "name": str, "embedding_dim": int, "input_size": int}
         if {name: type(value) for name, value in document.items()} != wanted:
             raise UserError(
-                f"{source} is no baseline: it needs {', '.join(wanted)} and nothing else.",
-                "Write it again, or name the baseline itself.",
+                f"{source} is not a baseline: it needs exactly the fields {', '.join(wanted)}.",
+                f"Correct the file, or name one of the baselines: {', '.join(BASELINES)}.",
             )
         return cls(**{name: value for name, value in document.items() if name != "format"})
 
 
 class BaselineNet(nn.Module):
-    """A pytorchcv classifier whose classes are the dimensions of an embedding of unit length.
+    """A pytorchcv classifier whose outputs are the values of an embedding of unit length.
 
-    Its pooling of 7 x 7 pixels becomes that of the whole map, so that any input size will do. Its
-    last layer loses its bias to a batch norm, as in `edgecmp.networks.blocks.Embedding`: training
-    starts as soon as that of our own networks. The weights are drawn as pytorchcv draws them; the
-    depthwise convolutions train as fast as ours.
+    Its 7 x 7 pooling is replaced by global pooling, so that any input size works. The bias of its
+    last layer is replaced by a batch norm, as in `edgecmp.networks.blocks.Embedding`, so that
+    training makes progress from the first epoch. The weights are initialised by pytorchcv, and the
+    depthwise convolutions use the fast weight gradient of `edgecmp.networks.depthwise`.
+
+    Args:
+        architecture: the form that the network is built from.
     """
 
     def __init__(self, architecture: Baseline) -> None:
@@ -120,7 +124,7 @@ class BaselineNet(nn.Module):
         ]
         last[-1].bias = None
         self.bn = nn.BatchNorm1d(architecture.embedding_dim)
-        quicken(self.features)
+        use_fast_depthwise(self.features)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images (N, 3, H, W) to embeddings (N, D) of unit length."""
@@ -131,21 +135,23 @@ class BaselineNet(nn.Module):
 
 
 def build_baseline(name: str, *, embedding_dim: int = 128) -> BaselineNet:
-    """The baseline of that name, with fresh weights.
+    """The baseline of that name with random initial weights.
 
     Raises:
-        UserError: there is no such network; the message lists them.
+        UserError: there is no such baseline; the message lists them.
     """
     return Baseline(name=name, embedding_dim=embedding_dim).build()
 
 
 @torch.no_grad()
-def live_baseline(name: str, input_size: int, seed: int, *, embedding_dim: int = 32) -> BaselineNet:
-    """The baseline of that name in evaluation mode, see `edgecmp.networks.random_weights`."""
+def random_baseline(
+    name: str, input_size: int, seed: int, *, embedding_dim: int = 32
+) -> BaselineNet:
+    """The baseline with random weights; see `edgecmp.networks.random_weights.random_network`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = build_baseline(name, embedding_dim=embedding_dim)
-        draw_norms(network)
+        randomise_norms(network)
         network.bn.weight.uniform_(0.5, 1.5)
         recalibrate(network, [patch_images(8, input_size, seed + 1)])
     return network

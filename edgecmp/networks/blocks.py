@@ -1,7 +1,11 @@
-"""The four choice blocks of the SPOS space, each usable at any prefix of its full width.
+"""The four choice blocks of the SPOS space, each usable with any prefix of its channels.
 
-One implementation serves the supernet (which slices) and the plain network (which does not), so
-the two cannot drift apart.
+The supernet, which slices the weights, and the plain network, which does not, share one
+implementation, so that they always compute the same function.
+
+Source: Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling",
+ECCV 2020, https://arxiv.org/abs/1904.00420; the shuffle blocks are those of ShuffleNet V2,
+https://arxiv.org/abs/1807.11164.
 """
 
 from __future__ import annotations
@@ -19,9 +23,9 @@ __all__ = ["ChoiceBlock", "ConvBN", "Embedding", "even_odd_split"]
 class ConvBN(nn.Module):
     """Convolution without bias, batch norm and, if `relu`, a ReLU.
 
-    `forward(x, out)` uses the first `out` filters only, over the first channels that `x` has:
-    widths share weights by slicing, never by masking (method: masked channels would leave an
-    affine batch norm as relu(beta) and leak).
+    `forward(x, out)` uses only the first `out` filters, and of each filter only as many channels as
+    `x` has. Widths share weights by slicing and not by masking: an affine batch norm would turn the
+    zeros of masked channels into relu(beta).
     """
 
     def __init__(
@@ -45,7 +49,7 @@ class ConvBN(nn.Module):
 
     @property
     def depthwise(self) -> bool:
-        """Whether each channel is filtered by itself."""
+        """Whether each channel is filtered separately."""
         return isinstance(self.conv, DepthwiseConv2d)
 
     def sliced_weight(self, out: int, inputs: int) -> Tensor:
@@ -54,7 +58,7 @@ class ConvBN(nn.Module):
         return (weight if self.depthwise else weight[:, :inputs]).contiguous()
 
     def forward(self, x: Tensor, out: int | None = None) -> Tensor:
-        """(N, C, H, W) to (N, out, H', W'); without `out` all filters are used."""
+        """(N, C, H, W) to (N, out, H', W'); None uses all filters."""
         if out is None:
             x = self.bn(self.conv(x))
         else:
@@ -81,7 +85,7 @@ class ConvBN(nn.Module):
 
 
 def even_odd_split(x: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, C, H, W) to its even and its odd channels, (N, C/2, H, W) each: SPOS's shuffle."""
+    """(N, C, H, W) to the even and the odd channels, (N, C/2, H, W) each: the shuffle of SPOS."""
     n, c, h, w = x.shape
     pairs = x.view(n, c // 2, 2, h, w)  # (N, C/2, 2, H, W)
     return pairs[:, :, 0], pairs[:, :, 1]
@@ -90,8 +94,16 @@ def even_odd_split(x: Tensor) -> tuple[Tensor, Tensor]:
 class ChoiceBlock(nn.Module):
     """One of the four blocks (see `BLOCKS`) with a main branch of up to `mid_channels` channels.
 
-    Stride 1: the even channels pass, the odd ones go through the main branch. Stride 2: both the
-    projection and the main branch see the whole input. The two are concatenated.
+    With stride 1 the even channels are passed through and the main branch reads the odd ones. With
+    stride 2 both the projection and the main branch read all channels. The two outputs are
+    concatenated.
+
+    Args:
+        block: index in `BLOCKS`.
+        in_channels: of the block's input.
+        out_channels: of the block's output.
+        mid_channels: inside the main branch.
+        stride: 1 or 2.
     """
 
     def __init__(
@@ -136,13 +148,13 @@ class ChoiceBlock(nn.Module):
             )
 
     def outputs_of(self, position: int, mid: int) -> int:
-        """Channels that layer `position` of the main branch gives when the width is `mid`."""
+        """Output channels of layer `position` of the main branch at the width `mid`."""
         layer = self.main[position]
         assert isinstance(layer, ConvBN)
         return layer.conv.out_channels if position in self.outer else mid
 
     def forward(self, x: Tensor, mid: int | None = None) -> Tensor:
-        """(N, in, H, W) to (N, out, H/stride, W/stride), the main branch `mid` channels wide."""
+        """(N, in, H, W) to (N, out, H/stride, W/stride), with `mid` channels in the main branch."""
         if self.proj is None:
             passed, x = even_odd_split(x)
         else:
@@ -153,11 +165,11 @@ class ChoiceBlock(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Linear layer and batch norm, to unit length.
+    """Linear layer, batch norm and normalisation to unit length.
 
-    The pooled features of a fresh network all point the same way; the batch norm centres them, and
-    training starts at once instead of after epochs. On the device it is folded into the linear
-    layer, so it costs nothing there.
+    The pooled features of an untrained network all have nearly the same direction. The batch norm
+    centres them, so that training makes progress from the first epoch and not only after several.
+    Export folds it into the linear layer, so it costs nothing on the device.
     """
 
     def __init__(self, channels: int, embedding_dim: int) -> None:
@@ -170,7 +182,7 @@ class Embedding(nn.Module):
         return F.normalize(self.bn(self.linear(x)), dim=1)
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """Weight (D, C) and bias (D,), float64, of the one linear layer that both are."""
+        """Weight (D, C) and bias (D,) of the linear layer with batch norm folded in, float64."""
         assert self.bn.running_mean is not None
         assert self.bn.running_var is not None
         scale = self.bn.weight.double() / torch.sqrt(self.bn.running_var.double() + self.bn.eps)

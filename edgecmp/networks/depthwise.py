@@ -1,9 +1,9 @@
-"""Depthwise convolution whose weight gradient is fast on small maps.
+"""Depthwise convolution with a weight gradient that is fast on small feature maps.
 
-On a CPU torch's weight gradient of a 5x5 or 7x7 depthwise convolution costs many times its
-forward pass, and on small maps that is what a training step waits for. There the gradient is
-cheaper as a correlation of every input pixel with every output pixel, one matrix product a
-channel, of which each tap sums the pairs it connects.
+On a CPU, torch's weight gradient of a 5x5 or 7x7 depthwise convolution costs many times the forward
+pass, and on small maps it dominates a training step. There it is cheaper to correlate every input
+pixel with every output pixel, by one matrix product per channel, and to sum, for each weight, the
+pairs of pixels that it connects.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from torch.autograd.function import once_differentiable
 __all__ = [
     "DepthwiseConv2d",
     "depthwise_conv2d",
-    "pays",
-    "quicken",
+    "is_faster",
+    "use_fast_depthwise",
     "weight_gradient",
 ]
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """Filters each channel by itself, padded to keep the map's size; without bias."""
+    """Filters each channel separately, padded to keep the map's size; without bias."""
 
     def __init__(self, channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__(
@@ -39,15 +39,18 @@ class DepthwiseConv2d(nn.Conv2d):
         return self.with_weight(x, self.weight)
 
     def with_weight(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The same of another weight (C, 1, K, K), such as a slice of its own."""
+        """The convolution with another weight (C, 1, K, K), such as a slice of the module's."""
         stride, padding = self.stride[0], self.kernel_size[0] // 2
         return depthwise_conv2d(x, weight, (stride, stride), (padding, padding))
 
 
-def quicken(network: nn.Module) -> int:
-    """Makes `DepthwiseConv2d` of the network's plain convolutions that are one, in place.
+def use_fast_depthwise(network: nn.Module) -> int:
+    """Turns the depthwise `nn.Conv2d` of a network into `DepthwiseConv2d`, in place.
 
-    Their weights stay. Returns how many they were.
+    Their weights do not change.
+
+    Returns:
+        The number of layers that were turned.
     """
     found = [
         layer for layer in network.modules() if type(layer) is nn.Conv2d and _is_depthwise(layer)
@@ -58,7 +61,7 @@ def quicken(network: nn.Module) -> int:
 
 
 def _is_depthwise(layer: nn.Conv2d) -> bool:
-    """Whether it computes what a `DepthwiseConv2d` of its kernel and stride does."""
+    """Whether the layer computes the same as a `DepthwiseConv2d` of its kernel and stride."""
     kernel, stride, channels = layer.kernel_size[0], layer.stride[0], layer.in_channels
     return (
         layer.bias is None
@@ -74,12 +77,20 @@ def depthwise_conv2d(
 ) -> Tensor:
     """`F.conv2d(x, weight, None, stride, padding, groups=C)`, bit for bit, with a faster gradient.
 
-    `x` (N, C, H, W), `weight` (C, 1, kH, kW), the result (N, C, H', W'). The gradient of `x` is
-    torch's own; that of `weight` equals torch's up to float rounding. Whatever traces, compiles or
-    needs no gradient gets the plain convolution.
+    The gradient of `x` is torch's; that of `weight` equals torch's up to float rounding. Tracing,
+    compiling and inference use the plain convolution.
+
+    Args:
+        x: (N, C, H, W).
+        weight: (C, 1, kH, kW).
+        stride: of rows and columns.
+        padding: of rows and columns.
+
+    Returns:
+        (N, C, H', W').
     """
     if (
-        isinstance(x, Tensor)  # no proxy of torch.fx
+        isinstance(x, Tensor)  # not a proxy of torch.fx
         and torch.is_grad_enabled()
         and weight.requires_grad
         and x.device.type == "cpu"
@@ -87,18 +98,18 @@ def depthwise_conv2d(
         and not torch.is_autocast_enabled("cpu")
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         and not torch.compiler.is_compiling()
-        and pays(x.shape[2:], weight.shape[2:])
+        and is_faster(x.shape[2:], weight.shape[2:])
     ):
         y: Tensor = _WithFastGradient.apply(x, weight, stride, padding)  # type: ignore[no-untyped-call]
         return y
     return F.conv2d(x, weight, None, stride, padding, groups=weight.shape[0])
 
 
-def pays(size: Sequence[int], kernel: Sequence[int]) -> bool:
+def is_faster(size: Sequence[int], kernel: Sequence[int]) -> bool:
     """Whether `weight_gradient` is faster than torch's for maps (H, W) and kernels (kH, kW).
 
-    Measured on maps of 2x2 to 32x32: it is where the kernel covers the map well, and a 3x3 kernel
-    covers no map above 2x2 well enough.
+    Measured on maps of 2x2 to 32x32: it is faster if the kernel is large compared with the map,
+    and for a 3x3 kernel only on maps up to 2x2.
     """
     pixels, taps = size[0] * size[1], kernel[0] * kernel[1]
     return pixels <= 4 if taps <= 9 else pixels <= 4 * taps
@@ -111,9 +122,14 @@ def weight_gradient(
     stride: tuple[int, int],
     padding: tuple[int, int],
 ) -> Tensor:
-    """Gradient (C, 1, kH, kW) of the weight, from the input (N, C, H, W) and the output's gradient.
+    """Gradient (C, 1, kH, kW) of the weight of a depthwise convolution.
 
-    `gradient` is (N, C, H', W').
+    Args:
+        x: the input, (N, C, H, W).
+        gradient: of the output, (N, C, H', W').
+        kernel: kH and kW.
+        stride: of rows and columns.
+        padding: of rows and columns.
     """
     pairs = torch.bmm(_rows(x).transpose(1, 2), _rows(gradient))  # (C, H*W, H'*W')
     taps = _taps(
@@ -137,7 +153,7 @@ def _taps(
     stride: tuple[int, int],
     padding: tuple[int, int],
 ) -> Tensor:
-    """(H*W*H'*W', kH*kW): 1 where the tap connects the input pixel with the output pixel."""
+    """(H*W*H'*W', kH*kW): 1 if the weight connects the input pixel with the output pixel."""
     rows, columns = (
         _taps_along(size[axis], out[axis], kernel[axis], stride[axis], padding[axis])
         for axis in (0, 1)
@@ -146,13 +162,13 @@ def _taps(
 
 
 def _taps_along(size: int, out: int, kernel: int, stride: int, padding: int) -> Tensor:
-    """(H, H', kH) of one axis."""
+    """(H, H', kH): the same for one axis."""
     tap = torch.arange(size)[:, None] - torch.arange(out) * stride + padding
     return (tap[:, :, None] == torch.arange(kernel)).float()
 
 
 class _WithFastGradient(torch.autograd.Function):
-    """The convolution with `weight_gradient` behind it."""
+    """The convolution with `weight_gradient` as the gradient of its weight."""
 
     @staticmethod
     def forward(

@@ -1,4 +1,4 @@
-"""Embedding images with a network: one loop for gallery, query and candidate networks."""
+"""Embeds images with a network: one loop for gallery, query and candidate networks."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["Embedder", "embed", "embed_set"]
 
 
 class Embedder(Protocol):
-    """A network that embeds images, whatever it is kept in: a bundle of ours or an ONNX file."""
+    """A network that embeds images: an edgecmp bundle or an ONNX file."""
 
     @property
     def name(self) -> str:
-        """Where it lies, for reports and errors."""
+        """Its path, for reports and errors."""
 
     @property
     def sha256(self) -> str:
-        """The name of this model in other artefacts."""
+        """The hash by which other artefacts refer to this model."""
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -32,11 +32,11 @@ class Embedder(Protocol):
 
     @property
     def gallery_sha256(self) -> str | None:
-        """The gallery model it is compatible with, if it is a query network that says so."""
+        """Hash of the gallery model that it is compatible with, if it is known."""
 
     @property
-    def foreign(self) -> bool:
-        """Whether it was made elsewhere, so that no hash tells what was exported from it."""
+    def external(self) -> bool:
+        """Whether it was not made by edgecmp, so that exports of it cannot be traced by a hash."""
 
     @property
     def embedding_dim(self) -> int:
@@ -47,8 +47,8 @@ class Embedder(Protocol):
 
 
 def embed_set(model: Embedder, images: ImageSet) -> NDArray[Any]:
-    """Embeddings float32 (N, D) of a set of images, a part of which is in memory at a time."""
-    return np.concatenate([model.embed(part) for part in images.parts(model.preprocessing)])
+    """Embeddings float32 (N, D) of a set of images, read and embedded batch by batch."""
+    return np.concatenate([model.embed(batch) for batch in images.batches(model.preprocessing)])
 
 
 @torch.inference_mode()
@@ -59,9 +59,16 @@ def embed(
     *,
     batch_size: int = 256,
 ) -> NDArray[Any]:
-    """Images uint8 (N, S, S, 3) to embeddings float32 (N, D), in evaluation mode.
+    """Embeds images in evaluation mode; the network is then put back into its mode.
 
-    The network keeps its mode; the result depends on the batch size only by float rounding.
+    Args:
+        network: takes normalised images (N, 3, S, S) to embeddings (N, D).
+        images: prepared images uint8 (N, S, S, 3).
+        preprocessing: how the images are normalised.
+        batch_size: affects the result only by float rounding.
+
+    Returns:
+        Embeddings float32 (N, D).
     """
     training = network.training
     network.eval()

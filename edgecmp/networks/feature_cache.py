@@ -1,4 +1,4 @@
-"""PrefixCache: feature maps of the first layers of subnets, within a bound of bytes."""
+"""PrefixCache: a bounded cache of the feature maps after the first layers of subnets."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Choices = tuple[tuple[int, int], ...]
 
 
 class PrefixCache:
-    """Keeps the feature maps that leave a layer, by the choices that led there.
+    """Caches the feature maps after a layer by the choices up to that layer.
 
-    Maps are kept when their choices come for the second time: of subnets drawn at random one in 40
-    shares the first choice with a given other, one in 1,600 the first two, and fresh memory costs
-    more than the work that is never asked for again. When the bound is reached the deepest maps go
-    first, and of these the ones not asked for the longest.
+    Maps are cached when their choices occur for the second time: two random subnets share the first
+    choice with probability 1/40 and the first two with 1/1,600, so most maps are never needed
+    again, and allocating memory for them would cost more than computing them. When the bound is
+    reached, the maps after the most layers are evicted first, and of these the least recently used.
 
     Args:
-        limit: bytes; 0 keeps nothing.
+        limit: bound in bytes; 0 disables the cache.
     """
 
     def __init__(self, limit: int) -> None:
@@ -32,7 +32,7 @@ class PrefixCache:
         self._levels: dict[int, OrderedDict[Choices, tuple[Tensor, ...]]] = {}
 
     def longest(self, choices: Choices) -> tuple[int, tuple[Tensor, ...] | None]:
-        """How many of `choices` are done in what is kept, and the maps after them."""
+        """Length of the longest cached prefix of `choices`, and the maps after it (None for 0)."""
         for done in range(len(choices), 0, -1):
             level = self._levels.get(done)
             if level and choices[:done] in level:
@@ -43,7 +43,7 @@ class PrefixCache:
         return 0, None
 
     def keep(self, choices: Choices, maps: Sequence[Tensor]) -> None:
-        """Takes maps in, if their choices come again and those worth less leave room for them."""
+        """Caches maps if their choices occur again and evicting deeper maps makes enough room."""
         if choices not in self._seen:
             self._seen.add(choices)
             return
@@ -58,8 +58,8 @@ class PrefixCache:
             return
         while self.bytes + size > self.limit:
             deepest = max(at for at, level in self._levels.items() if level)
-            _, gone = self._levels[deepest].popitem(last=False)
-            self.bytes -= _size(gone)
+            _, evicted = self._levels[deepest].popitem(last=False)
+            self.bytes -= _size(evicted)
         self._levels.setdefault(depth, OrderedDict())[choices] = tuple(maps)
         self.bytes += size
 

@@ -1,4 +1,4 @@
-"""Taming filters that training has let grow: batch norm hides their scale, float16 does not."""
+"""Limits the scale of filters, which batch norm makes irrelevant but float16 cannot store."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from torch import nn
 
 from edgecmp.networks.blocks import ConvBN
 
-__all__ = ["tame"]
+__all__ = ["limit_filter_scale"]
 
 
 @torch.no_grad()
-def tame(network: nn.Module) -> None:
+def limit_filter_scale(network: nn.Module) -> None:
     """Divides each filter whose largest weight is 2 or more by a power of two, in place.
 
-    The batch norm behind it takes a filter's scale out, so a filter over a nearly dead channel can
-    grow without bound. Mean and variance are divided along; a power of two changes no bit of the
-    weights, so the network stays the same but for the batch norm's epsilon.
+    The batch norm after a filter removes its scale, so a filter over a nearly constant channel can
+    grow without bound during training. The batch norm's mean and variance are scaled accordingly.
+    Division by a power of two is exact, so the network's function changes only by the batch norm's
+    epsilon.
     """
     for module in network.modules():
         if isinstance(module, ConvBN):

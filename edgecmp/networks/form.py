@@ -1,8 +1,8 @@
-"""Form: what a query network looks like, as one small JSON document, whatever family it is of.
+"""Form: the shape of a query network of any family, as one small JSON document.
 
-A searched network is an `Architecture`, a pytorchcv network with an embedding a `Baseline`, a
-gallery network with filters cut out a `Pruned`. All are saved as architecture.json, and
-`edgecmp train query --architecture` takes any.
+The form of a network of the search space is an `Architecture`, that of a pytorchcv network with an
+embedding a `Baseline`, and that of a pruned gallery network a `Pruned`. All are saved as
+architecture.json, and `edgecmp train query --architecture` accepts all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgecmp.networks.pruned import Pruned
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["FORMS", "Form", "form_from_dict", "load_form", "searched"]
+__all__ = ["FORMS", "Form", "form_from_dict", "load_form", "load_searched"]
 
 
 class Form(Protocol):
@@ -33,24 +33,24 @@ class Form(Protocol):
 
     @property
     def input_size(self) -> int:
-        """Height and width, in pixels, of the images it is deployed on."""
+        """Height and width, in pixels, of the images that the network is used on."""
 
     @property
     def label(self) -> str:
-        """A short name for tables: a tier or a baseline's name."""
+        """A short name for tables, such as a tier or a baseline's name."""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the JSON document."""
 
     def build(self) -> nn.Module:
-        """The network, with fresh weights; its `architecture` is this form."""
+        """The network with random initial weights; its `architecture` is this form."""
 
     def resized(self, input_size: int) -> Form:
         """The same network on images of another size."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON document, whose "format" says of which family it is."""
+        """The JSON document, whose "format" names the family."""
 
     def save(self, path: str | Path) -> Path:
         """Writes the JSON file, atomically."""
@@ -61,14 +61,14 @@ FORMS: dict[str, Callable[..., Form]] = {
     baselines.FORMAT: Baseline.from_dict,
     pruned.FORMAT: Pruned.from_dict,
 }
-"""Format of a document to its reader."""
+"""The reader of each "format" of a document."""
 
 
 def form_from_dict(document: Mapping[str, Any], *, source: str = "The architecture") -> Form:
     """Reads what `Form.to_dict` wrote.
 
     Raises:
-        UserError: it is of no known format, or a field is wrong; `source` is named.
+        UserError: the format is unknown or a field is wrong; the message names `source`.
     """
     given = document.get("format")
     if given not in FORMS:
@@ -81,13 +81,13 @@ def form_from_dict(document: Mapping[str, Any], *, source: str = "The architectu
 
 
 def load_form(name_or_path: str | Path) -> Form:
-    """The form in a JSON file, in a folder that holds architecture.json, or a baseline by its name.
+    """The form in a JSON file or in a folder with an architecture.json, or a baseline by its name.
 
     Raises:
         UserError: it is none of these, or the file cannot be read.
     """
     path, name = Path(name_or_path), str(name_or_path)
-    if not path.exists() and name == path.stem:  # no folder, no suffix: meant as a name
+    if not path.exists() and name == path.stem:  # without folder and suffix it is a name
         if name not in BASELINES:
             raise unknown_choice("architecture file or baseline", name, BASELINES)
         return Baseline(name=name)
@@ -96,16 +96,16 @@ def load_form(name_or_path: str | Path) -> Form:
     return form_from_dict(read_json(path, what="an architecture"), source=str(path))
 
 
-def searched(name_or_path: str | Path) -> Architecture:
-    """The same for what only makes sense of a network of the search space.
+def load_searched(name_or_path: str | Path) -> Architecture:
+    """As `load_form`, for commands that need a network of the search space.
 
     Raises:
-        UserError: it is of another form, or cannot be read.
+        UserError: the form is of another family, or cannot be read.
     """
     form = load_form(name_or_path)
     if not isinstance(form, Architecture):
         raise UserError(
-            f"{name_or_path} holds {form.label}, no network of the search space.",
+            f"{name_or_path} describes {form.label}, which is not a network of the search space.",
             "Name the architecture.json that `edgecmp search` wrote.",
         )
     return form

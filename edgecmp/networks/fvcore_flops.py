@@ -1,8 +1,8 @@
-"""What any network costs by fvcore's count, for those that no `FlopsTable` covers.
+"""FLOPs of any network by fvcore's rules, for networks that no `FlopsTable` covers.
 
-Conventions: one multiply-add of a convolution or linear layer counts as one FLOP, biases as none;
-batch norm counts two per element, an adaptive average one for each value that it reads; other
-pooling, activations, sums and products count zero.
+Conventions: one multiply-add of a convolution or linear layer counts as one FLOP, and biases count
+as zero; batch norm counts two per element, adaptive average pooling one per value that it reads;
+other pooling, activations, sums and products count as zero.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["FvcoreCount", "count_fvcore"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FvcoreCount:
-    """What one image costs.
+    """The cost of one image.
 
     Attributes:
         flops: fvcore's total.
-        macs: its part in convolutions and linear layers: what runs once batch norm is folded.
+        macs: the share of convolutions and linear layers, which remains once batch norm is folded.
     """
 
     flops: int

@@ -1,4 +1,4 @@
-"""Gallery networks: the large models of the server, from pytorchcv's ResNet units."""
+"""Gallery networks: large models for the server, of pytorchcv's ResNet units."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pytorchcv.models.resnet import ResUnit, resnet101
 from torch import Tensor, nn
 
 from edgecmp.errors import unknown_choice
+from edgecmp.networks.query import initialise
 
 __all__ = ["GALLERIES", "GalleryNet", "build_gallery", "register_gallery"]
 
 GALLERIES: dict[str, Callable[[int], tuple[nn.Module, int]]] = {}
-"""Name to a function of the input size that gives (features, channels)."""
+"""Builders by name: they take the input size in pixels and return (features, channels)."""
 
 
 def register_gallery(
@@ -31,7 +32,11 @@ def register_gallery(
 
 
 class GalleryNet(nn.Module):
-    """Convolutional features, global average, a linear embedding of unit length."""
+    """Convolutional features, global average pooling and a linear embedding of unit length.
+
+    Raises:
+        UserError: there is no such gallery network; the message lists them.
+    """
 
     def __init__(self, name: str, *, embedding_dim: int, input_size: int) -> None:
         super().__init__()
@@ -50,10 +55,10 @@ class GalleryNet(nn.Module):
 
 
 def build_gallery(name: str, *, embedding_dim: int = 128, input_size: int = 224) -> GalleryNet:
-    """The gallery network of that name, with fresh weights.
+    """The gallery network of that name with random initial weights.
 
     Raises:
-        UserError: there is no such network; the message lists them.
+        UserError: there is no such gallery network; the message lists them.
     """
     return GalleryNet(name, embedding_dim=embedding_dim, input_size=input_size)
 
@@ -70,41 +75,32 @@ def _resnet101(input_size: int) -> tuple[nn.Module, int]:
 def _resnet18s(input_size: int) -> tuple[nn.Module, int]:
     """ResNet-18 for small images: a 3x3 stem of stride 2, no pooling, three quarters of the width.
 
-    6.3 M parameters: what two CPU cores train well and the starter kit can ship.
+    It has 6.3 M parameters: two CPU cores can train it, and the starter kit can include it.
     """
     del input_size
-    features = nn.Sequential(
-        nn.Conv2d(3, 48, 3, 2, 1, bias=False), nn.BatchNorm2d(48), nn.ReLU(inplace=True)
-    )
-    channels = 48
-    for stage, (out_channels, repeats) in enumerate(((48, 2), (96, 2), (192, 2), (384, 2))):
-        for repeat in range(repeats):
-            stride = 2 if stage and not repeat else 1
-            features.append(ResUnit(channels, out_channels, stride, bottleneck=False))
-            channels = out_channels
-    for module in features.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return features, channels
+    return _small_resnet(48, (48, 96, 192, 384), bottleneck=False)
 
 
 @register_gallery("resnet26s")
 def _resnet26s(input_size: int) -> tuple[nn.Module, int]:
-    """Eight bottleneck units for small images: the form that supplement C prunes, at CPU scale.
+    """Eight bottleneck units for small images: what supplement C prunes, at the scale of a CPU.
 
-    2.0 M parameters. Each unit has a 1x1, a 3x3 and a 1x1 convolution as those of ResNet-101 do.
+    It has 2.0 M parameters. Each unit has a 1x1, a 3x3 and a 1x1 convolution, as in ResNet-101.
     """
     del input_size
+    return _small_resnet(32, (96, 192, 384, 768), bottleneck=True)
+
+
+def _small_resnet(stem: int, stages: tuple[int, ...], *, bottleneck: bool) -> tuple[nn.Module, int]:
+    """A 3x3 stem of stride 2, then two residual units per stage, given by their channels."""
     features = nn.Sequential(
-        nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(inplace=True)
+        nn.Conv2d(3, stem, 3, 2, 1, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True)
     )
-    channels = 32
-    for stage, out_channels in enumerate((96, 192, 384, 768)):
+    channels = stem
+    for stage, out_channels in enumerate(stages):
         for repeat in range(2):
             stride = 2 if stage and not repeat else 1
-            features.append(ResUnit(channels, out_channels, stride, bottleneck=True))
+            features.append(ResUnit(channels, out_channels, stride, bottleneck=bottleneck))
             channels = out_channels
-    for module in features.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    initialise(features)
     return features, channels

@@ -1,9 +1,10 @@
-"""Growing a supernet from one trained network, so that all paths start as the same function.
+"""Grows a supernet from one trained network, so that all paths start as the same function.
 
-A supernet trained from scratch by sampled paths stays at chance for many epochs: each step another
-random block answers, and no layer can rely on the one below (supplement A.2 reports the same and
-averages all four blocks first). Grown, the three shuffle blocks compute exactly what the seed
-network's block computes, the Xception block nearly so, and training has only to let them part.
+A supernet that is trained from scratch on sampled paths stays at chance for many epochs: each step
+uses other random blocks, so no layer can adapt to the one before it (supplement A.2 reports the
+same and first averages all four blocks). In a grown supernet the three shuffle blocks of a layer
+compute exactly the same as the seed network's block, and the Xception block nearly the same, and
+training starts from there.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from edgecmp.networks.tiers import DEPTH, WIDTHS
 __all__ = ["grow", "seed_architecture"]
 
 LIFT = 3.0
-"""Standard deviations by which a signal is lifted over a ReLU that should let it pass."""
+"""Standard deviations by which a signal is shifted up so that it passes a ReLU unchanged."""
 
 
 def seed_architecture(tier: str, *, embedding_dim: int, input_size: int) -> Architecture:
-    """The network a supernet grows from: shuffle 3x3 everywhere at full width."""
+    """The network that a supernet grows from: 3x3 shuffle blocks at full width in every layer."""
     return Architecture(
         tier=tier,
         blocks=(0,) * DEPTH,
@@ -38,13 +39,13 @@ def seed_architecture(tier: str, *, embedding_dim: int, input_size: int) -> Arch
 def grow(supernet: Supernet, seed: QueryNet, images: Tensor) -> None:
     """Fills all blocks of `supernet` from `seed`, a trained network of `seed_architecture`.
 
-    Larger kernels are the 3x3 ones with zeros around. The channels of each main branch are sorted
-    by what they contribute, so that a narrow path keeps the most important ones.
+    Larger kernels are the 3x3 ones padded with zeros. The channels of each main branch are sorted
+    by their contribution, so that a narrow path keeps the most important ones.
 
     Args:
         supernet: overwritten.
         seed: left in evaluation mode.
-        images: normalised images (N, 3, S, S) that show the statistics of each block's input.
+        images: normalised images (N, 3, S, S), for the statistics of each block's input.
     """
     inputs = _main_inputs(seed, images)
     supernet.stem.load_state_dict(seed.stem.state_dict())
@@ -66,7 +67,7 @@ def grow(supernet: Supernet, seed: QueryNet, images: Tensor) -> None:
 
 
 def _main_inputs(seed: QueryNet, images: Tensor) -> list[Tensor]:
-    """What enters the main branch of each block: 20 tensors (N, C, H, W)."""
+    """The input of each block's main branch: 20 tensors (N, C, H, W)."""
     seen: list[Tensor] = []
     seed.eval()
     x = seed.stem(images)
@@ -78,7 +79,7 @@ def _main_inputs(seed: QueryNet, images: Tensor) -> list[Tensor]:
 
 
 def _importance(block: ChoiceBlock) -> Tensor:
-    """(mid,): spread of each channel before the last convolution times its outgoing weights."""
+    """(mid,): deviation of each channel before the last convolution times its outgoing weights."""
     _, depthwise, last = block.main
     assert isinstance(depthwise, ConvBN)
     assert isinstance(last, ConvBN)
@@ -91,7 +92,7 @@ def _fill(
     out: Tensor | slice = slice(None),
     inputs: Tensor | slice = slice(None),
 ) -> None:
-    """Copies a ConvBN, its filters and inputs in another order, its kernel centred in zeros."""
+    """Copies a ConvBN with reordered filters and inputs and a kernel padded with zeros."""
     assert isinstance(target, ConvBN)
     assert isinstance(source, ConvBN)
     margin = (target.conv.kernel_size[0] - source.conv.kernel_size[0]) // 2
@@ -111,10 +112,10 @@ def _fill_shuffle(target: ChoiceBlock, source: ChoiceBlock, order: Tensor) -> No
 def _fill_xception(
     target: ChoiceBlock, source: ChoiceBlock, order: Tensor, entering: Tensor
 ) -> None:
-    """Three of its six layers do the shuffle block's work, the others pass the signal on.
+    """Three of the six layers compute the shuffle block, the other three pass the signal through.
 
-    A layer passes when its convolution is the identity and its batch norm restores the mean and
-    spread it removes; before a ReLU the signal is lifted, after it let down again.
+    A layer passes the signal through if its convolution is the identity and its batch norm restores
+    the mean and deviation that it removes. Before a ReLU the signal is shifted up, after it back.
     """
     first, depthwise, last = source.main
     assert isinstance(depthwise, ConvBN)
@@ -130,7 +131,7 @@ def _fill_xception(
 
 
 def _pass(layer: nn.Module, mean: Tensor, spread: Tensor, *, lift: float) -> None:
-    """Makes a ConvBN the identity on signals of that mean and spread (C,), shifted by `lift`."""
+    """Makes a ConvBN the identity on signals of this mean and deviation (C,), shifted by `lift`."""
     assert isinstance(layer, ConvBN)
     layer.conv.weight.zero_()
     middle = layer.conv.kernel_size[0] // 2

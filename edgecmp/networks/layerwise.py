@@ -1,16 +1,16 @@
-"""LayerwiseEmbedder: the same images through many recalibrated subnets, shared starts only once.
+"""LayerwiseEmbedder: embeds the same images with many recalibrated subnets, sharing prefixes.
 
-The plain way to judge a subnet is to cut it out, recalibrate its batch norms over the calibration
-images and embed the hold-out. Here both sets of images go through the subnet together, one layer at
-a time: after a layer has seen all calibration images its batch norms are settled, so the other
-images can follow at once. What leaves a layer depends on the choices up to it alone, and so it can
-be kept for the next subnet that begins with the same ones.
+The direct way to evaluate a subnet is to extract it, recalibrate its batch norms on the calibration
+images and embed the hold-out. Here both sets of images pass through the subnet together, one layer
+at a time: once a layer has processed all calibration images, its batch-norm statistics are known
+and the other images can follow. The output of a layer depends only on the choices up to that layer,
+so it can be cached for later subnets with the same first choices.
 
-Two more things are cheaper than in the plain way, and differ from it by float rounding only. Batch
-norms of the embedded images are folded into the convolutions. And their statistics are taken of
-many neighbouring positions as one: torch's kernel for channels_last adds all positions up one by
-one, which is slow below 16 channels and costs digits (embeddings were 1e-4 off those in float64;
-here, as in torch's default layout, it is 5e-7).
+Two further optimisations differ from the direct way by float rounding only. For the images to be
+embedded, batch norms are folded into the convolutions. And the statistics are computed over rows
+that combine many neighbouring positions: torch's kernel for channels_last sums the positions one by
+one, which is slow below 16 channels and loses precision (embeddings then differed by 1e-4 from
+those in float64; here, as in torch's default layout, by 5e-7).
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from edgecmp.networks.supernet import Supernet
 __all__ = ["CACHE_BYTES", "LayerwiseEmbedder"]
 
 CACHE_BYTES = 3 * 2**30
-"""What kept feature maps may take: at 64 px and 1,803 images all 40 first layers of a 100M tier."""
+"""Default bound of the cache: at 64 px and 1,803 images the 40 first layers of a 100M tier."""
 
 WIDE = 4096
-"""Values of neighbouring positions that are read as one: sums stay short, and so exact to 1e-6."""
+"""Largest number of values in a row of combined positions; short sums are exact to 1e-6."""
 
 
 class LayerwiseEmbedder:
     """Embeds fixed images with any subnet of a supernet, recalibrated on other fixed images.
 
-    An embedding does not depend on what was embedded before: what is kept is, bit for bit, what
-    would be computed again.
+    An embedding does not depend on what was embedded before: the cached maps are bit for bit those
+    that would be computed again.
 
     Args:
-        supernet: never changed here, and not to be changed by others meanwhile.
+        supernet: the supernet, which must not change while the embedder is used.
         calibration: normalised images (N, 3, S, S), of equal N; a batch norm's statistics are the
-            plain average over these batches, as `recalibrate` takes it.
-        images: normalised images (N, 3, S, S), the ones to embed.
-        cache_bytes: bound of the kept feature maps; 0 keeps none.
+            plain average over these batches, as in `recalibrate`.
+        images: normalised images (N, 3, S, S) to embed.
+        cache_bytes: bound of the cached feature maps; 0 disables the cache.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class LayerwiseEmbedder:
     def embed(self, architecture: Architecture) -> NDArray[Any]:
         """The embeddings of all images by the recalibrated subnet, float32 (N, D)."""
         choices = tuple(zip(architecture.blocks, architecture.widths, strict=True))
-        done, kept = self.cache.longest(choices)
-        maps = kept or self._start
+        done, cached = self.cache.longest(choices)
+        maps = cached or self._start
         for index in range(done, len(choices)):
             block, width = choices[index]
             spec, layer = self._supernet.layer_specs[index], self._supernet.layers[index]
@@ -83,9 +83,9 @@ class LayerwiseEmbedder:
             self.cache.keep(choices[: index + 1], maps)
         return self._embedded(maps)
 
-    def _through(self, part: _Norm | _Block, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Feature maps, those of calibration images first, to what `part` makes of them."""
-        return tuple(part(x, x_is < self._calibration) for x_is, x in enumerate(maps))
+    def _through(self, layer: _Norm | _Block, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The outputs of a layer for feature maps, those of the calibration images first."""
+        return tuple(layer(x, number < self._calibration) for number, x in enumerate(maps))
 
     def _embedded(self, maps: Sequence[Tensor]) -> NDArray[Any]:
         """Feature maps of the last layer to embeddings."""
@@ -103,7 +103,7 @@ class LayerwiseEmbedder:
 
 
 class _Norm:
-    """One `ConvBN` at some width: sees the calibration images first, then the others."""
+    """One `ConvBN` at some width; it must process the calibration images before the others."""
 
     def __init__(self, layer: ConvBN, inputs: int, out: int | None = None) -> None:
         out = layer.conv.out_channels if out is None else out
@@ -116,7 +116,7 @@ class _Norm:
         self.variances: list[Tensor] = []
 
     def __call__(self, x: Tensor, calibrates: bool) -> Tensor:
-        """(N, C, H, W) to (N, out, H', W'), normalised by `x` itself or by all seen before."""
+        """(N, C, H, W) to (N, out, H', W'), normalised over `x` if it calibrates."""
         if not calibrates:
             x = self._convolved(x, *self._folded)
         else:
@@ -147,7 +147,7 @@ class _Norm:
 
     @cached_property
     def _folded(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias of the convolution that does its batch norm's work too."""
+        """Weight and bias of the convolution with its batch norm folded in."""
         mean = torch.stack(self.means).mean(0)
         scale = self.gamma * torch.rsqrt(torch.stack(self.variances).mean(0) + self.eps)
         return self.weight * scale[:, None, None, None], self.beta - mean * scale
@@ -163,7 +163,7 @@ def _rows(x: Tensor) -> tuple[Tensor, int]:
 
 
 class _Block:
-    """A `ChoiceBlock` at some width, of `_Norm`s."""
+    """A `ChoiceBlock` at some width, made of `_Norm`s."""
 
     def __init__(self, choice: ChoiceBlock, mid: int) -> None:
         self.main = self._norms(

@@ -1,11 +1,12 @@
-"""An ONNX file opened in ONNX Runtime: what it reads, what it gives, and its hash.
+"""An ONNX file opened in ONNX Runtime: its input, its outputs and its hash.
 
-Nothing here knows where the file comes from: `onnx_network` adds how images are prepared.
+It may come from any exporter; `onnx_network` adds the preprocessing of the images.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgecmp.errors import UserError, unknown_choice
+from edgecmp.errors import UserError, system_reason, unknown_choice
 from edgecmp.files import sha256_file
 
 __all__ = ["Layout", "OnnxFile", "Tensor"]
@@ -27,12 +28,12 @@ DTYPES: dict[str, type[np.generic]] = {
     "tensor(float16)": np.float16,
     "tensor(uint8)": np.uint8,
 }
-"""What an input may be, as ONNX Runtime names it."""
+"""The supported types of an input, by ONNX Runtime's names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tensor:
-    """An input or output: axes without a fixed size are strings or None."""
+    """An input or output; axes without a fixed size are strings or None."""
 
     name: str
     type: str
@@ -48,10 +49,10 @@ class OnnxFile:
 
     Attributes:
         path: of the file.
-        sha256: of its bytes, and of those of the files it keeps its weights in, if any.
+        sha256: of its bytes, and of those of its external weight files, if any.
         image: the input.
-        outputs: all that it gives.
-        document: the edgecmp metadata inside it, if it is an export of ours.
+        outputs: all outputs.
+        document: the edgecmp metadata in the file, if edgecmp exported it.
 
     Raises:
         UserError: the file is missing, truncated or unusable, or ONNX Runtime is not installed.
@@ -70,15 +71,15 @@ class OnnxFile:
             )
         except Exception as error:
             raise UserError(
-                f"ONNX Runtime does not load {path}: {_first_line(error)}.",
-                "Copy it again, or export it again.",
+                f"ONNX Runtime cannot load {path}: {_first_line(error)}.",
+                "Copy or export the file again.",
             ) from error
         inputs = [_tensor(value) for value in self._session.get_inputs()]
         self.outputs = tuple(_tensor(value) for value in self._session.get_outputs())
         self.document: str | None = self._session.get_modelmeta().custom_metadata_map.get("edgecmp")
         if len(inputs) != 1:
             raise self.unusable(
-                f"it has {len(inputs)} inputs ({'; '.join(map(str, inputs))}), not one image"
+                f"it has {len(inputs)} inputs ({'; '.join(map(str, inputs))}) instead of one image"
             )
         (self.image,) = inputs
         if self.image.type not in DTYPES or len(self.image.shape) != 4:
@@ -93,38 +94,38 @@ class OnnxFile:
 
     @property
     def batch_size(self) -> int | None:
-        """Images in one call; None: any number."""
+        """Number of images in one call; None: any number."""
         batch = self.image.shape[0]
         return batch if isinstance(batch, int) else None
 
     @property
     def layout(self) -> Layout | None:
-        """Where the three channels lie; None if the shape does not say it."""
+        """The order of the axes; None if the shape does not show where the channels are."""
         channels_first, channels_last = (self.image.shape[axis] == 3 for axis in (1, 3))
         if channels_first == channels_last:
             return None
         return "NCHW" if channels_first else "NHWC"
 
     def size(self, layout: Layout) -> int | None:
-        """Side of the square images in pixels; None if the shape does not say it.
+        """Side of the square images in pixels; None if the shape does not fix it.
 
         Raises:
-            UserError: they are no RGB images of that layout, or not square.
+            UserError: in that layout the input is not an RGB image, or not square.
         """
         channels = self.image.shape[1 if layout == "NCHW" else 3]
         high, wide = self.image.shape[2:] if layout == "NCHW" else self.image.shape[1:3]
         if isinstance(channels, int) and channels != 3:
-            raise self.unusable(f"its input is {self.image}: in {layout} that is no RGB image")
+            raise self.unusable(f"its input is {self.image}, which in {layout} is not an RGB image")
         fixed = {side for side in (high, wide) if isinstance(side, int)}
         if len(fixed) > 1:
-            raise self.unusable(f"its input is {self.image}, and its images must be square")
+            raise self.unusable(f"its input is {self.image}, but images must be square")
         return fixed.pop() if fixed else None
 
     def output(self, name: str | None) -> Tensor:
-        """The output of that name; the only one if None.
+        """The output of that name; None: the only output.
 
         Raises:
-            UserError: there is no such output, or which one is meant must be said.
+            UserError: there is no such output, or there are several and `name` is None.
         """
         by_name = {tensor.name: tensor for tensor in self.outputs}
         if name is not None and name not in by_name:
@@ -132,33 +133,33 @@ class OnnxFile:
         if name is None and len(by_name) > 1:
             raise UserError(
                 f"{self.path} has {len(by_name)} outputs ({'; '.join(map(str, self.outputs))}).",
-                f'Say which one is the embedding: output = "{self.outputs[0].name}".',
+                f'Name the embedding in the .toml description: output = "{self.outputs[0].name}".',
             )
         return by_name[name] if name is not None else self.outputs[0]
 
     def run(self, output: str, images: NDArray[Any]) -> NDArray[np.float32]:
-        """One call: a batch as the file reads it to embeddings (n, D).
+        """Runs one batch, in the layout and type of the input, to embeddings (n, D).
 
         Raises:
-            UserError: the file does not run, or gives no vector an image.
+            UserError: the file does not run, or does not return one vector per image.
         """
         try:
             (values,) = self._session.run([output], {self.image.name: images})
         except Exception as error:
-            raise self.unusable(f"ONNX Runtime does not run it: {_first_line(error)}") from error
+            raise self.unusable(f"ONNX Runtime cannot run it: {_first_line(error)}") from error
         values = np.asarray(values)
         shape = values.shape
         if len(shape) == 4 and shape[2:] == (1, 1):
             values = values[:, :, 0, 0]
         if values.ndim != 2 or len(values) != len(images) or values.dtype.kind != "f":
             raise self.unusable(
-                f"{len(images)} images give {output!r} of the shape {shape} and type "
-                f"{values.dtype}, not one embedding each: (N, D) or (N, D, 1, 1) of floats"
+                f"for {len(images)} images, {output!r} has the shape {shape} and type "
+                f"{values.dtype}, not one embedding per image: (N, D) or (N, D, 1, 1) of floats"
             )
         return values.astype(np.float32)
 
     def unusable(self, why: str) -> UserError:
-        """The error for a file that is whole, but no network that can be used here."""
+        """The error for an intact file whose network edgecmp cannot use."""
         return UserError(
             f"{self.path} cannot be used: {why}.",
             "Export the network again with one image input and one embedding output.",
@@ -180,41 +181,51 @@ def _import(module: str, path: Path) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise UserError(
-            f"Reading {path} needs {module}, which is not installed ({error}).",
+            f"{path} cannot be read without {module}, which is not installed ({error}).",
             "Install it with `pip install 'edgecmp[export]'`.",
         ) from error
 
 
 def _sha256(onnx: ModuleType, path: Path) -> str:
-    """Hash of the file; with weights in files of their own (`external data`), of all of them."""
+    """Hash of the file and of its external weight files, if any."""
+    digest, model = _read(onnx, path)
+    files = _weight_files(model)
+    missing = [name for name in files if not (path.parent / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{path} keeps its weights in {missing[0]}, which is not in the same folder.",
+            f"Copy {missing[0]} to {path.parent} too.",
+        )
+    if not files:
+        return digest
+    parts = [digest, *(f"{name} {sha256_file(path.parent / name)}" for name in files)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _read(onnx: ModuleType, path: Path) -> tuple[str, Any]:
+    """SHA-256 of the file itself, and its ModelProto without external weights."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         digest = sha256_file(path)
         model = onnx.load(str(path), load_external_data=False)
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
+        raise UserError(
+            f"{path} cannot be read: {system_reason(error)}.",
+            "Check that the path is right and that you are allowed to read it.",
+        ) from error
     except DecodeError as error:
         raise UserError(
-            f"{path} is not an ONNX file, or it is truncated.", "Copy it again, or export it again."
+            f"{path} is not an ONNX file, or it is truncated.", "Copy or export the file again."
         ) from error
     if not model.graph.node:
-        raise UserError(f"{path} is no ONNX file: it holds no network.", "Name another file.")
-    kept = sorted(
-        {
-            entry.value
-            for tensor in model.graph.initializer
-            for entry in tensor.external_data
-            if entry.key == "location"
-        }
-    )
-    missing = [name for name in kept if not (path.parent / name).is_file()]
-    if missing:
         raise UserError(
-            f"{path} keeps its weights in {missing[0]}, which is not beside it.",
-            "Copy that file too.",
+            f"{path} is not an ONNX file: it contains no network.", "Name an ONNX file."
         )
-    if not kept:
-        return digest
-    parts = [digest, *(f"{name} {sha256_file(path.parent / name)}" for name in kept)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return digest, model
+
+
+def _weight_files(model: Any) -> Sequence[str]:
+    """Names of the files that contain weights of a ModelProto ("external data"), sorted."""
+    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
+    return sorted({entry.value for entry in entries if entry.key == "location"})

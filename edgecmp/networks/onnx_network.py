@@ -1,15 +1,15 @@
-"""An embedding network that is given as an ONNX file: of ours, or anybody's with a description.
+"""An embedding network in an ONNX file: exported by edgecmp, or external with a description.
 
-A file from elsewhere does not say how images are prepared for it. A small TOML file says it:
+An external file does not contain the preprocessing of its images. A small TOML file describes it:
 
     onnx = "gallery.onnx"            # relative to this file
     mean = [0.485, 0.456, 0.406]     # the network reads (pixel / 255 - mean) / std
     std = [0.229, 0.224, 0.225]
-    input_size = 224                 # only if the file does not say it
-    background = [255, 255, 255]     # around images that are not square; white if not given
-    layout = "NCHW"                  # or "NHWC"; only if the file does not say it
-    output = "embedding"             # only if the network has several
-    gallery = "gallery.toml"         # of a query network: the gallery model it is compatible with,
+    input_size = 224                 # only if the file does not fix it
+    background = [255, 255, 255]     # around images that are not square; white by default
+    layout = "NCHW"                  # or "NHWC"; only if it does not follow from the file
+    output = "embedding"             # only if the network has several outputs
+    gallery = "gallery.toml"         # for a query network: the gallery model it is compatible with,
                                      # as a path or as its SHA-256
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from edgecmp.documents import parse_document, read_toml
+from edgecmp.documents import read_description
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_json
 from edgecmp.networks.onnx_file import Layout, OnnxFile
@@ -36,11 +36,11 @@ Triple: TypeAlias = tuple[float, float, float]
 
 BATCH = 32
 LENGTH_TOLERANCE = 1e-3
-"""How far from 1 the length of an embedding may be before it is scaled."""
+"""Largest difference from length 1 of an embedding that is not reported."""
 
 
 class OnnxDescription(BaseModel):
-    """What the TOML file says; see the module's docstring."""
+    """The keys of the TOML file; see the module's docstring."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,20 +55,18 @@ class OnnxDescription(BaseModel):
 
     @classmethod
     def load(cls, file: Path) -> OnnxDescription:
-        """Reads the file; `onnx` is then relative to the working directory.
+        """Reads the file; `onnx` becomes relative to the working directory.
 
         Raises:
             UserError: it is not TOML, or a key is missing, unknown or wrong.
         """
-        example = 'It needs lines like: onnx = "gallery.onnx", mean = [0.5, 0.5, 0.5].'
-        described = parse_document(
+        return read_description(
             cls,
-            read_toml(file, what="a description of an ONNX file", way_out=example),
-            refusal=f"{file} does not describe an ONNX file",
-            way_out=example,
-            keys_of=file,
+            file,
+            what="an ONNX file",
+            way_out='Write lines such as onnx = "gallery.onnx" and mean = [0.5, 0.5, 0.5].',
+            paths=("onnx",),
         )
-        return described.model_copy(update={"onnx": file.parent / described.onnx})
 
 
 class OnnxModel:
@@ -77,14 +75,14 @@ class OnnxModel:
     Args:
         file: the opened file.
         name: the path that the user gave.
-        preprocessing: how an image is prepared.
+        preprocessing: how images are prepared.
         layout: of the input.
-        output: name of the embedding.
-        gallery_sha256: the gallery model it is compatible with, if that is known.
-        weights_sha256: of the network of ours that it was exported from; None: it is foreign.
+        output: name of the output with the embedding.
+        gallery_sha256: hash of the gallery model it is compatible with, if known.
+        weights_sha256: hash of the edgecmp network that it was exported from; None: it is external.
 
     Raises:
-        UserError: the file does not run, or does not give one embedding an image.
+        UserError: the file does not run, or does not return one embedding per image.
     """
 
     def __init__(
@@ -101,11 +99,11 @@ class OnnxModel:
         self.file = file
         self.name = name
         self.sha256 = weights_sha256 or file.sha256
-        self.foreign = weights_sha256 is None
+        self.external = weights_sha256 is None
         self.preprocessing = preprocessing
         self.gallery_sha256 = gallery_sha256
         self._layout, self._output = layout, output
-        self._told = False
+        self._warned = False
         self._batch = file.batch_size or self._free_batch()
         self.embedding_dim = self._run(self._probe(1)).shape[1]
 
@@ -113,31 +111,36 @@ class OnnxModel:
     def described(
         cls, description: OnnxDescription, *, source: Path, gallery: str | None
     ) -> OnnxModel:
-        """The network that a TOML file at `source` describes.
+        """The network that the TOML file `source` describes.
+
+        Args:
+            description: the content of the TOML file.
+            source: its path, for errors.
+            gallery: hash of the gallery model it is compatible with, if known.
 
         Raises:
-            UserError: the description lacks what the file does not say, or contradicts it.
+            UserError: the description is incomplete, or contradicts the file.
         """
         file = OnnxFile(description.onnx)
         layout = description.layout or file.layout
         if layout is None:
             raise UserError(
-                f"The input of {file.path} is {file.image}, which does not say where the channels "
+                f"The input of {file.path} is {file.image}, which does not show where the channels "
                 "are.",
                 f'Write layout = "NCHW" or layout = "NHWC" in {source}.',
             )
         fixed = file.size(layout)
         if fixed is None and description.input_size is None:
             raise UserError(
-                f"The input of {file.path} is {file.image}, which does not say the size of the "
+                f"The input of {file.path} is {file.image}, which does not fix the size of the "
                 "images.",
                 f"Write a line such as input_size = 224 in {source}.",
             )
         if None not in (fixed, description.input_size) and fixed != description.input_size:
             raise UserError(
-                f"{source} says an input_size of {description.input_size}, but {file.path} reads "
+                f"{source} has an input_size of {description.input_size}, but {file.path} reads "
                 f"images of {fixed} pixels.",
-                "Remove that line.",
+                f"Remove input_size from {source}.",
             )
         return cls(
             file,
@@ -154,23 +157,23 @@ class OnnxModel:
 
     @classmethod
     def exported(cls, file: OnnxFile) -> OnnxModel:
-        """An export of ours, which says everything itself.
+        """A network that edgecmp exported; its metadata replace a description.
 
         Raises:
-            UserError: its metadata are damaged or of another version.
+            UserError: the metadata are damaged or of another version.
         """
         again = "Export it again with `edgecmp export`."
         try:
             document = json.loads(file.document or "")
             preprocessing = document["preprocessing"]
-            whole = sha256_json(preprocessing) == document["preprocessing_fingerprint"]
+            intact = sha256_json(preprocessing) == document["preprocessing_fingerprint"]
             layout: Literal["NCHW", "NHWC"] = "NHWC" if document["input"] == "image" else "NCHW"
             gallery, weights = document["gallery_sha256"], document["weights_sha256"]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"The edgecmp metadata in {file.path} are damaged or of another version.", again
             ) from error
-        if not whole:
+        if not intact:
             raise UserError(
                 f"The preprocessing stored in {file.path} does not match its fingerprint: the file "
                 "was changed after it was written.",
@@ -199,22 +202,22 @@ class OnnxModel:
         embeddings = np.concatenate(parts)
         lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
         if not np.isfinite(lengths).all() or not lengths.all():
-            raise self.file.unusable("an image gives an embedding of length 0 or without one")
-        if np.abs(lengths - 1).max() > LENGTH_TOLERANCE and not self._told:
-            say(f"{self.name}: its embeddings are not of unit length; they are scaled to it.")
-            self._told = True
+            raise self.file.unusable("it returns an embedding that is zero or not finite")
+        if np.abs(lengths - 1).max() > LENGTH_TOLERANCE and not self._warned:
+            say(f"The embeddings of {self.name} are not of unit length and are scaled to it.")
+            self._warned = True
         unit: NDArray[np.float32] = (embeddings / lengths).astype(np.float32)
         return unit
 
     def _run(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        """Up to a batch of images (n, S, S, 3) uint8 to (n, D), as the network gives them."""
+        """At most one batch of images (n, S, S, 3) uint8 to the outputs of the network, (n, D)."""
         count, batch = len(images), self.file.batch_size
         if batch is not None and count < batch:
             images = np.concatenate([images, np.repeat(images[-1:], batch - count, axis=0)])
         return self.file.run(self._output, self._read(images))[:count]
 
     def _read(self, images: NDArray[Any]) -> NDArray[Any]:
-        """The images in the layout and type that the file reads."""
+        """Images (n, S, S, 3) uint8 in the layout and type of the input."""
         if self.file.dtype is np.uint8:
             planes = images.transpose(0, 3, 1, 2)
         else:
@@ -227,7 +230,7 @@ class OnnxModel:
         return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
 
     def _free_batch(self) -> int:
-        """`BATCH`, or 1 where the batch axis is only free by name: a shape inside is fixed."""
+        """`BATCH`, or 1 if the network only runs on single images despite a free batch axis."""
         try:
             self.file.run(self._output, self._read(self._probe(2)))
         except UserError:
@@ -236,28 +239,28 @@ class OnnxModel:
 
 
 def _normalisation(description: OnnxDescription, file: OnnxFile, source: Path) -> dict[str, Triple]:
-    """mean and std for `Preprocessing`; a file that reads 8-bit pixels normalises them itself."""
+    """mean and std for `Preprocessing`; a network that reads 8-bit pixels needs none."""
     given = {"mean": description.mean, "std": description.std}
     found = {key: value for key, value in given.items() if value is not None}
     if file.dtype is np.uint8:
         if found:
             raise UserError(
-                f"{file.path} reads 8-bit pixels and normalises them itself: {source} cannot give "
-                f"it a {next(iter(found))}.",
-                "Remove that line.",
+                f"{file.path} reads 8-bit pixels and normalises them itself, so {source} must not "
+                f"have a {next(iter(found))}.",
+                f"Remove {' and '.join(found)} from {source}.",
             )
         return {"mean": (0.0, 0.0, 0.0), "std": (1 / 255, 1 / 255, 1 / 255)}
     for key, value in given.items():
         if value is None:
             raise UserError(
-                f"{source} lacks the {key}, which {file.path} was trained with.",
-                f"Write a line such as {key} = [0.5, 0.5, 0.5].",
+                f"{source} has no {key}, which {file.path} needs.",
+                f"Write the {key} of its training, such as {key} = [0.5, 0.5, 0.5].",
             )
     return found
 
 
 def template(file: OnnxFile) -> str:
-    """The TOML to write for a foreign file, with all that the file itself says filled in."""
+    """A description to start from for an external file, filled in as far as the file allows."""
     layout = file.layout
     size = file.size(layout) if layout else None
     lines = [f'onnx = "{file.path.name}"']
@@ -269,7 +272,7 @@ def template(file: OnnxFile) -> str:
     if layout is None:
         lines.append(f'layout = "NCHW"  # or "NHWC"; the input is {file.image}')
     lines.append(
-        f"# input_size = {size}  # as the file says"
+        f"# input_size = {size}  # fixed by the file"
         if size
         else f"input_size = 224  # check: the input is {file.image}"
     )

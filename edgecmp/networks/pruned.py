@@ -1,9 +1,9 @@
 """Pruned: a gallery network with fewer filters inside its residual units, as a query network.
 
-Supplement C prunes the first two convolutions of every residual block. What leaves a unit joins a
-shortcut and keeps its channels, and so does the embedding: all that the form must tell is how many
-filters each inner convolution has left. A unit of two convolutions (ResNet-18) has one inner
-convolution, the first, because the second's outputs are what joins the shortcut.
+Supplement C prunes the first two convolutions of every residual block. The output of a unit is
+added to a shortcut and keeps its channels, as does the embedding, so the form only stores how many
+filters each inner convolution keeps. A unit of two convolutions (ResNet-18) has one inner
+convolution, the first, because the output of the second is added to the shortcut.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from torch import Tensor, nn
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_json, write_json
 from edgecmp.networks.gallery import GalleryNet, build_gallery
+from edgecmp.networks.sizes import check_sizes
 
 __all__ = ["FORMAT", "Kept", "Pruned", "PrunedNet", "keep_channels", "residual_units", "unit_body"]
 
 FORMAT = "edgecmp-pruned/1"
 
 Kept = tuple[tuple[int, ...], ...]
-"""Filters of each inner convolution of each residual unit, in the order of the data's way."""
+"""Number of filters of each inner convolution of each residual unit, in forward order."""
 
 
 def residual_units(network: GalleryNet) -> list[nn.Module]:
-    """The residual units of a gallery network, in the order of the data's way."""
+    """The residual units of a gallery network, in forward order."""
     return [module for module in network.features.modules() if isinstance(module, ResUnit)]
 
 
 def unit_body(unit: nn.Module) -> list[nn.Module]:
-    """The blocks of convolution, batch norm and activation in a unit; all but the last are inner.
+    """The convolution blocks of a residual unit, of which all but the last are inner.
 
     Args:
         unit: one of `residual_units`.
@@ -48,7 +49,7 @@ def unit_body(unit: nn.Module) -> list[nn.Module]:
 @cache
 def _full(gallery: str) -> Kept:
     """The filters of every inner convolution before pruning."""
-    with torch.device("meta"):  # shapes are enough
+    with torch.device("meta"):  # only the shapes are needed
         network = build_gallery(gallery)
     return _kept(network)
 
@@ -65,8 +66,8 @@ def keep_channels(producer: Any, consumer: Any, channels: Tensor) -> None:
     """Keeps some channels between two blocks of a unit and drops the others, in place.
 
     Args:
-        producer: block whose filters and batch norm are cut.
-        consumer: the next block, whose convolution loses the same inputs.
+        producer: the block whose filters and batch norm are pruned.
+        consumer: the next block, whose convolution loses the same input channels.
         channels: (K,) indices to keep, ascending.
     """
     producer.conv.weight = nn.Parameter(producer.conv.weight[channels])
@@ -85,13 +86,13 @@ class Pruned:
     """A pruned gallery network as a query network; see `edgecmp.networks.form.Form`.
 
     Attributes:
-        gallery: name of the gallery network it was cut from.
-        kept: filters left in each inner convolution, unit by unit.
+        gallery: name of the gallery network that was pruned.
+        kept: number of filters that each inner convolution keeps, unit by unit.
         embedding_dim: D of the (N, D) embeddings.
-        input_size: height and width, in pixels, of the images it is deployed on.
+        input_size: height and width, in pixels, of the images that the network is used on.
 
     Raises:
-        UserError: there is no such gallery network, or it has no such filters.
+        UserError: there is no such gallery network, `kept` does not fit it, or a size is too small.
     """
 
     gallery: str
@@ -102,51 +103,52 @@ class Pruned:
     def __post_init__(self) -> None:
         full = _full(self.gallery)
         fits = [len(unit) for unit in self.kept] == [len(unit) for unit in full] and all(
-            1 <= left <= whole for left, whole in zip(_flat(self.kept), _flat(full), strict=True)
+            1 <= left <= count for left, count in zip(_flat(self.kept), _flat(full), strict=True)
         )
         if not fits:
             raise UserError(
                 f"A pruned {self.gallery} cannot keep these filters: {list(self.kept)}.",
-                f"Give each inner convolution from 1 to what it had: {list(full)}.",
+                f"Keep at least 1 and at most all filters of each inner convolution: {list(full)}.",
             )
-        if self.embedding_dim < 1 or self.input_size < 32:
-            raise UserError(
-                f"An embedding of {self.embedding_dim} values from an input of {self.input_size} "
-                "pixels cannot be built.",
-                "Use an embedding_dim of at least 1 and an input_size of at least 32.",
-            )
+        check_sizes(self.embedding_dim, self.input_size)
 
     @classmethod
     def of(
         cls, gallery: str, amount: float, *, embedding_dim: int = 128, input_size: int = 224
     ) -> Pruned:
-        """The form with `amount` of the filters of every inner convolution pruned.
+        """The form in which every inner convolution has lost a share of its filters.
 
-        Of C filters round(amount C) go, but one always stays.
+        Of C filters round(amount C) are removed, but at least one is kept.
+
+        Args:
+            gallery: name of a gallery network.
+            amount: the share, from 0 to below 1.
+            embedding_dim: D of the (N, D) embeddings.
+            input_size: height and width of the images, in pixels.
 
         Raises:
-            UserError: the amount is not in 0..1, 1 excluded, or there is no such gallery network.
+            UserError: the amount is out of range, or there is no such gallery network.
         """
         if not 0 <= amount < 1:
             raise UserError(
-                f"An amount of {amount:g} filters cannot be pruned.",
-                "Give a share from 0 to below 1; the paper's are 0.3, 0.5, 0.7 and 0.9.",
+                f"A share of {amount:g} of the filters cannot be pruned.",
+                "Set --amount to at least 0 and below 1; the paper uses 0.3, 0.5, 0.7 and 0.9.",
             )
         kept = tuple(
-            tuple(max(1, whole - round(amount * whole)) for whole in unit)
+            tuple(max(1, count - round(amount * count)) for count in unit)
             for unit in _full(gallery)
         )
         return cls(gallery=gallery, kept=kept, embedding_dim=embedding_dim, input_size=input_size)
 
     @property
     def label(self) -> str:
-        """The gallery network's name and how many percent of its inner filters are gone."""
-        gone = 1 - sum(_flat(self.kept)) / sum(_flat(_full(self.gallery)))
-        return f"{self.gallery} -{100 * gone:.0f}%"
+        """The gallery network's name and the percentage of inner filters that were removed."""
+        removed = 1 - sum(_flat(self.kept)) / sum(_flat(_full(self.gallery)))
+        return f"{self.gallery} -{100 * removed:.0f}%"
 
     @property
-    def whole(self) -> bool:
-        """Whether no filter is gone."""
+    def unpruned(self) -> bool:
+        """Whether all filters are kept."""
         return self.kept == _full(self.gallery)
 
     @property
@@ -159,7 +161,7 @@ class Pruned:
         return replace(self, input_size=input_size)
 
     def build(self) -> PrunedNet:
-        """The network, with fresh weights."""
+        """The network with random initial weights."""
         return PrunedNet(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,8 +177,8 @@ class Pruned:
         """Reads what `to_dict` wrote.
 
         Raises:
-            UserError: a field is missing, unknown, of another type or out of range; `source` is
-                named.
+            UserError: a field is missing, unknown, of another type or out of range; the message
+                names `source`.
         """
         wanted = {"format": str, "gallery": str, "kept": list, "embedding_dim": int}
         wanted["input_size"] = int
@@ -184,8 +186,9 @@ class Pruned:
             not isinstance(unit, list) or {*map(type, unit)} != {int} for unit in document["kept"]
         ):
             raise UserError(
-                f"{source} is no pruned network: it needs {', '.join(wanted)} and nothing else.",
-                "Write it again with `edgecmp prune`.",
+                f"{source} is not a pruned network: it needs exactly the fields "
+                f"{', '.join(wanted)}.",
+                "Create it again with `edgecmp prune`.",
             )
         return cls(
             gallery=document["gallery"],
@@ -200,7 +203,7 @@ def _flat(kept: Sequence[Sequence[int]]) -> Iterator[int]:
 
 
 class PrunedNet(GalleryNet):
-    """`GalleryNet` with narrower inner convolutions; every module keeps its name.
+    """`GalleryNet` with fewer filters in its inner convolutions and the same module names.
 
     Attributes:
         architecture: the form it was built from.
@@ -218,6 +221,6 @@ class PrunedNet(GalleryNet):
             for producer, consumer, count in zip(blocks, blocks[1:], counts, strict=False):
                 if count < producer.conv.out_channels:
                     keep_channels(producer, consumer, torch.arange(count))
-                    nn.init.kaiming_normal_(  # to the variance of the filters there are now
+                    nn.init.kaiming_normal_(  # for the variance of the remaining filters
                         producer.conv.weight, mode="fan_out", nonlinearity="relu"
                     )

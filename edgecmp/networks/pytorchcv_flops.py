@@ -1,18 +1,17 @@
-"""FLOPs by the rule of pytorchcv's tables, whose half is the paper's MFLOPs column.
+"""FLOPs by the rules of pytorchcv's tables; half of them is the paper's MFLOPs column.
 
-Conventions, layer by layer: a convolution or linear layer costs two FLOPs a multiply-add, and one
-less for each pair of channels of a convolution without bias, or for each output of a linear layer
-without bias; batch norm costs four an element, a sigmoid four, h-swish two, ReLU, ReLU6, h-sigmoid,
-the channel shuffle and an empty unit of ProxylessNAS one; pooling costs one for each value that it
-reads. Sums, products and concatenations between layers cost nothing.
+Conventions by layer: a convolution or linear layer costs two FLOPs per multiply-add, minus one per
+pair of channels for a convolution without bias, or per output for a linear layer without bias.
+Batch norm costs four per element, a sigmoid four, h-swish two, and ReLU, ReLU6, h-sigmoid, the
+channel shuffle and an empty unit of ProxylessNAS one. Pooling costs one per value that it reads.
+Sums, products and concatenations between layers cost nothing.
 
-The published tables of the Gluon and TensorFlow 2 networks and those of the PyTorch ones differ by
-one thing: in Gluon the average at the entry of a squeeze-and-excitation block is a function, which
-a counter of layers does not see, in PyTorch it is a layer. Hence the two figures of
-MobileNetV3-Large, 226.80M and 227.09M; the paper has 226.
+The published tables for Gluon and TensorFlow 2 differ from those for PyTorch in one respect: in
+Gluon the average pooling of a squeeze-and-excitation block is a function, which is not counted, and
+in PyTorch it is a layer. MobileNetV3-Large therefore has 226.80M or 227.09M; the paper states 226.
 
-Example: `count_pytorchcv(get_model("mobilenet_w1")).published_mflops` is 579.80, of which the paper
-prints 579.
+Example: `count_pytorchcv(get_model("mobilenet_w1")).published_mflops` is 579.80; the paper states
+579.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ __all__ = ["PytorchcvCount", "count_pytorchcv"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PytorchcvCount:
-    """What one image costs.
+    """The cost of one image.
 
     Attributes:
         flops: FLOPs of all layers.
-        squeeze_flops: the part of them in the averages of squeeze-and-excitation blocks.
+        squeeze_flops: FLOPs of the average pooling in squeeze-and-excitation blocks.
         macs: multiply-adds of the convolutions and linear layers.
     """
 
@@ -47,12 +46,12 @@ class PytorchcvCount:
 
     @property
     def published_mflops(self) -> float:
-        """The paper's figure and that of the Gluon tables (FLOPs/2), in millions."""
+        """The figure of the paper and the Gluon tables (FLOPs / 2), in millions."""
         return (self.flops - self.squeeze_flops) / 2e6
 
     @property
     def pytorch_mflops(self) -> float:
-        """The figure of the PyTorch tables (FLOPs/2), in millions."""
+        """The figure of the PyTorch tables (FLOPs / 2), in millions."""
         return self.flops / 2e6
 
 
@@ -72,7 +71,7 @@ def _window(layer: nn.MaxPool2d | nn.AvgPool2d, x: Tensor, y: Tensor) -> int:
 
 
 def _each(times: int) -> Callable[[Any, Tensor, Tensor], int]:
-    """So many FLOPs for each value that is read."""
+    """`times` FLOPs per value that is read."""
     return lambda layer, x, y: times * x.numel()
 
 
@@ -88,21 +87,21 @@ RULES: dict[type[nn.Module], Callable[[Any, Tensor, Tensor], int]] = {
     HSigmoid: _each(1),
     HSwish: _each(2),
     ChannelShuffle: _each(1),
-    ProxylessUnit: _each(1),  # one that only passes its input on
+    ProxylessUnit: _each(1),  # an empty one, which returns its input
     nn.MaxPool2d: _window,
     nn.AvgPool2d: _window,
     nn.AdaptiveAvgPool2d: _each(1),
     nn.Dropout: _each(0),
     nn.Identity: _each(0),
 }
-"""FLOPs of a layer, of its input and of its output, by its class."""
+"""The rule for each class of layers: takes the layer, its input and its output."""
 
 
 def count_pytorchcv(network: nn.Module, input_size: int = 224) -> PytorchcvCount:
     """Counts one image of (3, S, S) through a network made of the layers in `RULES`.
 
     Args:
-        network: is left as it was.
+        network: it is not changed.
         input_size: S, in pixels.
 
     Raises:
@@ -114,7 +113,7 @@ def count_pytorchcv(network: nn.Module, input_size: int = 224) -> PytorchcvCount
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], y: Tensor) -> None:
         nonlocal flops, squeeze_flops, macs
         if type(layer) not in RULES:
-            raise TypeError(f"{type(layer).__name__} has no rule")
+            raise TypeError(f"there is no rule for the FLOPs of {type(layer).__name__}")
         cost = RULES[type(layer)](layer, inputs[0], y)
         flops += cost
         squeeze_flops += cost * (layer in squeezes)
@@ -136,5 +135,5 @@ def count_pytorchcv(network: nn.Module, input_size: int = 224) -> PytorchcvCount
 
 
 def _macs(layer: nn.Conv2d | nn.Linear, y: Tensor) -> int:
-    """Multiply-adds of a layer for one image: every output takes one a weight of its filter."""
+    """Multiply-adds of a layer for one image: one per output and weight of its filter."""
     return y.numel() * layer.weight[0].numel()

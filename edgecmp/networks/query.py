@@ -1,4 +1,4 @@
-"""QueryNet: the plain network of one architecture, as it is trained alone, exported and shipped."""
+"""QueryNet: the network of one architecture, which is trained, exported and deployed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["QueryNet", "initialise"]
 
 
 def initialise(network: nn.Module) -> None:
-    """He initialisation for convolutions (fan-out), N(0, 0.01) for linear layers, as SPOS does."""
+    """Initialises as SPOS does: He (fan-out) for convolutions, N(0, 0.01) for linear layers."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -20,7 +20,7 @@ def initialise(network: nn.Module) -> None:
 
 
 class QueryNet(nn.Module):
-    """Stem, 20 chosen blocks, head, global average and a linear embedding of unit length.
+    """Stem, 20 choice blocks, head, global average pooling and an embedding of unit length.
 
     Attributes:
         stem: 3x3 convolution of stride 2.

@@ -1,8 +1,8 @@
-"""Networks whose embeddings differ from image to image, so that agreement means something.
+"""Networks with random weights whose embeddings differ between images, for tests of equality.
 
-A freshly initialised network maps every image to nearly the same embedding; any two such networks
-would "agree". `live_network` gives each batch norm random weights and the statistics of images
-that have structure.
+A freshly initialised network maps all images to nearly the same embedding, so that any two such
+networks would seem to agree. Here each batch norm gets random weights, and statistics from images
+with structure.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.recalibrate import recalibrate
 
-__all__ = ["draw_norms", "live_network", "patch_images"]
+__all__ = ["patch_images", "random_network", "randomise_norms"]
 
 
 def patch_images(count: int, size: int, seed: int) -> Tensor:
-    """Normalised images (N, 3, S, S) in -1..1: coloured patches at three scales."""
+    """Normalised images (N, 3, S, S) in -1..1 of coloured patches at three scales.
+
+    Args:
+        count: N.
+        size: S, in pixels.
+        seed: of the random colours.
+    """
     generator = torch.Generator().manual_seed(seed)
     images = torch.zeros(count, 3, size, size)
     for cells in (2, 7, 23):
@@ -29,19 +35,19 @@ def patch_images(count: int, size: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def live_network(architecture: Architecture, seed: int) -> QueryNet:
-    """A network of that shape in evaluation mode; see the module."""
+def random_network(architecture: Architecture, seed: int) -> QueryNet:
+    """A network of that shape with random weights and recalibrated norms, in evaluation mode."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = architecture.build()
-        draw_norms(network)
+        randomise_norms(network)
         network.embedding.bn.weight.uniform_(0.5, 1.5)
         recalibrate(network, [patch_images(8, architecture.input_size, seed + 1)])
     return network
 
 
-def draw_norms(network: nn.Module) -> None:
-    """Gives each batch norm of feature maps random weights."""
+def randomise_norms(network: nn.Module) -> None:
+    """Sets the weights of each batch norm of feature maps at random, from torch's generator."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.weight.uniform_(0.5, 1.5)

@@ -1,4 +1,4 @@
-"""Batch-norm recalibration: statistics of the images at hand, as a cumulative average."""
+"""Batch-norm recalibration: replaces the statistics by a cumulative average over images."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Replaces every batch norm's statistics by the plain average over `batches`.
 
-    A subnet that leaves the supernet carries statistics of all paths mixed; without this step its
-    embeddings mean nothing. An exponential average would keep the last few batches only.
+    A subnet that is extracted from a supernet has statistics over all paths, with which its
+    embeddings are meaningless. An exponential average would be dominated by the last few batches.
 
     Args:
         network: changed in place, and left in evaluation mode.

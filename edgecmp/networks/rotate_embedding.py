@@ -1,4 +1,4 @@
-"""Turning a network's embeddings by an orthogonal map, inside its last linear layer."""
+"""Rotates a network's embeddings by an orthogonal map, inside its last linear layer."""
 
 from __future__ import annotations
 
@@ -8,46 +8,45 @@ from torch import Tensor, nn
 from edgecmp.errors import UserError
 from edgecmp.networks.random_weights import patch_images
 
-__all__ = ["turn_embedding"]
+__all__ = ["rotate_embedding"]
 
 TOLERANCE = 1e-4
-"""On the values of unit embeddings, for what float32 rounds."""
+"""Largest difference in the values of unit embeddings that float32 rounding may cause."""
 
 
 @torch.no_grad()
-def turn_embedding(network: nn.Module, rotation: Tensor) -> None:
-    """Folds an orthogonal map into the network, in place: e(x) becomes R e(x), at no cost.
+def rotate_embedding(network: nn.Module, rotation: Tensor) -> None:
+    """Folds an orthogonal map into a network, in place: e(x) becomes R e(x) at no extra cost.
 
-    The last linear layer (or 1x1 convolution) is taken for the one that gives the embedding,
-    together with a batch norm behind it, and the outcome is compared with the map on images, so a
-    network of another form is found out.
+    The last linear layer (or 1x1 convolution) is assumed to compute the embedding, together with a
+    batch norm after it if there is one. The result is compared with the map on images, so that the
+    assumption is checked.
 
     Args:
-        network: gives embeddings (N, D) of unit length; its `architecture` names the input size.
+        network: returns embeddings (N, D) of unit length; its `architecture` has the input size.
         rotation: R, (D, D).
 
     Raises:
-        UserError: what follows the last linear layer does not commute with the map; the network is
-            left as it was.
+        UserError: the operations after the last linear layer do not commute with the map; the
+            network is not changed.
     """
     training = network.training
     network.eval()
     size = network.architecture.input_size  # type: ignore[union-attr]  # a module's attribute
     images = patch_images(8, int(size), seed=0)  # type: ignore[arg-type]
-    turn = rotation.double()
-    wanted = network(images).double() @ turn.T
+    rotation = rotation.double()
+    expected = network(images).double() @ rotation.T
     kept = {name: value.clone() for name, value in network.state_dict().items()}
     layer, norm = _head(network)
-    if layer is not None and len(layer.weight) == len(turn):
-        _turn_head(layer, norm, turn)
-    off = (network(images).double() - wanted).abs().max().item()
+    if layer is not None and len(layer.weight) == len(rotation):
+        _rotate_head(layer, norm, rotation)
+    error = (network(images).double() - expected).abs().max().item()
     network.train(training)
-    if not off < TOLERANCE:
+    if not error < TOLERANCE:
         network.load_state_dict(kept)
         raise UserError(
-            f"The last layer of a {type(network).__name__} cannot take a rotation of its "
-            "embeddings.",
-            "Use another method than procrustes, or a network whose embedding is a linear layer.",
+            f"The embeddings of a {type(network).__name__} cannot be rotated by its last layer.",
+            "Use another method than procrustes, or a network that ends in a linear layer.",
         )
 
 
@@ -67,8 +66,10 @@ def _head(
     return layer, norm
 
 
-def _turn_head(layer: nn.Linear | nn.Conv2d, norm: nn.BatchNorm1d | None, rotation: Tensor) -> None:
-    """Turns the layer's rows; a norm is folded into them first and then holds only the bias."""
+def _rotate_head(
+    layer: nn.Linear | nn.Conv2d, norm: nn.BatchNorm1d | None, rotation: Tensor
+) -> None:
+    """Rotates the rows of the layer, after folding the norm into them except for the bias."""
     rows = layer.weight.double().flatten(1)  # (D, C)
     bias = torch.zeros(len(rows), dtype=torch.float64)
     if layer.bias is not None:

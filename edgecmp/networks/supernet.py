@@ -1,4 +1,8 @@
-"""Supernet: every architecture of a tier in one set of weights, and the way a subnet leaves it."""
+"""Supernet: all architectures of a tier in one set of weights, and the extraction of subnets.
+
+Source: Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling",
+ECCV 2020, https://arxiv.org/abs/1904.00420; supplement A.2.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +20,21 @@ from edgecmp.networks.tiers import BLOCKS, WIDTHS, tier
 
 __all__ = ["LayerPath", "Supernet", "path_of"]
 
-# Each path has other shapes, and oneDNN compiles a kernel for each: its cache of 1,024 kernels is
-# thrashed by 20 layers x 4 blocks x 10 widths (measured: 1.5 times the training speed without).
+# Paths differ in their shapes, and oneDNN compiles a kernel for each: 20 layers x 4 blocks x 10
+# widths exceed its cache of 1,024 kernels (a larger cache made training 1.5 times as fast).
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "65536")
 
 
 @dataclass(frozen=True, slots=True)
 class LayerPath:
-    """One layer of a forward pass: the blocks whose outputs are averaged, and a width index."""
+    """One layer of a forward pass: the blocks whose outputs are averaged, and the width index."""
 
     blocks: tuple[int, ...]
     width: int
 
 
 def path_of(architecture: Architecture) -> tuple[LayerPath, ...]:
-    """The path of a single architecture: one block a layer."""
+    """The path of a single architecture: one block per layer."""
     return tuple(
         LayerPath((block,), width)
         for block, width in zip(architecture.blocks, architecture.widths, strict=True)
@@ -38,12 +42,12 @@ def path_of(architecture: Architecture) -> tuple[LayerPath, ...]:
 
 
 class Supernet(nn.Module):
-    """All four blocks of all 20 layers at full width; a path says which of them a pass uses.
+    """All four blocks of all 20 layers at full width; a path selects those that a pass uses.
 
     Args:
-        tier_name: "330M", "230M" or "100M" (supplement A.2: one supernet a tier).
+        tier_name: "330M", "230M" or "100M" (supplement A.2: one supernet per tier).
         embedding_dim: D of the (N, D) embeddings.
-        input_size: pixels, kept for the architectures found in this supernet.
+        input_size: height and width, in pixels, of the images of its architectures.
     """
 
     def __init__(self, tier_name: str, *, embedding_dim: int = 128, input_size: int = 224) -> None:
@@ -84,10 +88,10 @@ class Supernet(nn.Module):
 
     @torch.no_grad()
     def extract(self, architecture: Architecture) -> QueryNet:
-        """A plain network with copies of the weights and batch-norm statistics of one path.
+        """A network with copies of the weights and batch-norm statistics of one path.
 
-        Its output equals `forward(x, path_of(architecture))` bit for bit in evaluation mode. Its
-        statistics are the supernet's, shared by all paths: recalibrate them before judging it.
+        In evaluation mode its output equals `forward(x, path_of(architecture))` bit for bit. Its
+        statistics are those over all paths of the supernet: recalibrate them before evaluating it.
         """
         network = QueryNet(architecture)
         _copy(self.stem, network.stem)

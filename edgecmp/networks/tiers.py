@@ -1,6 +1,9 @@
-"""The plain SPOS space (Guo et al. 2020): 20 layers, each one of four blocks and one of ten widths.
+"""The SPOS search space: 20 layers, each with one of four blocks and one of ten widths.
 
-A tier scales every layer's width, stem and head included (supplement A.2).
+A tier scales the width of every layer, including stem and head (supplement A.2).
+
+Source: Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling",
+ECCV 2020, https://arxiv.org/abs/1904.00420.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ BLOCKS = ("shuffle3", "shuffle5", "shuffle7", "xception")
 """The four block choices, by index 0-3."""
 
 WIDTHS = tuple(range(1, 11))
-"""The ten width choices in fifths of the half width: index i means a factor of 0.2 (i + 1)."""
+"""The ten width choices in fifths of half the output channels: index i is 0.2 (i + 1)."""
 
 REPEATS = (4, 4, 8, 4)
 DEPTH = sum(REPEATS)
@@ -33,15 +36,20 @@ class Layer:
     out_channels: int
 
     def mid_channels(self, width: int) -> int:
-        """Channels inside the main branch for width index 0-9, rounded down as SPOS does."""
+        """Channels inside the main branch for width index 0-9, rounded down as in SPOS."""
         return self.out_channels // 2 * WIDTHS[width] // 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tier:
-    """A computational tier: fixed outer widths and the budget they are meant for (supplement A.2).
+    """A computational tier: fixed outer widths for a budget (supplement A.2).
 
-    `max_flops` is a count by fvcore's rules at 224 x 224, as the paper's tables count.
+    Attributes:
+        name: "330M", "230M" or "100M".
+        max_flops: the budget, by fvcore's rules at 224 x 224 pixels, as in the paper's tables.
+        stem_channels: output channels of the stem.
+        stage_channels: output channels of the four stages.
+        head_channels: output channels of the head.
     """
 
     name: str
@@ -109,7 +117,7 @@ def tier(name: str) -> Tier:
 
 
 class Genotype(Protocol):
-    """What a network of the space is built from; `Architecture` is one."""
+    """The fields of an `Architecture` that a network is built from."""
 
     @property
     def tier(self) -> str:
@@ -129,4 +137,4 @@ class Genotype(Protocol):
 
     @property
     def input_size(self) -> int:
-        """Height and width, in pixels, of the images it is deployed on."""
+        """Height and width, in pixels, of the images that the network is used on."""

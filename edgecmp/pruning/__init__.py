@@ -1,4 +1,4 @@
-"""Pruning a gallery network into a query network (supplement C): one file a method."""
+"""Prunes a gallery network into a query network (supplement C); one method per file."""
 
 from edgecmp.pruning import channel as _channel
 from edgecmp.pruning import magnitude as _magnitude

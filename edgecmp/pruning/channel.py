@@ -1,4 +1,8 @@
-"""Channel pruning: LASSO picks channels, least squares mends the next layer (He et al. 2017)."""
+"""Channel pruning: LASSO selects channels, and least squares refits the next convolution.
+
+Source: He et al., "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017,
+https://arxiv.org/abs/1707.06168.
+"""
 
 from __future__ import annotations
 
@@ -20,23 +24,23 @@ from edgecmp.pruning.registry import register_method
 __all__ = ["prune_channel", "reconstruct"]
 
 POSITIONS = 10
-"""Pixels of a response that are drawn from each image, as in the paper."""
+"""Number of sampled pixels of a response per image, as in the paper."""
 BATCH = 64
 
 States = list[tuple[Tensor, Tensor]]
-"""Batches of what enters a module: in the network as it was, and as it is by now."""
+"""Batches of the inputs of a module: in the original network, and in the network pruned so far."""
 
 
 @register_method("channel")
 @torch.no_grad()
 def prune_channel(network: GalleryNet, kept: Kept, images: Tensor, *, seed: int) -> None:
-    """Cuts the network layer by layer, from the images to the embedding. See `Method`.
+    """Prunes the network layer by layer, from the images to the embedding; see `Method`.
 
-    For each inner convolution, the channels that it hands to the next convolution are picked by
-    LASSO, and then the next convolution's weights by least squares. Inputs come from the network as
-    pruned so far and responses from the network as it was, so later layers make up for what earlier
-    ones lost; the last convolution of a unit makes up for what the shortcut lost too. Batch norm
-    counts as part of the convolution before it.
+    For each inner convolution, LASSO selects the channels that it passes to the next convolution,
+    whose weights are then refitted by least squares. The inputs come from the network pruned so
+    far and the responses from the original network, so that later layers compensate for the errors
+    of earlier ones; the last convolution of a unit also compensates for the error of the shortcut.
+    Batch norm is treated as part of the convolution before it.
     """
     generator = torch.Generator().manual_seed(seed)
     original = copy.deepcopy(network)
@@ -51,7 +55,7 @@ def prune_channel(network: GalleryNet, kept: Kept, images: Tensor, *, seed: int)
 
 
 def _steps(features: nn.Module) -> Iterator[nn.Module]:
-    """The modules that the images pass one after the other; residual units stay whole."""
+    """The modules in forward order; a residual unit is one module."""
     for module in features.children():
         if isinstance(module, nn.Sequential):
             yield from _steps(module)
@@ -69,27 +73,27 @@ def _prune_unit(
         if count == producer.conv.out_channels:
             continue
         scale = _bn_scale(consumer.bn)  # (O,)
-        inputs, responses = _draw(before, now, place, states, generator)
+        inputs, responses = _sample(before, now, place, states, generator)
         weight = scale[:, None, None] * _array(consumer.conv.weight.flatten(2))  # (O, C, K)
         channels = select_channels(*moments(inputs, responses, weight), count)
-        mended = reconstruct(inputs[:, channels], responses, weight[:, channels])
+        refitted = reconstruct(inputs[:, channels], responses, weight[:, channels])
         keep_channels(producer, consumer, torch.from_numpy(channels))
-        live = np.abs(scale) > 1e-6 * np.abs(scale).max()  # the others say nothing of their weights
-        rows = torch.from_numpy(mended[live] / scale[live, None, None])
+        active = np.abs(scale) > 1e-6 * np.abs(scale).max()  # the others do not determine weights
+        rows = torch.from_numpy(refitted[active] / scale[active, None, None])
         target = consumer.conv.weight
-        target[torch.from_numpy(live)] = rows.view(-1, *target.shape[1:]).to(target.dtype)
+        target[torch.from_numpy(active)] = rows.view(-1, *target.shape[1:]).to(target.dtype)
 
 
 def reconstruct(inputs: Floats, responses: Floats, weight: Floats) -> Floats:
-    """The weights (O, C, K) whose responses to the inputs are nearest to those wanted.
+    """The weights (O, C, K) whose responses to the inputs are nearest to the given ones.
 
-    Least squares for the change of the weights: where the samples leave weights open, the trained
-    ones stay as they are.
+    This is the least-squares solution with the smallest change of the weights: directions that the
+    samples do not determine keep their trained weights.
 
     Args:
-        inputs: (P, C, K) patches of the channels that are left.
-        responses: (P, O) wanted.
-        weight: (O, C, K) trained.
+        inputs: (P, C, K) patches of the remaining channels.
+        responses: (P, O) responses of the original network.
+        weight: (O, C, K) trained weights.
     """
     flat = inputs.reshape(len(inputs), -1)  # (P, C K)
     trained = weight.reshape(len(weight), -1)  # (O, C K)
@@ -98,14 +102,15 @@ def reconstruct(inputs: Floats, responses: Floats, weight: Floats) -> Floats:
     return result
 
 
-def _draw(
+def _sample(
     before: Any, now: Any, place: int, states: States, generator: torch.Generator
 ) -> tuple[Floats, Floats]:
-    """Samples of what the convolution after inner convolution `place` reads and should answer.
+    """Samples inputs and wanted responses of the convolution after inner convolution `place`.
 
     Returns:
-        Patches (P, C, K) of its inputs in the network by now, and responses (P, O) after batch
-        norm's scale in the network as it was, with the shortcut's loss added at a unit's end.
+        Patches (P, C, K) of its inputs in the network pruned so far, and its responses (P, O) in
+        the original network, multiplied by the batch norm's scale; at the end of a unit the error
+        of the shortcut is added.
     """
     old, new = unit_body(before), unit_body(now)
     consumer: Any = old[place + 1]
@@ -129,13 +134,13 @@ def _through(blocks: list[nn.Module], x: Tensor) -> Tensor:
 
 
 def _shortcut(unit: Any, x: Tensor) -> Tensor:
-    """What the unit adds to its body's outputs."""
+    """The shortcut of a unit: what it adds to the output of its body."""
     result: Tensor = unit.identity_conv(x) if unit.resize_identity else x
     return result
 
 
 def _spots(maps: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Image, row and column (P,) of `POSITIONS` different pixels of each map (N, O, H, W)."""
+    """Image, row and column (P,) of `POSITIONS` distinct pixels of each map (N, O, H, W)."""
     images, _, height, width = maps.shape
     places = torch.rand(images, height * width, generator=generator).argsort(1)[:, :POSITIONS]
     image = torch.arange(images).repeat_interleave(places.shape[1])
@@ -143,7 +148,7 @@ def _spots(maps: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Te
 
 
 def _patches(maps: Tensor, convolution: nn.Conv2d, spots: tuple[Tensor, ...]) -> Tensor:
-    """What the convolution reads of maps (N, C, H, W) for outputs at the spots: (P, C, K)."""
+    """The patches (P, C, K) of maps (N, C, H, W) that the convolution reads for the spots."""
     image, row, column = spots
     (down, right), (height, width) = convolution.stride, convolution.kernel_size
     top, left = (int(side) for side in convolution.padding)
@@ -159,7 +164,7 @@ def _patches(maps: Tensor, convolution: nn.Conv2d, spots: tuple[Tensor, ...]) ->
 
 
 def _bn_scale(norm: nn.BatchNorm2d) -> Floats:
-    """What batch norm multiplies each channel by, (O,)."""
+    """The factor (O,) by which batch norm multiplies each channel."""
     assert norm.running_var is not None
     return _array(norm.weight / (norm.running_var + norm.eps).sqrt())
 

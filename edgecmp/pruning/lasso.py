@@ -1,11 +1,14 @@
-"""Which input channels of a convolution to keep, by LASSO (He et al. 2017).
+"""Selects the input channels of a convolution by LASSO.
 
-With Z_i = X_i W_i^T, the part of the responses that channel i alone gives, it solves
+With Z_i = X_i W_i^T, the contribution of channel i to the responses Y, it solves
 
     min over beta of  1/2 ||Y - sum_i beta_i Z_i||^2 + alpha ||beta||_1
 
-for that alpha which leaves the wanted number of channels with beta_i != 0. All of it depends on
-Z^T Z (C, C) and Z^T Y (C,) only, whatever the number of samples, so that is all that is kept.
+for the alpha at which the wanted number of channels has beta_i != 0. The solution depends only on
+Z^T Z (C, C) and Z^T Y (C,), whose size does not depend on the number of samples.
+
+Source: He et al., "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017,
+https://arxiv.org/abs/1707.06168.
 """
 
 from __future__ import annotations
@@ -16,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import Lasso
 
-__all__ = ["Moments", "select_channels"]
+__all__ = ["Moments", "moments", "select_channels"]
 
 Floats = NDArray[np.float64]
 Moments = tuple[Floats, Floats]
 """Z^T Z (C, C) and Z^T Y (C,)."""
 
 ROUNDS = 60
-"""Halvings of the interval that holds alpha."""
+"""Bisection steps of the interval that contains alpha."""
 
 
 def moments(inputs: Floats, responses: Floats, weight: Floats) -> Moments:
@@ -46,36 +49,37 @@ def moments(inputs: Floats, responses: Floats, weight: Floats) -> Moments:
 
 
 def select_channels(gram: Floats, cross: Floats, keep: int) -> NDArray[np.intp]:
-    """The `keep` channels that LASSO leaves, ascending.
+    """The indices of the `keep` channels that LASSO selects, ascending.
 
     Args:
         gram: Z^T Z, (C, C).
         cross: Z^T Y, (C,).
-        keep: how many, from 1 to C.
+        keep: number of channels, from 1 to C.
     """
     beta = _path(gram, cross, keep)
     return np.sort(np.argsort(-np.abs(beta), kind="stable")[:keep])
 
 
 def _path(gram: Floats, cross: Floats, keep: int) -> Floats:
-    """The coefficients (C,) at the largest alpha found that leaves at least `keep` of them.
+    """The coefficients (C,) at the largest alpha found with at least `keep` nonzero ones.
 
-    Two channels may leave at the same alpha; then a few more than `keep` stay.
+    Two coefficients may become zero at the same alpha; then more than `keep` are nonzero.
     """
     beta = np.zeros(len(gram))
-    live = gram.diagonal() > 0  # the others answer nothing to any sample
-    if live.any():
-        beta[live] = _search(*_square_root(gram[np.ix_(live, live)], cross[live]), keep)
+    active = gram.diagonal() > 0  # the other channels contribute to no sample
+    if active.any():
+        root = _square_root(gram[np.ix_(active, active)], cross[active])
+        beta[active] = _search(*root, keep)
     return beta
 
 
 def _search(design: Floats, target: Floats, keep: int) -> Floats:
-    """The same for a LASSO of R rows, by halving the interval that holds alpha."""
-    # no warm start: sklearn may then stop before its first sweep and let no channel in
+    """The coefficients (C,) of a LASSO with R rows, by bisection of alpha."""
+    # No warm start: sklearn might then stop before its first sweep, with no channel selected.
     solver = Lasso(fit_intercept=False, precompute=True, max_iter=20_000, tol=1e-6)
-    # sklearn divides the square by the rows, so its alpha is ours over them
+    # sklearn divides the squared error by the number of rows, and so its alpha is scaled too.
     low, high = 0.0, float(np.abs(design.T @ target).max()) / len(design)
-    best: Floats = np.linalg.lstsq(design, target, rcond=None)[0]  # at an alpha of nothing
+    best: Floats = np.linalg.lstsq(design, target, rcond=None)[0]  # the solution at alpha 0
     fewest = len(best) + 1
     for _ in range(ROUNDS):
         alpha = (low + high) / 2

@@ -1,4 +1,8 @@
-"""Magnitude pruning: the filters with the smallest L1 norms go (Li et al. 2017)."""
+"""Magnitude pruning: removes the filters with the smallest L1 norms.
+
+Source: Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017,
+https://arxiv.org/abs/1608.08710.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +19,26 @@ from edgecmp.pruning.registry import register_method
 __all__ = ["prune_magnitude"]
 
 TRACED_PIXELS = 64
-"""Side of the image that the dependencies are traced with; they do not depend on it."""
+"""Side of the image for tracing the dependencies of layers, which do not depend on it."""
 
 
 @register_method("magnitude")
 def prune_magnitude(network: GalleryNet, kept: Kept, images: Tensor, *, seed: int) -> None:
-    """Cuts the network by torch-pruning; looks at the weights alone. See `Method`.
+    """Prunes the network with torch-pruning, by its weights alone; see `Method`.
 
-    The criterion is sum |w| over a filter, as in the paper. torch-pruning's default of the same
-    importance is another one: the mean over the filter, its batch norm and the next layer's inputs.
-    All filters are ranked before any is cut (what the paper calls independent pruning).
+    The criterion is sum |w| over a filter, as in the paper. The default of torch-pruning's
+    importance differs: it averages over the filter, its batch norm and the next layer's inputs. All
+    filters are ranked before any is removed, which the paper calls independent pruning.
     """
     del images, seed
     ratios = {}
     for unit, counts in zip(residual_units(network), kept, strict=True):
         blocks: list[Any] = unit_body(unit)
         for block, count in zip(blocks, counts, strict=False):
-            # int(C (1 - ratio)) stay: the half keeps float rounding from taking one more
+            # int(C (1 - ratio)) filters are kept; adding 0.5 guards against float rounding
             if count < block.conv.out_channels:
                 ratios[block.conv] = 1 - (count + 0.5) / block.conv.out_channels
-    network.requires_grad_(True)  # it is traced by its gradients
+    network.requires_grad_(True)  # torch-pruning traces the gradient graph
     with torch.enable_grad():
         pruner = torch_pruning.pruner.BasePruner(
             network,

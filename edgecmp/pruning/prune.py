@@ -1,4 +1,4 @@
-"""Pruning a gallery model into a query network: the function, and the bundle it is kept in."""
+"""Prunes a gallery model into a query network, and writes it as a bundle."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ __all__ = ["PruningReport", "prune", "prune_gallery"]
 PAPER_SIZE = 224
 
 IMAGES = 512
-"""Training images whose responses are looked at."""
+"""Number of training images for the responses of channel pruning."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PruningReport:
-    """One row for the gallery model, one for what was cut from it.
+    """Size and results of the gallery model and of the pruned network, one row each.
 
     Attributes:
-        rows: "network", "params", "flops_224" by fvcore's rules at 224 pixels, and results on the
-            search-validation identities in percent ("qq_top1", "qg_top1", ...), before retraining.
+        rows: "network", "params", "flops_224" and "macs_224" by fvcore's rules at 224 pixels, and
+            results on the hold-out in percent ("qq_top1", "qg_top1", ...), before retraining.
         path: the bundle that was written.
     """
 
@@ -58,15 +58,15 @@ def prune(
     """A copy of the gallery network without `amount` of the filters inside its residual units.
 
     Args:
-        gallery: is not changed.
+        gallery: the gallery model; it is not changed.
         method: "magnitude" or "channel".
-        amount: share of the filters of each inner convolution, 0 to below 1.
-        images: (N, S, S, 3) uint8 training images as the gallery model's preprocessing gives them;
-            "channel" looks at their responses.
-        seed: decides at which pixels.
+        amount: share of the filters of each inner convolution, from 0 to below 1.
+        images: (N, S, S, 3) uint8 training images, prepared by the gallery model's preprocessing;
+            "channel" uses their responses.
+        seed: of the pixels that "channel" samples.
 
     Returns:
-        The form and the network, in evaluation mode and before retraining.
+        The form and the network, in evaluation mode, before retraining.
 
     Raises:
         UserError: there is no such method, or the amount is out of range.
@@ -79,11 +79,11 @@ def prune(
         embedding_dim=gallery.network.embedding_dim,
         input_size=gallery.network.input_size,
     )
-    cut = copy.deepcopy(gallery.network).eval()
-    if not form.whole:
-        METHODS[method](cut, form.kept, gallery.preprocessing.normalise(images), seed=seed)
+    pruned = copy.deepcopy(gallery.network).eval()
+    if not form.unpruned:
+        METHODS[method](pruned, form.kept, gallery.preprocessing.normalise(images), seed=seed)
     network = form.build()
-    network.load_state_dict(cut.state_dict())
+    network.load_state_dict(pruned.state_dict())
     return form, network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -96,12 +96,15 @@ def prune_gallery(
     data: str = "emoji",
     seed: int = 0,
 ) -> PruningReport:
-    """Prunes a gallery model and writes the query network that it becomes to `out`.
+    """Prunes a gallery model and writes the resulting query network to `out`.
 
     Args:
         method: "magnitude" or "channel".
-        amount: share of the filters of each inner convolution, 0 to below 1.
-        gallery: folder of a gallery model; the starter kit's by default.
+        amount: share of the filters of each inner convolution, from 0 to below 1.
+        out: folder for the bundle.
+        gallery: folder of a gallery model; None: the starter kit's.
+        data: name or path of the data of the images and of the hold-out.
+        seed: of the images and of the pixels that "channel" samples.
 
     Raises:
         UserError: as for `prune`, or the gallery model cannot be read.
@@ -113,7 +116,10 @@ def prune_gallery(
     form, network = prune(bundle, method, amount, images=images, seed=seed)
     holdout = HoldOut(dataset, bundle, bundle.preprocessing)
     scores = [
-        {name: round(100 * share, 2) for name, share in holdout.judge(net, calibrate=False).items()}
+        {
+            name: round(100 * share, 2)
+            for name, share in holdout.evaluate(net, calibrate=False).items()
+        }
         for net in (bundle.network, network)
     ]
     manifest = Manifest(

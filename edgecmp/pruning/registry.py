@@ -1,4 +1,4 @@
-"""The methods of pruning by name."""
+"""The pruning methods by name."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["METHODS", "Method", "register_method"]
 
 
 class Method(Protocol):
-    """Prunes a network."""
+    """A function that prunes a network."""
 
     def __call__(self, network: GalleryNet, kept: Kept, images: Tensor, *, seed: int) -> None:
-        """Cuts inner convolutions down to `kept` filters, in place.
+        """Prunes the inner convolutions to `kept` filters, in place.
 
         Args:
             network: a gallery network in evaluation mode.
-            kept: filters to leave in each inner convolution, fewer than there are in some.
-            images: (N, 3, S, S) normalised training images, for methods that look at responses.
-            seed: decides what such a method draws.
+            kept: number of filters to keep in each inner convolution; at least one loses some.
+            images: (N, 3, S, S) normalised training images, for methods that use responses.
+            seed: of the random numbers of such a method.
         """
 
 
@@ -31,7 +31,7 @@ METHODS: dict[str, Method] = {}
 
 
 def register_method(name: str) -> Callable[[Method], Method]:
-    """Registers a method of pruning."""
+    """Registers a pruning method under a name."""
 
     def register(method: Method) -> Method:
         METHODS[name] = method

@@ -1,1 +1,1 @@
-"""Training of gallery models, supernets and query networks, from recipes."""
+"""Trains gallery models, supernets and query networks by recipes."""

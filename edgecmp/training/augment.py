@@ -1,7 +1,7 @@
-"""Training augmentation of whole batches on the CPU: geometry, colour, erasing; no flips.
+"""Augmentation of batches of training images on the CPU: geometry, colour and erasing.
 
-Flips are left out on purpose: a hand that points left and one that points right are two
-identities.
+There are no flips, because mirror images may be different identities: a hand that points left and
+one that points right.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ __all__ = ["Augmentation"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Augmentation:
-    """Strengths of the random changes; each image of a batch draws its own.
+    """Strengths of the random changes, which are sampled for each image separately.
 
     Attributes:
-        rotation: degrees, uniform in +-.
-        scale: zoom is exp of uniform +- this.
-        stretch: aspect ratio is exp of uniform +- this.
-        shift: share of the image size, uniform in +-.
-        brightness, contrast, saturation: factors are exp of uniform +- these.
-        hue: radians of rotation about the gray axis, uniform in +-.
+        rotation: bound of the angle, in degrees.
+        scale: bound of the logarithm of the zoom.
+        stretch: bound of the logarithm of the aspect ratio.
+        shift: bound of the shift, as a share of the image size.
+        brightness: bound of the offset, as a share of 128.
+        contrast, saturation: bound of the logarithm of the factor.
+        hue: bound of the rotation about the gray axis, in radians.
         gray: probability of dropping all colour.
         erase: probability of erasing a rectangle of up to a third of each side.
     """
@@ -43,13 +44,21 @@ class Augmentation:
     erase: float = 0.3
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Images uint8 (N, S, S, 3) to changed images float (N, 3, S, S) in 0..255."""
+        """Augments a batch.
+
+        Args:
+            images: uint8 (N, S, S, 3).
+            generator: of the random numbers.
+
+        Returns:
+            Float32 (N, 3, S, S) in 0..255.
+        """
 
         def uniform(*shape: int) -> Tensor:
             return torch.rand(*shape, generator=generator) * 2 - 1
 
         n, size = images.shape[:2]
-        x = images.permute(0, 3, 1, 2).float() - 255.0  # white is zero, what padding gives
+        x = images.permute(0, 3, 1, 2).float() - 255.0  # white is 0, the value of padding
         angle = uniform(n) * math.radians(self.rotation)
         zoom = torch.exp(uniform(n) * self.scale)
         stretch = torch.exp(uniform(n) * self.stretch / 2)
@@ -86,7 +95,7 @@ class Augmentation:
         return torch.bmm(keep * torch.eye(3) + (1 - keep) * luma, rotation)
 
     def _erase(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Fills one random rectangle with a random colour in a share of the images."""
+        """Fills a random rectangle with a random colour, in a random share of the images."""
         n, _, size, _ = x.shape
         draws = torch.rand(n, 8, generator=generator)
         steps = torch.arange(size)

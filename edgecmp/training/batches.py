@@ -1,8 +1,8 @@
-"""Where `fit` gets its batches from: memory, or shards that worker processes decode.
+"""The batches of `fit`: from memory, or from shards that worker processes decode.
 
-The order of an epoch comes from the generator of (seed, epoch) alone, whatever reads the images and
-however many processes do, so a training that was killed goes on at the next epoch as if nothing had
-happened. (webdataset's own shuffling depends on the number of workers, hence this one.)
+The order of an epoch depends only on the generator of (seed, epoch), not on how the images are read
+or by how many processes, so that an interrupted training resumes with the same batches. The
+shuffling of webdataset depends on the number of workers and is therefore not used.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from edgecmp.preprocessing import Preprocessing
 __all__ = ["Batches", "InMemory", "Streamed", "open_batches", "steps_of"]
 
 WINDOW = 8
-"""Shards whose images are mixed at a time; each is a random part of the training images."""
+"""Number of shards whose images are mixed; each shard is a random sample of the images."""
 
 
 class Batches(Protocol):
-    """The prepared training images, once an epoch in a random order."""
+    """The prepared training images, in a random order in each epoch."""
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Number of images."""
 
     @property
     def described(self) -> Any:
-        """What decides the batches, for the checkpoint."""
+        """A JSON value that identifies the images, for the checkpoint."""
 
     def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """`steps_of` batches: training indices (B,) int64 and images (B, S, S, 3) uint8.
 
-        Whatever is drawn from the generator is drawn before the first batch.
+        All random numbers are taken from the generator before the first batch.
         """
 
 
 def steps_of(batches: Batches, batch_size: int) -> int:
-    """Batches an epoch: the last, incomplete one is dropped, unless it is the only one."""
+    """Batches per epoch: an incomplete last batch is dropped unless it is the only one."""
     return max(1, len(batches) // batch_size)
 
 
 @dataclass(frozen=True, slots=True)
 class InMemory:
-    """All images at once.
+    """Batches of images that are all in memory.
 
     Args:
         pixels: uint8 (M, S, S, 3).
@@ -77,12 +77,12 @@ class InMemory:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """Images in shards: some shards are mixed at a time, and a few batches are in memory.
+    """Batches of images in shards; only a few batches are in memory at a time.
 
     Args:
-        images: their source has shards.
-        preprocessing: how they are prepared.
-        workers: processes that read and decode; 0 does it in this one.
+        images: a set whose source has shards.
+        preprocessing: how the images are prepared.
+        workers: number of processes that read and decode; 0: this process does it.
     """
 
     images: ImageSet
@@ -104,10 +104,10 @@ class Streamed:
         ]
         loader: DataLoader[Any] = DataLoader(
             _Decoder(self.images, self.preprocessing),
-            batch_sampler=batches,  # type: ignore[arg-type]  # arrays do as well as lists
+            batch_sampler=batches,  # type: ignore[arg-type]  # arrays work like lists
             num_workers=self.workers,
             collate_fn=_as_it_is,
-            generator=torch.Generator(),  # or it would draw from the global one
+            generator=torch.Generator(),  # the default would use the global one
         )
         for indices, images in zip(batches, loader, strict=True):
             if isinstance(images, _Failure):
@@ -117,7 +117,7 @@ class Streamed:
     def order(self, generator: torch.Generator) -> NDArray[np.int64]:
         """The training indices (M,) of one epoch.
 
-        Shards come in a random order, `WINDOW` at a time, and their images in a random one.
+        `WINDOW` shards in random order are mixed at a time, with their images in random order.
         """
         assert self.images.source.shards is not None
         shards, shard_of = np.unique(
@@ -132,14 +132,14 @@ class Streamed:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A user's error that crosses from a worker process."""
+    """A UserError as a value that a worker process can return."""
 
     what: str
     way_out: str
 
 
 class _Decoder(Dataset[Any]):
-    """What a worker process does: a whole batch at a time."""
+    """The dataset of a worker process, which decodes a complete batch at a time."""
 
     def __init__(self, images: ImageSet, preprocessing: Preprocessing) -> None:
         self.images, self.preprocessing = images, preprocessing
@@ -152,9 +152,9 @@ class _Decoder(Dataset[Any]):
 
 
 def _as_it_is(batch: Any) -> Any:
-    """numpy arrays pass through a pipe; tensors would need shared memory, of which many have 64 MB.
+    """Keeps a batch as an array: a tensor would need shared memory, which may be only 64 MB.
 
-    (A module's function, since worker processes may be spawned.)
+    It is a function of the module, since worker processes may be spawned.
     """
     return batch
 
@@ -162,11 +162,13 @@ def _as_it_is(batch: Any) -> Any:
 def open_batches(
     images: ImageSet, preprocessing: Preprocessing, *, workers: int | None = None
 ) -> Batches:
-    """Streamed where the images lie in shards, else all in memory.
+    """Streamed batches if the images are in shards, else batches from memory.
 
     Args:
-        workers: processes that decode; None: half of the processor's cores, 8 at most. The batches
-            do not depend on it.
+        images: the training images.
+        preprocessing: how they are prepared.
+        workers: number of processes that decode; None: half of the processor's cores, at most 8.
+            The batches do not depend on it.
     """
     if images.source.shards is None:
         return InMemory(images.pixels(preprocessing))

@@ -1,7 +1,7 @@
-"""fit: the one training loop, which resumes exactly where it was killed.
+"""fit: the training loop of all networks, which resumes exactly after an interruption.
 
-Every epoch draws its order, its augmentation and its paths from a generator seeded by (seed,
-epoch), so a checkpoint is tensors and an epoch number; no random state is stored.
+In every epoch the order, the augmentation and the paths come from a generator that is seeded by
+(seed, epoch), so a checkpoint contains tensors and an epoch number, but no random state.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ __all__ = ["Schedule", "Task", "document_of", "fit"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
-    """How long and how fast: SGD with Nesterov momentum, or AdamW; cosine to zero after a warm-up.
+    """The optimisation: SGD with Nesterov momentum or AdamW; warm-up, then cosine decay to zero.
 
     Attributes:
         epochs: passes over the training images.
-        batch_size: images a step; the last, incomplete batch is dropped.
+        batch_size: images per step; an incomplete last batch is dropped.
         lr: peak learning rate.
-        weight_decay: on convolution, linear and classifier weights only.
-        warmup_epochs: of linear rise.
+        weight_decay: of the weights of convolutions, linear layers and classifiers only.
+        warmup_epochs: length of the linear warm-up.
         optimizer: "sgd" or "adamw".
-        ema: decay of the averaged weights that are kept at the end; 0 keeps the last ones.
-        bf16: forward pass in bfloat16 where the processor has it; weights stay float32.
+        ema: decay of the exponential average of weights that is the result; 0: no averaging.
+        bf16: forward pass in bfloat16; the weights stay float32.
     """
 
     epochs: int
@@ -53,24 +53,28 @@ class Schedule:
 
 
 class Task(Protocol):
-    """What is trained: a module with all trainable parts, and the loss of one batch."""
+    """What is trained: a module with all parameters, and the loss of a batch."""
 
     @property
     def module(self) -> nn.Module:
-        """All trainable parts."""
+        """The module with all parameters."""
         ...
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the result, for the checkpoint."""
+        """The settings that affect the result, for the checkpoint."""
         ...
 
     def loss(
         self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
     ) -> Tensor:
-        """Loss of normalised images (N, 3, S, S) with training indices (N,), a scalar.
+        """The loss of a batch, a scalar.
 
-        `progress` is the share of the training that is done, 0..1.
+        Args:
+            images: normalised, (N, 3, S, S).
+            indices: training indices (N,).
+            progress: share of the training that is done, 0..1.
+            generator: of random numbers.
         """
         ...
 
@@ -87,16 +91,25 @@ def fit(
     name: str,
     after_epoch: Callable[[int], str | None] | None = None,
 ) -> list[dict[str, float]]:
-    """Trains `task.module` in place; gives one record (epoch, loss, lr, seconds) an epoch.
+    """Trains `task.module` in place.
 
     Args:
+        task: what is trained.
         batches: the prepared training images (see `open_batches`).
-        checkpoints: folder for the checkpoint, removed at the end; a run that finds one there
-            with the same settings goes on from it and ends with the same weights.
-        after_epoch: gets the number of finished epochs and may give a line to print.
+        preprocessing: how augmented images are normalised.
+        schedule: of the optimisation.
+        augmentation: of the training images.
+        seed: of all random numbers.
+        checkpoints: folder for the checkpoint, which is removed at the end; a run that finds a
+            checkpoint with the same settings resumes from it and ends with the same weights.
+        name: for the progress bar.
+        after_epoch: takes the number of finished epochs; may return text for the epoch's line.
+
+    Returns:
+        One record per epoch: "epoch", "loss", "lr", "seconds".
 
     Raises:
-        UserError: `checkpoints` holds a run with other settings.
+        UserError: `checkpoints` contains a run with other settings.
     """
     settings = {
         "schedule": document_of(schedule),
@@ -154,7 +167,7 @@ def document_of(recipe: Any) -> dict[str, Any]:
 
 
 class TrainingState:
-    """Weights, optimizer and averaged weights: all that changes while training."""
+    """Weights, optimizer state and averaged weights: everything that changes during training."""
 
     def __init__(self, module: nn.Module, schedule: Schedule, steps: int) -> None:
         self.module, self.schedule, self.steps = module, schedule, steps
@@ -174,13 +187,13 @@ class TrainingState:
         self.ema = {k: v.clone() for k, v in module.state_dict().items()} if schedule.ema else {}
 
     def set_lr(self, step: int) -> None:
-        """Linear warm-up, then half a cosine to zero."""
+        """Sets the learning rate of a step: linear warm-up, then cosine decay to zero."""
         warmup = self.schedule.warmup_epochs * self.steps
-        whole = self.schedule.epochs * self.steps
+        total = self.schedule.epochs * self.steps
         if step < warmup:
             factor = (step + 1) / warmup
         else:
-            factor = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, whole - warmup)))
+            factor = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.lr * factor
 
@@ -196,11 +209,11 @@ class TrainingState:
         )
 
     def averaged(self) -> _Averaged:
-        """A context in which the module carries the averaged weights."""
+        """A context in which the module has the averaged weights."""
         return _Averaged(self)
 
     def finish(self) -> None:
-        """Leaves the averaged weights in the module."""
+        """Puts the averaged weights into the module, in evaluation mode."""
         if self.ema:
             self.module.load_state_dict(self.ema)
         self.module.eval()
@@ -216,7 +229,7 @@ class TrainingState:
         return tensors
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Puts back what `tensors` gave."""
+        """Restores the state from the result of `tensors`."""
         self.module.load_state_dict(
             {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         )
@@ -226,7 +239,7 @@ class TrainingState:
             if name.startswith("optimizer."):
                 _, position, key = name.split(".", 2)
                 parameter = self.parameters[int(position)]
-                if value.shape == parameter.shape:  # keep channels_last, so that bits do not change
+                if value.shape == parameter.shape:  # keep channels_last, for equal bits
                     value = torch.empty_like(parameter).copy_(value)
                 self.optimizer.state[parameter][key] = value
 
@@ -248,27 +261,27 @@ class _Averaged:
 
 
 class _Store:
-    """The checkpoint on disk: tensors first, then the document that makes them count."""
+    """The checkpoint on disk: tensors, and a document that is written after them."""
 
     def __init__(self, folder: Path, settings: str) -> None:
         self.folder, self.settings = folder, settings
         self.document = folder / "checkpoint.json"
 
     def restore(self, state: TrainingState) -> tuple[int, list[dict[str, float]]]:
-        """(finished epochs, records) of the checkpoint, or of none."""
+        """Restores the checkpoint if there is one; returns (finished epochs, records)."""
         if not self.document.exists():
             return 0, []
         document = read_json(self.document, what="a training checkpoint")
         if document.get("settings") != self.settings:
             raise UserError(
-                f"{self.folder} holds an unfinished run with other settings.",
-                "Give the settings of that run to go on with it, or name another --out.",
+                f"{self.folder} contains an unfinished run with other settings.",
+                "Resume it with the settings of that run, or name another folder with --out.",
             )
         state.load(read_tensors(self.folder / document["tensors"], what="a training checkpoint"))
         return document["epoch"], document["records"]
 
     def save(self, state: TrainingState, epoch: int, records: list[dict[str, float]]) -> None:
-        """Writes the state after `epoch`; the one before stays until this one is whole."""
+        """Writes the state after `epoch`; the previous one is kept until this one is complete."""
         name = f"checkpoint-{epoch}.safetensors"
         write_tensors(self.folder / name, state.tensors())
         document = {"epoch": epoch, "tensors": name, "settings": self.settings, "records": records}

@@ -1,4 +1,4 @@
-"""Training a gallery model with a margin softmax; its classifier is kept for BCT."""
+"""Trains a gallery model with a margin softmax, and keeps the classifier for BCT."""
 
 from __future__ import annotations
 
@@ -29,12 +29,19 @@ __all__ = ["GalleryRecipe", "train_gallery"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GalleryRecipe:
-    """Everything that decides a gallery model but the images and the seed.
+    """All settings of a gallery model except the images and the seed.
 
     Attributes:
-        quarter_turns: learn each image in four directions, each an identity of its own (see
-            `quarter_turns`); an epoch is then four times as long.
-        watch_every: epochs between looks at the hold-out.
+        network: name of the gallery network.
+        input_size: height and width of the images, in pixels.
+        schedule: of the optimisation.
+        embedding_dim: D of the (N, D) embeddings.
+        scale, margin: of CosFace.
+        augmentation: of the training images.
+        quarter_turns: train on each image in four rotations, each rotation a separate identity (see
+            `edgecmp.data.quarter_turns`); an epoch is then four times as long.
+        watch_every: epochs between evaluations on the hold-out.
+        half: store the weights in float16.
     """
 
     network: str
@@ -63,10 +70,13 @@ class _Task:
         self.settings = {**document_of(recipe), "start_sha256": start.sha256 if start else None}
 
     def imprint(self, embeddings: Tensor) -> None:
-        """Sets the head to the mean embedding of each class (Qi et al., CVPR 2018).
+        """Sets the head to the mean embedding of each class.
+
+        Source: Qi et al., "Low-Shot Learning with Imprinted Weights", CVPR 2018,
+        https://arxiv.org/abs/1712.07136.
 
         Args:
-            embeddings: (N, D), one for each label.
+            embeddings: (N, D), in the order of the labels.
         """
         sums = torch.zeros_like(self.head.weight).index_add_(0, self.labels, embeddings)
         with torch.no_grad():
@@ -90,14 +100,19 @@ def train_gallery(
 ) -> TrainingReport:
     """Trains a gallery model on the training identities of `data` and writes its bundle to `out`.
 
-    Goes on from the checkpoint in `out` when an earlier run with the same settings was killed.
+    An interrupted run with the same settings resumes from the checkpoint in `out`.
 
     Args:
-        start: folder of a gallery model of the same network whose weights it starts from; from
-            scratch by default.
+        recipe: the settings.
+        out: folder for the bundle and the checkpoint.
+        start: folder of a gallery model of the same network, whose weights initialise it; None:
+            random initial weights.
+        data: name or path of the data.
+        seed: of all random numbers.
 
     Raises:
-        UserError: `start` holds another network than the recipe's.
+        UserError: `start` contains another network than the recipe's, the data cannot be read, or
+            `out` contains an unfinished run with other settings.
     """
     first = None if start is None else _starting_model(recipe, start)
     session = TrainingSession.begin(
@@ -108,9 +123,10 @@ def train_gallery(
     task = _Task(recipe, torch.from_numpy(train.identities), first)
     if first is not None:
         task.network.load_state_dict(first.network.state_dict())
-        say(f"Embedding {len(train)} training images to set the classifier.")
-        parts = [embed(task.network, part, preprocessing) for part in train.parts(preprocessing)]
-        task.imprint(torch.from_numpy(np.concatenate(parts)))
+        say(f"Embedding {len(train)} training images to initialise the classifier.")
+        batches = train.batches(preprocessing)
+        embeddings = [embed(task.network, batch, preprocessing) for batch in batches]
+        task.imprint(torch.from_numpy(np.concatenate(embeddings)))
     held_out = dataset.retrieval("validation")
 
     def homogeneous() -> dict[str, Any]:
@@ -143,13 +159,13 @@ def train_gallery(
 
 
 def _starting_model(recipe: GalleryRecipe, folder: str | Path) -> GalleryBundle:
-    """The gallery model in `folder`, if it is one of the recipe's network."""
+    """The gallery model in `folder`, which must be of the recipe's network."""
     bundle = GalleryBundle.load(folder)
     found = (bundle.network.name, bundle.network.embedding_dim)
     if found != (recipe.network, recipe.embedding_dim):
         raise UserError(
-            f"{folder} holds a {found[0]} with embeddings of {found[1]} values, the recipe trains "
-            f"a {recipe.network} with {recipe.embedding_dim}.",
-            "Name a gallery model of the recipe's network to start from, or leave --start out.",
+            f"{folder} contains a {found[0]} with {found[1]} embedding values, but the recipe "
+            f"trains a {recipe.network} with {recipe.embedding_dim}.",
+            "Name a gallery model of the recipe's network with --start, or omit --start.",
         )
     return bundle

@@ -1,4 +1,4 @@
-"""Which paths of the supernet a training step takes: the schedule that makes it learn."""
+"""Samples the paths of the supernet that a training step uses, by a schedule of phases."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ __all__ = ["Path", "Phase", "Sampling", "sample_paths"]
 Path = tuple[LayerPath, ...]
 
 Sampling = Literal["uniform", "fair"]
-"""How the paths of a step are drawn.
+"""How the paths of a step are sampled.
 
-"uniform": one path a step, block and width uniform in each layer (supplement A.2).
-"fair": as many paths as it takes for every block of every layer to be used exactly once (FairNAS's
-strict fairness), widths uniform; each path gets its share of the batch.
+"uniform": one path per step, with block and width uniform in each layer (supplement A.2).
+"fair": a step uses every block of every layer exactly once, in several paths with uniform widths
+that each process a part of the batch. This is the strict fairness of FairNAS, Chu et al., ICCV
+2021, https://arxiv.org/abs/1907.01845.
 """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phase:
-    """One stretch of the training.
+    """A phase of the training.
 
     Attributes:
         until: share of the training at which it ends, 0..1.
-        blocks: how many of the four blocks of a layer are averaged: 4, 2 or 1.
-        narrowest: width indices are drawn from `narrowest` .. 9; 9 means full width only.
+        blocks: number of blocks of a layer that are averaged: 4, 2 or 1.
+        narrowest: width indices are sampled from `narrowest` .. 9; 9 means full width only.
     """
 
     until: float
@@ -42,7 +43,14 @@ class Phase:
 def sample_paths(
     phases: tuple[Phase, ...], progress: float, sampling: Sampling, generator: torch.Generator
 ) -> list[Path]:
-    """The paths of one step, of those that the phase at `progress` (0..1) allows."""
+    """Samples the paths of one step.
+
+    Args:
+        phases: in order.
+        progress: share of the training that is done, 0..1, which selects the phase.
+        sampling: how the paths are sampled.
+        generator: of the random numbers.
+    """
     phase = next((p for p in phases if progress < p.until), phases[-1])
     count = 1 if sampling == "uniform" else len(BLOCKS) // phase.blocks
     order = torch.rand(DEPTH, len(BLOCKS), generator=generator).argsort(1)  # (20, 4)
@@ -55,7 +63,7 @@ def sample_paths(
 
 
 def _path(blocks: Tensor, widths: Tensor) -> Path:
-    """Blocks (20, b) and widths (20,) as a path."""
+    """The path of block indices (20, b) and width indices (20,)."""
     return tuple(
         LayerPath(tuple(sorted(chosen)), width)
         for chosen, width in zip(blocks.tolist(), widths.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Training one query network against a gallery model: the winner of a search, or any other."""
+"""Trains a query network of any form against a gallery."""
 
 from __future__ import annotations
 
@@ -28,11 +28,15 @@ __all__ = ["QueryRecipe", "train_query"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueryRecipe:
-    """Everything that decides a query network but its architecture, images, gallery and seed.
+    """All settings of a query network except its architecture, images, gallery and seed.
 
     Attributes:
-        methods: what ties it to its gallery; their losses are added.
-        watch_every: epochs between looks at the hold-out.
+        input_size: height and width of the images, in pixels.
+        schedule: of the optimisation.
+        methods: that make it compatible with its gallery; their losses are added.
+        augmentation: of the training images.
+        watch_every: epochs between evaluations on the hold-out.
+        half: store the weights in float16.
     """
 
     input_size: int
@@ -81,33 +85,38 @@ def train_query(
     data: str = "emoji",
     seed: int = 0,
 ) -> TrainingReport:
-    """Trains the network of a form against a gallery model and writes it to `out`.
+    """Trains a query network against a gallery and writes its bundle to `out`.
 
-    Goes on from the checkpoint in `out` when an earlier run with the same settings was killed.
+    An interrupted run with the same settings resumes from the checkpoint in `out`.
 
     Args:
-        architecture: what the search wrote, which keeps its input size; or the name of a baseline
-            or a `Form`, whose input size is set to the recipe's.
-        gallery: as `open_source` takes it; the kit's by default.
-        supernet: folder of a supernet whose weights it starts from; from scratch by default.
-        start: folder of a query network of this architecture that it goes on from instead.
+        recipe: the settings.
+        architecture: path of an architecture.json, whose input size is used; or the name of a
+            baseline or a `Form`, for which the recipe's input size is used.
+        out: folder for the bundle and the checkpoint.
+        gallery: a gallery, as for `open_source`; None: the starter kit's.
+        supernet: folder of a supernet, whose weights initialise the network; None: random initial
+            weights.
+        start: folder of a query network of this architecture, whose weights initialise it instead.
+        data: name or path of the data.
+        seed: of all random numbers.
 
     Raises:
-        UserError: embeddings of another length than the gallery's, a gallery that lacks what the
-            method needs, another architecture in `start`, or both a supernet and a query network
-            to start from.
+        UserError: the embedding sizes of architecture and gallery differ, the gallery does not
+            provide what a method needs, `start` has another architecture, both `supernet` and
+            `start` are given, or `out` contains an unfinished run with other settings.
     """
     source = open_source(gallery)
     input_size = recipe.input_size
     if isinstance(architecture, str | Path):
         path, architecture = Path(architecture), load_form(architecture)
         if path.exists():
-            input_size = architecture.input_size  # what the search chose
+            input_size = architecture.input_size  # chosen by the search
     if architecture.embedding_dim != source.embedding_dim:
         raise UserError(
-            f"The architecture gives embeddings of {architecture.embedding_dim} values, the "
-            f"gallery {source.name} has {source.embedding_dim}.",
-            "Set embedding_dim in the architecture file to that of the gallery.",
+            f"The architecture has {architecture.embedding_dim} embedding values, but the gallery "
+            f"{source.name} has {source.embedding_dim}.",
+            f"Set embedding_dim to {source.embedding_dim} in the architecture file.",
         )
     architecture = architecture.resized(input_size)
     session = TrainingSession.begin(recipe, data=data, input_size=input_size, out=out, seed=seed)
@@ -119,12 +128,12 @@ def train_query(
     criterion = CompatibleLoss(recipe.methods, supervision)
     holdout = HoldOut(dataset, source, preprocessing)
 
-    def judge() -> dict[str, float]:
-        scores = holdout.judge(network, calibrate=False)
+    def evaluate() -> dict[str, float]:
+        scores = holdout.evaluate(network, calibrate=False)
         return {name: round(100 * score, 2) for name, score in scores.items()}
 
     def watch(epoch: int) -> str:
-        row = judge()
+        row = evaluate()
         return (
             f"hold-out M(q,q) top-1 {row['qq_top1']:.1f} top-10 {row['qq_top10']:.1f}, "
             f"M(q,g) top-1 {row['qg_top1']:.1f} top-10 {row['qg_top10']:.1f}"
@@ -135,7 +144,7 @@ def train_query(
     for method in recipe.methods:
         if method.post_hoc:
             method.finish(network, supervision)
-    row = judge()
+    row = evaluate()
     manifest = session.manifest(
         "query",
         settings={**document_of(recipe), "start_sha256": started_from},
@@ -149,15 +158,17 @@ def train_query(
 def _first_network(
     architecture: Form, supernet: str | Path | None, start: str | Path | None
 ) -> tuple[nn.Module, str | None]:
-    """The network before training, and the hash of the model that its weights come from."""
+    """The network before training, and the hash of the model that initialised it, if any."""
     if supernet is not None and start is not None:
         raise UserError(
             "A query network starts from a supernet or from another query network, not from both.",
-            "Leave --supernet or --start out.",
+            "Omit --supernet or --start.",
         )
     if supernet is not None:
         if not isinstance(architecture, Architecture):
-            raise UserError(f"No supernet holds a {architecture.label}.", "Leave --supernet out.")
+            raise UserError(
+                f"A supernet does not contain a {architecture.label}.", "Omit --supernet."
+            )
         source = SupernetBundle.load(supernet)
         return source.network.extract(architecture), source.sha256
     if start is None:
@@ -165,7 +176,7 @@ def _first_network(
     bundle = QueryBundle.load(start)
     if bundle.architecture != architecture:
         raise UserError(
-            f"{start} holds a network of another architecture.",
-            f"Name {Path(start) / 'architecture.json'} as --architecture, or leave --start out.",
+            f"{start} contains a network of another architecture.",
+            f"Use --architecture {Path(start) / 'architecture.json'}, or omit --start.",
         )
     return bundle.network, bundle.sha256

@@ -1,4 +1,4 @@
-"""TrainingReport: what a training run gives back and `--json` writes."""
+"""TrainingReport: the result of a training, which `--json` writes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class TrainingReport:
     """Hold-out results and the record of each epoch.
 
     Attributes:
-        rows: results on the search-validation identities, percent.
-        records: one dict an epoch: epoch, loss, lr, seconds.
+        rows: results on the hold-out, in percent.
+        records: one per epoch: "epoch", "loss", "lr", "seconds".
         path: the bundle that was written.
         kind: "gallery", "supernet" or "query".
     """

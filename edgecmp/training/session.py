@@ -1,4 +1,4 @@
-"""TrainingSession: what the trainings of gallery model, supernet and query network share."""
+"""TrainingSession: the common part of the trainings of all kinds of networks."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["TrainingSession", "WatchedRecipe"]
 
 
 class WatchedRecipe(Protocol):
-    """What a session reads of a recipe."""
+    """The fields of a recipe that a session uses."""
 
     @property
     def schedule(self) -> Schedule:
-        """How long and how fast."""
+        """Of the optimisation."""
 
     @property
     def augmentation(self) -> Augmentation:
@@ -41,11 +41,11 @@ class TrainingSession:
     """One training: its recipe, data, preprocessing, folder and seed.
 
     Attributes:
-        recipe: schedule, augmentation and how often the hold-out is evaluated.
-        dataset: trained on its training split, watched on its validation split.
+        recipe: schedule, augmentation and the interval of evaluations on the hold-out.
+        dataset: its training split is trained on, its validation split is the hold-out.
         preprocessing: of the trained network.
         out: folder of the bundle and, until it is written, of the checkpoint.
-        seed: of everything random.
+        seed: of all random numbers.
     """
 
     recipe: WatchedRecipe
@@ -75,13 +75,14 @@ class TrainingSession:
     def fit(
         self, task: Task, *, name: str, watch: Callable[[int], str], images: ImageSet | None = None
     ) -> list[dict[str, float]]:
-        """Trains the task and returns one record per epoch; resumes from the checkpoint.
+        """Trains the task, resuming from a checkpoint; returns one record per epoch.
 
         Args:
             task: what is trained.
             name: for the progress bar.
-            watch: evaluates on the hold-out after this epoch, and returns the line to print.
-            images: what is trained on, if not the training split as it is.
+            watch: takes the number of finished epochs, evaluates on the hold-out, and returns the
+                text to print.
+            images: the training images; None: the training split.
         """
 
         def after_epoch(epoch: int) -> str | None:
@@ -113,10 +114,10 @@ class TrainingSession:
 
         Args:
             kind: of the network.
-            settings: the recipe as a document, and the model that it started from.
-            metrics: on the hold-out.
-            network: what the network is built from, where no architecture.json says it.
-            gallery_sha256: the gallery model that it is compatible with.
+            settings: the recipe as a document, and the hash of the model that it started from.
+            metrics: results on the hold-out.
+            network: what the network is rebuilt from, if it has no architecture.json.
+            gallery_sha256: hash of the gallery model that it is compatible with.
         """
         return Manifest(
             kind=kind,

@@ -1,4 +1,4 @@
-"""Training a supernet with single-path sampling and a compatible loss, watched as it goes."""
+"""Trains a supernet with sampled paths and a compatible loss."""
 
 from __future__ import annotations
 
@@ -31,22 +31,27 @@ from edgecmp.training.supervision import Supervision
 __all__ = ["SupernetRecipe", "train_supernet"]
 
 CHANCE_FACTOR = 3.0
-"""A supernet whose random subnets score below this multiple of chance has not learned."""
+"""A supernet is refused if its random subnets score below this multiple of chance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SupernetRecipe:
-    """Everything that decides a supernet but the images, the gallery model and the seed.
+    """All settings of a supernet except the images, the gallery and the seed.
 
     Attributes:
-        seed_schedule: how the network that the supernet grows from is trained; None starts the
-            supernet from scratch, as the paper does.
-        methods: what ties every path to the gallery; their losses are added.
-        phases: which paths are sampled when (see `Phase`).
-        sampling: how many paths a step takes (see `Sampling`).
-        watch_every: epochs between looks at random subnets.
-        watched: how many random subnets a look takes.
-        metric: what the rewards of searches in it are made of (supplement A.3).
+        tier: "330M", "230M" or "100M".
+        input_size: height and width of the images, in pixels.
+        schedule: of the optimisation.
+        phases: the paths that are sampled in each phase of the training (see `Phase`).
+        methods: that make all paths compatible with the gallery; their losses are added.
+        seed_schedule: of the network that the supernet grows from; None: the supernet is trained
+            from random initial weights, as in the paper.
+        sampling: how the paths of a step are sampled (see `Sampling`).
+        augmentation: of the training images.
+        watch_every: epochs between evaluations of random subnets.
+        watched: number of random subnets in an evaluation.
+        metric: of the rewards of searches in the supernet (supplement A.3).
+        half: store the weights in float16.
     """
 
     tier: str
@@ -64,7 +69,7 @@ class SupernetRecipe:
 
 
 class _Task:
-    """The sampled paths of a step, each on its share of the batch."""
+    """The mean loss of the sampled paths, each on its part of the batch."""
 
     def __init__(
         self,
@@ -98,7 +103,17 @@ class _Task:
 
 
 def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int) -> dict[str, Any]:
-    """Mean hold-out scores of `count` random subnets after recalibration, in percent."""
+    """Mean results of recalibrated random subnets on the hold-out.
+
+    Args:
+        network: the supernet.
+        holdout: the hold-out.
+        count: number of subnets.
+        seed: of the subnets.
+
+    Returns:
+        Percent by name: "qq_top1", "qq_top10", "qg_top1", "qg_top10".
+    """
     subnets = holdout.subnets(network, cache_bytes=0)
     scores = []
     for index in range(count):
@@ -116,7 +131,7 @@ def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int
 def _seed_network(
     recipe: SupernetRecipe, gallery: GallerySource, folder: Path, data: str, seed: int
 ) -> QueryNet:
-    """The trained network that the supernet grows from; one that stands in `folder` is taken."""
+    """The network that the supernet grows from: trained, or reused from `folder`."""
     assert recipe.seed_schedule is not None
     query_recipe = QueryRecipe(
         input_size=recipe.input_size,
@@ -162,24 +177,32 @@ def train_supernet(
     data: str = "emoji",
     seed: int = 0,
 ) -> TrainingReport:
-    """Trains a supernet against a gallery model (the kit's by default), writes it to `out`.
+    """Trains a supernet against a gallery and writes its bundle to `out`.
 
-    Goes on from the checkpoint in `out` when an earlier run with the same settings was killed.
+    An interrupted run with the same settings resumes from the checkpoint in `out`.
 
     Args:
-        gallery: as `open_source` takes it; the kit's by default.
-        start: folder of a supernet of the same form whose weights it starts from, such as one that
-            was made for an earlier gallery model; by default what the recipe says.
+        recipe: the settings.
+        out: folder for the bundle and the checkpoint.
+        gallery: a gallery, as for `open_source`; None: the starter kit's.
+        start: folder of a supernet of the same tier, embedding and input size, whose weights
+            initialise it, such as one for an earlier gallery model; None: as the recipe says.
+        data: name or path of the data.
+        seed: of all random numbers.
 
     Raises:
-        UserError: `start` holds a supernet of another form; or random subnets are at chance at the
-            end: every reward would be noise, so no supernet is written.
+        UserError: `start` contains another supernet, a method cannot train supernets or lacks
+            something from the gallery, `out` contains an unfinished run with other settings, or
+            random subnets are at chance after the training: since rewards would then be noise, no
+            supernet is written.
     """
     for method in recipe.methods:
         if method.post_hoc:
             raise UserError(
-                f"{method.name} changes one finished network, and a supernet holds many.",
-                "Train the supernet with another method, and the query network with this one.",
+                f"{method.name} changes a network after its training, which is impossible for the "
+                "subnets of a supernet.",
+                f"Train the supernet with another method, and the query network with --method "
+                f"{method.name}.",
             )
     source = open_source(gallery)
     session = TrainingSession.begin(
@@ -213,13 +236,13 @@ def train_supernet(
     records = session.fit(task, name=f"supernet {recipe.tier}", watch=watch)
     row = random_subnets(network, holdout, max(10, recipe.watched), seed=0)
     chance = 100 * holdout.chance["top1"]
-    tied = any(method.needs for method in recipe.methods)  # else M(q,g) stays at chance
-    found, where = (row["qg_top1"], "the gallery") if tied else (row["qq_top1"], "their own index")
-    if found < CHANCE_FACTOR * chance:
+    uses_gallery = any(method.needs for method in recipe.methods)  # otherwise M(q,g) is at chance
+    protocol, top1 = ("M(q,g)", row["qg_top1"]) if uses_gallery else ("M(q,q)", row["qq_top1"])
+    if top1 < CHANCE_FACTOR * chance:
         raise UserError(
-            f"The supernet has not learned: random subnets find {found:.1f} % of the hold-out "
-            f"queries in {where} at top-1, and chance is {chance:.1f} %; it was not written.",
-            "Train it longer, with more epochs before single blocks and narrow widths are sampled.",
+            f"The supernet was not written, since its random subnets are near chance: their "
+            f"hold-out {protocol} top-1 is {top1:.1f} %, and chance is {chance:.1f} %.",
+            "Use a recipe with more epochs before single blocks and narrow widths are sampled.",
         )
     manifest = session.manifest(
         "supernet",
@@ -237,7 +260,7 @@ def train_supernet(
 
 
 def _starting_supernet(network: Supernet, folder: str | Path) -> SupernetBundle:
-    """The supernet in `folder`, if it has the form of `network`."""
+    """The supernet in `folder`, which must have the tier and sizes of `network`."""
     bundle = SupernetBundle.load(folder)
     found, asked = (
         f"{one.tier} supernet with embeddings of {one.embedding_dim} values at {one.input_size} px"
@@ -245,7 +268,7 @@ def _starting_supernet(network: Supernet, folder: str | Path) -> SupernetBundle:
     )
     if found != asked:
         raise UserError(
-            f"{folder} holds a {found}, the recipe trains a {asked}.",
-            "Name a supernet of that form to start from, or leave --start out.",
+            f"{folder} contains a {found}, but the recipe trains a {asked}.",
+            f"Give --start a {asked}, or omit it.",
         )
     return bundle

@@ -1,4 +1,4 @@
-"""Supervision: what the training images and the gallery tell a method, computed once if asked."""
+"""Supervision: labels and gallery outputs for the training images, computed on first use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCORES_AT_ONCE = 2**24
 
 
 class Supervision:
-    """The gallery's answers for a set of training images.
+    """The labels of training images, and the gallery's outputs for them.
 
     Args:
         source: the gallery.
@@ -40,10 +40,10 @@ class Supervision:
 
     @property
     def classes(self) -> int:
-        """Rows of a query network's own classifier: as many as the gallery's, if it has one.
+        """Number of classes of a query network's classifier: that of the gallery's, if it has one.
 
-        A gallery model that learned quarter turns as identities of their own has four times the
-        identities; their rows are further negatives.
+        A gallery model that was trained on quarter turns has four times as many identities, which
+        serve as additional negatives.
         """
         if self._trained_classifier is not None:
             return len(self._trained_classifier)
@@ -53,13 +53,13 @@ class Supervision:
     def classifier(self) -> Tensor:
         """The gallery's classifier (K, D); without one, the mean embedding of each identity.
 
-        The means stand in as in openBCT, where the old model lacks the new identities.
+        The published code of BCT also uses mean embeddings for identities without a class vector.
         """
         if self._trained_classifier is not None:
             return self._trained_classifier
         say(
-            f"{self.source.name} has no classifier of these identities: the mean embedding of each "
-            "identity's training images stands in for its row."
+            f"{self.source.name} has no classifier of these identities; the mean embedding of each "
+            "identity's training images is used instead."
         )
         sums = torch.zeros(len(self.train.identity_names), self.embedding_dim)
         sums.index_add_(0, self.labels, self.embeddings)
@@ -67,18 +67,20 @@ class Supervision:
 
     @cached_property
     def embeddings(self) -> Tensor:
-        """The gallery's embedding of each training image as it is, (N, D), of unit length."""
+        """The gallery's embeddings of the training images, (N, D), without augmentation."""
         return torch.from_numpy(self.source.embeddings(self.train))
 
-    def live(self, images: Tensor) -> Tensor:
-        """The gallery network's embeddings (N, D) of what the query network sees."""
-        return self.source.live(images, self.preprocessing)
+    def embed_normalised(self, images: Tensor) -> Tensor:
+        """The gallery network's embeddings (N, D) of the query network's inputs (N, 3, S, S)."""
+        return self.source.embed_normalised(images, self.preprocessing)
 
     def neighbours(self, count: int) -> tuple[Tensor, Tensor]:
-        """The training images nearest to each by the gallery, nearest first, itself in front.
+        """The nearest training images of each training image by the gallery's embeddings.
+
+        Each image is its own first neighbour; the others follow by descending cosine.
 
         Args:
-            count: k; at most N are given.
+            count: k; at most N are returned.
 
         Returns:
             Cosines (N, k) and training indices (N, k).

@@ -1,4 +1,4 @@
-"""Lowering: a query network rewritten, exactly, into the form that device runtimes run fastest."""
+"""Lowering: exact rewrites of a query network into the form that device runtimes run fastest."""
 
 from edgecmp.export.lowering.graph import Graph
 from edgecmp.export.lowering.lower import REWRITES, lower, lower_graph

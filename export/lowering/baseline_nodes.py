@@ -1,4 +1,4 @@
-"""The nodes that other people's networks need and ours do not; see `graph`."""
+"""The kinds of node that only the baselines need; see `graph`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = [
     "MaxPool",
     "Multiply",
     "Shuffle",
-    "clipped_at_once",
-    "never_negative",
+    "fused_activations",
+    "is_non_negative",
 ]
 
 Kind = Literal["relu", "relu6", "hswish", "hsigmoid"]
@@ -35,7 +35,7 @@ ACTIVATIONS: dict[Kind, type[nn.Module]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Activation(Node):
-    """A function of each value by itself; a ReLU only where no `relu` of a node can say it."""
+    """An elementwise function; a ReLU only if it cannot be the `relu` of another node."""
 
     kind: Kind
 
@@ -45,9 +45,11 @@ class Activation(Node):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class MaxPool(Node):
-    """The largest value of each window; padding, in pixels on every side, never wins.
+    """The largest value of each window.
 
-    `ceil_mode`: a last window that hangs over the end counts too, as in torch.
+    Attributes:
+        padding: pixels on every side, which are never the largest value.
+        ceil_mode: a last window that extends beyond the padding counts too, as in torch.
     """
 
     kernel: int
@@ -68,7 +70,7 @@ class MaxPool(Node):
         return windows - starts_outside
 
     def amounts(self, shape: Shape) -> tuple[int, int, int, int]:
-        """(top, bottom, left, right) pixels beyond a map of `shape` that windows reach."""
+        """(top, bottom, left, right) pixels that windows cover beyond a map of `shape`."""
         ends = (
             max(0, (self._windows(size) - 1) * self.stride + self.kernel - size - self.padding)
             for size in shape[1:]
@@ -82,7 +84,7 @@ class MaxPool(Node):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Multiply(Node):
-    """A feature map (C, H, W) with each channel multiplied by a value of a vector (C,)."""
+    """A feature map (C, H, W) whose channels are multiplied by a vector (C,)."""
 
     def module(self) -> nn.Module:
         return layers.Multiply()
@@ -90,12 +92,12 @@ class Multiply(Node):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Shuffle(Node):
-    """Channels of `groups` equal groups taken in turns, as ShuffleNet does."""
+    """The channels of `groups` equal groups, interleaved as in ShuffleNet."""
 
     groups: int
 
     def order(self, channels: int) -> list[int]:
-        """For each channel it gives, the channel that it reads."""
+        """For each output channel, the input channel that it is."""
         size = channels // self.groups
         return [
             channel % self.groups * size + channel // self.groups for channel in range(channels)
@@ -106,37 +108,41 @@ class Shuffle(Node):
 
 
 EXTRA = (Activation, MaxPool, Multiply, Shuffle)
-"""All of them."""
+"""All of these kinds."""
+
+FUSIBLE: tuple[Kind, ...] = ("relu", "relu6")
+"""Activations that runtimes can fuse into the operator before them."""
 
 
-CLIPS: tuple[Kind, ...] = ("relu", "relu6")
-"""What the operator before can do on the way, in runtimes that know fused activations."""
-
-
-def clipped_at_once(graph: Graph) -> dict[str, Activation]:
-    """The activations that the operator before them can do, by the name of its node."""
+def fused_activations(graph: Graph) -> dict[str, Activation]:
+    """The activations that can be fused into the operator before them, by the name of its node."""
     nodes = {node.name: node for node in graph}
     readers: dict[str, list[Node]] = {}
     for node in graph:
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
-    found: dict[str, Activation] = {}
-    for name, (node, *others) in readers.items():
-        source = nodes.get(name)
-        if others or not isinstance(node, Activation) or node.kind not in CLIPS:
-            continue
-        if isinstance(source, Linear) or (
-            isinstance(source, Conv | Affine | Add) and not source.relu
-        ):
-            found[name] = node
-    return found
+    return {
+        name: reader
+        for name, (reader, *others) in readers.items()
+        if isinstance(reader, Activation)
+        and reader.kind in FUSIBLE
+        and not others
+        and _takes_activation(nodes.get(name))
+    }
 
 
-def never_negative(graph: Graph, name: str) -> bool:
-    """Whether a ReLU was the last to touch a value, so that zeros around it are below all of it."""
+def _takes_activation(node: Node | None) -> bool:
+    """Whether a node has an operator that can have a fused activation, and has none yet."""
+    if isinstance(node, Conv | Affine | Add):
+        return not node.relu
+    return isinstance(node, Linear)
+
+
+def is_non_negative(graph: Graph, name: str) -> bool:
+    """Whether a value comes from a ReLU, so that zeros around it never exceed it."""
     for node in graph:
         if node.name == name:
             if isinstance(node, Activation):
-                return node.kind in ("relu", "relu6", "hsigmoid")
+                return node.kind in (*FUSIBLE, "hsigmoid")
             return isinstance(node, Conv | Affine | Add) and node.relu
     return False

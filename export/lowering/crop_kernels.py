@@ -1,7 +1,7 @@
-"""Rewrite: taps that never see the image are cut off.
+"""Rewrite: kernel taps that only ever read padding are removed.
 
-On a small feature map the outer taps of a large kernel only ever meet the padding: on 2 x 2 pixels
-(the last stage of a 64-pixel input) a 7x7 kernel reaches nothing that its inner 3x3 does not.
+On a small feature map the outer taps of a large kernel read padding at every position: on 2 x 2
+pixels (the last stage of a 64-pixel input) a 7x7 kernel reads no more than its inner 3x3 taps do.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["crop_kernels"]
 
 
 def crop_kernels(graph: Graph) -> Graph:
-    """Cuts each kernel, on all sides alike, to the taps that meet a pixel somewhere."""
+    """Crops each kernel symmetrically to the taps that read a pixel at some position."""
     shapes = graph.shapes()
     nodes: list[Node] = []
     for node in graph:
@@ -22,7 +22,7 @@ def crop_kernels(graph: Graph) -> Graph:
             _, *sizes = shapes[node.inputs[0]]
             _, *outputs = shapes[node.name]
             high, wide = (
-                _unseen(node.weight.shape[2 + axis], node.padding[axis], node.stride, size, out)
+                _unread(node.weight.shape[2 + axis], node.padding[axis], node.stride, size, out)
                 for axis, (size, out) in enumerate(zip(sizes, outputs, strict=True))
             )
             _, _, rows, columns = node.weight.shape
@@ -35,11 +35,10 @@ def crop_kernels(graph: Graph) -> Graph:
     return graph.with_nodes(nodes)
 
 
-def _unseen(taps: int, padding: int, stride: int, size: int, outputs: int) -> int:
-    """How many taps at each end meet padding alone, along one axis.
+def _unread(taps: int, padding: int, stride: int, size: int, outputs: int) -> int:
+    """How many taps at each end only read padding, along one axis.
 
-    Output i lays tap k on pixel i * stride - padding + k. So tap k meets a pixel if it does at the
-    first or at the last output, or between.
+    Output i reads pixel i * stride - padding + k with tap k.
     """
     first = padding - (outputs - 1) * stride
     last = padding + size - 1

@@ -1,7 +1,7 @@
-"""What each module, function and method of other people's networks is in the graph.
+"""The nodes that each module, function and method of a baseline becomes.
 
-A vector (N, C) and a map of one pixel (N, C, 1, 1) are the same value here: a 1x1 convolution of
-one is a linear layer, and flattening it does nothing.
+A vector (N, C) and a feature map of one pixel (N, C, 1, 1) are the same value here: a 1x1
+convolution of it is a linear layer, and flattening it does nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edgecmp.networks.depthwise import DepthwiseConv2d
 __all__ = ["OPERATIONS"]
 
 BATCH = object()
-"""What `x.size(0)` gives."""
+"""The result of `x.size(0)`."""
 
 
 def conv(tracing: Tracing, layer: nn.Conv2d, x: Value) -> Value:
@@ -34,14 +34,14 @@ def conv(tracing: Tracing, layer: nn.Conv2d, x: Value) -> Value:
         bias = exact(layer.bias)
     padding, dilation = layer.padding, layer.dilation
     if isinstance(padding, str) or layer.padding_mode != "zeros":
-        raise tracing.refuse("A convolution with other than a number of zeros as its padding")
+        raise tracing.refuse("A convolution with a padding that is not a number of zeros")
     if layer.stride[0] != layer.stride[1]:
-        raise tracing.refuse("A convolution with two strides")
+        raise tracing.refuse("A convolution with different strides for height and width")
     if layer.groups > 1 and not layer.groups == layer.in_channels == layer.out_channels:
         raise tracing.refuse("A convolution in groups of several channels")
     if not tracing.is_map(x):
         if weight[0, 0].numel() > 1 or layer.groups > 1:
-            raise tracing.refuse("A convolution of a vector by more than one tap")
+            raise tracing.refuse("A convolution of a vector with more than one tap")
         weight = weight.flatten(1)
         return tracing.append(Linear(name=tracing.name, inputs=(x.name,), weight=weight, bias=bias))
     return tracing.append(
@@ -62,7 +62,7 @@ def norm(tracing: Tracing, layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Value) -> 
     if layer.running_mean is None or not layer.affine:
         raise tracing.refuse("A batch norm without statistics or without weights")
     if tracing.is_map(x) != isinstance(layer, nn.BatchNorm2d):
-        raise tracing.refuse("A batch norm of one pixel by BatchNorm2d, of more by BatchNorm1d")
+        raise tracing.refuse("A BatchNorm2d of a vector, or a BatchNorm1d of a feature map")
     scale, shift = batch_norm(layer)
     return tracing.append(Affine(name=tracing.name, inputs=(x.name,), scale=scale, shift=shift))
 
@@ -93,16 +93,18 @@ def max_pool(tracing: Tracing, layer: nn.MaxPool2d, x: Value) -> Value:
 
 
 def average_pool(tracing: Tracing, layer: nn.AvgPool2d, x: Value) -> Value:
-    """A mean over the whole map, or a depthwise convolution by 1 / (its taps)."""
+    """A mean over the whole map, or a depthwise convolution whose weights are 1 / (its taps)."""
     settings = (layer.kernel_size, layer.stride, layer.padding)
     kernel, stride, padding = (one_number(tracing, setting) for setting in settings)
     channels, *size = tracing.shapes[x.name]
     if size == [kernel, kernel] and not padding:
         return tracing.append(Mean(name=tracing.name, inputs=(x.name,)))
     if layer.ceil_mode or layer.divisor_override or (padding and not layer.count_include_pad):
-        raise tracing.refuse("An average whose divisor is not the size of its window")
+        raise tracing.refuse("An average pooling whose divisor is not the size of its window")
     if min(size, default=0) + 2 * padding < kernel:
-        raise tracing.refuse(f"An average over {kernel} x {kernel} pixels of a map of {size}")
+        raise tracing.refuse(
+            f"An average pooling over {kernel} x {kernel} pixels of a feature map of {size}"
+        )
     weight = torch.full((channels, 1, kernel, kernel), kernel**-2, dtype=torch.float64)
     return tracing.append(
         Conv(
@@ -119,16 +121,16 @@ def average_pool(tracing: Tracing, layer: nn.AvgPool2d, x: Value) -> Value:
 
 def adaptive_pool(tracing: Tracing, layer: nn.AdaptiveAvgPool2d, x: Value) -> Value:
     if layer.output_size not in (1, (1, 1)):
-        raise tracing.refuse("An adaptive average of more than one pixel")
+        raise tracing.refuse("An adaptive average pooling to more than one pixel")
     return tracing.append(Mean(name=tracing.name, inputs=(x.name,))) if tracing.is_map(x) else x
 
 
 def one_number(tracing: Tracing, setting: int | tuple[int, int]) -> int:
-    """The same for height and width."""
+    """A setting that is the same for height and width."""
     if isinstance(setting, int):
         return setting
     if len(set(setting)) != 1:
-        raise tracing.refuse("A pooling that differs from height to width")
+        raise tracing.refuse("A pooling with different settings for height and width")
     return setting[0]
 
 
@@ -136,7 +138,7 @@ def shuffle(tracing: Tracing, layer: ChannelShuffle, x: Value) -> Value:
     if layer.groups == 1:
         return x
     if not tracing.is_map(x):
-        raise tracing.refuse("A shuffle of a vector")
+        raise tracing.refuse("A channel shuffle of a vector")
     return tracing.append(Shuffle(name=tracing.name, inputs=(x.name,), groups=layer.groups))
 
 
@@ -146,26 +148,26 @@ def activation(tracing: Tracing, kind: Kind, x: Value) -> Value:
 
 def add(tracing: Tracing, x: Value, y: Value) -> Value:
     if not _are_values(x, y) or tracing.shapes[x.name] != tracing.shapes[y.name]:
-        raise tracing.refuse("A sum of other than two values of one shape")
+        raise tracing.refuse("A sum of anything but two values of the same shape")
     return tracing.append(Add(name=tracing.name, inputs=(x.name, y.name)))
 
 
 def multiply(tracing: Tracing, x: Value, y: Value) -> Value:
     if not _are_values(x, y) or tracing.is_map(x) == tracing.is_map(y):
-        raise tracing.refuse("A product of other than a feature map and a value a channel")
+        raise tracing.refuse("A product of anything but a feature map and one value per channel")
     first, second = (x, y) if tracing.is_map(x) else (y, x)
     return tracing.append(Multiply(name=tracing.name, inputs=(first.name, second.name)))
 
 
 def concat(tracing: Tracing, values: Any, dim: int = 0) -> Value:
     if dim != 1 or not all(_are_values(value) and tracing.is_map(value) for value in values):
-        raise tracing.refuse("A concatenation of other than the channels of feature maps")
+        raise tracing.refuse("A concatenation of anything but the channels of feature maps")
     return tracing.append(Concat(name=tracing.name, inputs=tuple(value.name for value in values)))
 
 
 def chunk(tracing: Tracing, x: Value, chunks: int, dim: int = 0) -> list[Value]:
     if dim != 1 or not tracing.is_map(x):
-        raise tracing.refuse("A chunk of other than the channels of a feature map")
+        raise tracing.refuse("A chunk of anything but the channels of a feature map")
     channels = tracing.shapes[x.name][0]
     size = -(-channels // chunks)
     return [
@@ -181,16 +183,16 @@ def chunk(tracing: Tracing, x: Value, chunks: int, dim: int = 0) -> list[Value]:
     ]
 
 
-def getitem(tracing: Tracing, values: Any, place: Any) -> Value:
+def getitem(tracing: Tracing, values: Any, index: Any) -> Value:
     if not isinstance(values, list):
         raise tracing.refuse("A slice of a tensor")
-    part: Value = values[place]
-    return part
+    chosen: Value = values[index]
+    return chosen
 
 
 def size(tracing: Tracing, x: Value, dim: int | None = None) -> object:
     if dim != 0:
-        raise tracing.refuse("A size other than that of the batch")
+        raise tracing.refuse("A size that is not the batch size")
     return BATCH
 
 
@@ -202,7 +204,7 @@ def view(tracing: Tracing, x: Value, *sizes: Any) -> Value:
 
 def flatten(tracing: Tracing, x: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
     if (start_dim, end_dim) != (1, -1):
-        raise tracing.refuse("A flattening from another axis than the channels")
+        raise tracing.refuse("A flattening that does not start at the channels")
     if not tracing.is_map(x):
         return x
     if tracing.shapes[x.name][1:] != (1, 1):
@@ -213,7 +215,7 @@ def flatten(tracing: Tracing, x: Value, start_dim: int = 0, end_dim: int = -1) -
 def mean(tracing: Tracing, x: Value, dim: Any = (), keepdim: bool = False) -> Value:
     axes = [dim] if isinstance(dim, int) else dim
     if not tracing.is_map(x) or sorted(axis % 4 for axis in axes) != [2, 3]:
-        raise tracing.refuse("A mean over other than all pixels")
+        raise tracing.refuse("A mean over anything but all pixels")
     return tracing.append(Mean(name=tracing.name, inputs=(x.name,)))
 
 
@@ -221,11 +223,11 @@ def unit_length(
     tracing: Tracing, x: Value, p: float = 2, dim: int = 1, eps: float = 1e-12, out: None = None
 ) -> Value:
     if tracing.is_map(x) or p != 2 or dim not in (1, -1):
-        raise tracing.refuse("A length other than the Euclidean one of a vector")
+        raise tracing.refuse("A normalisation by anything but the Euclidean norm of a vector")
     return tracing.append(Normalise(name=tracing.name, inputs=(x.name,)))
 
 
-def nothing(tracing: Tracing, x: Value, *_: Any) -> Value:
+def identity(tracing: Tracing, x: Value, *_: Any) -> Value:
     return x
 
 
@@ -278,7 +280,7 @@ OPERATIONS: dict[Any, Callable[..., Any]] = {
     "reshape": view,
     "flatten": flatten,
     "mean": mean,
-    "float": nothing,
-    "contiguous": nothing,
+    "float": identity,
+    "contiguous": identity,
 }
-"""What is understood: classes of modules, functions, and names of methods."""
+"""Every supported module class, function, and name of a method."""

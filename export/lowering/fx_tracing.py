@@ -1,4 +1,4 @@
-"""The state of a walk over a torch.fx graph: the nodes written so far and their shapes."""
+"""The state of a walk over a torch.fx graph: the nodes so far and the shapes of their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Tracing", "Value"]
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value of the graph in the place of a tensor."""
+    """A value of the graph, in place of the tensor of the traced module."""
 
     name: str
 
@@ -28,7 +28,7 @@ class Tracing:
         module: the network that is traced.
         nodes: the nodes so far, by the name of the value that each computes.
         shapes: (C, H, W) or (C,) of each value.
-        name: of the value that the operation at hand computes.
+        name: of the value that the current operation computes.
         image: the value that the network reads.
     """
 
@@ -46,19 +46,19 @@ class Tracing:
             self.append(first[0])
 
     def refuse(self, what: str) -> UserError:
-        """The error about the operation at hand."""
+        """The error about the current operation; `what` names it ("A slice of a tensor")."""
         where = f" ({self.name})" if self.name else ""
         return UserError(
-            f"{what} is nothing that the lowering can say exactly{where}.",
-            "Leave it out, or build the network from layers that it knows.",
+            f"{what} cannot be lowered exactly{where}.",
+            "Remove it, or build the network from layers that the lowering supports.",
         )
 
     def append(self, node: Node) -> Value:
-        """Adds a node; returns the value it gives."""
+        """Adds a node; returns the value that it computes."""
         self.nodes[node.name] = node
         self.shapes[node.name] = node.shape(*(self.shapes[name] for name in node.inputs))
         return Value(node.name)
 
     def is_map(self, value: Value) -> bool:
-        """Whether it has pixels."""
+        """Whether a value is a feature map (C, H, W) rather than a vector (C,)."""
         return len(self.shapes[value.name]) == 3

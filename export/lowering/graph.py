@@ -1,8 +1,8 @@
-"""The form every target is built from: a static list of nodes over named values.
+"""The form that every target is written from: a static list of nodes over named values.
 
-Ten kinds of node are enough for the whole family of networks; `extra_nodes` holds those that only
-other people's networks need. A rewrite maps a `Graph` to an
-equivalent `Graph`; weights stay in float64 until the last rewrite is done and are rounded once.
+Ten kinds of node are enough for the query networks; `baseline_nodes` has those that only the
+baselines need. A rewrite maps a `Graph` to an equivalent `Graph`; weights stay in float64 until
+the last rewrite and are rounded once.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ IMAGE = "image"
 """The name of the one input value."""
 
 Shape = tuple[int, ...]
-"""(C, H, W) of a feature map, (C,) of a vector; the batch is left out."""
+"""(C, H, W) of a feature map, (C,) of a vector; without the batch axis."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Node(ABC):
-    """One operation; its name is also the name of the value it gives.
+    """One operation; its name is also the name of the value that it computes.
 
     Attributes:
-        name: after the module it came from ("blocks.3.main.1"), so a departure can be located.
-        inputs: names of the values it reads.
+        name: of the module it came from ("blocks.3.main.1"), so that a fault can be located.
+        inputs: names of the values that it reads.
     """
 
     name: str
     inputs: tuple[str, ...]
 
     def shape(self, *inputs: Shape) -> Shape:
-        """The shape of the value it gives."""
+        """The shape of its value, given those of its inputs."""
         return inputs[0]
 
     @abstractmethod
     def module(self) -> nn.Module:
-        """The same operation as a torch module that shares this node's tensors."""
+        """The same operation as a torch module, which shares this node's tensors."""
 
     def to(self, dtype: torch.dtype) -> Node:
-        """The node with its tensors in another type."""
+        """The node with its tensors converted to `dtype`."""
         tensors: dict[str, Any] = {
             field.name: value.to(dtype)
             for field in fields(self)
@@ -95,7 +95,7 @@ class Conv(Node):
 
     @property
     def extent(self) -> tuple[int, int]:
-        """Height and width, in input pixels, that one output pixel sees."""
+        """Height and width of the receptive field of one output pixel, in input pixels."""
         _, _, kh, kw = self.weight.shape
         return (kh - 1) * self.dilation[0] + 1, (kw - 1) * self.dilation[1] + 1
 
@@ -126,7 +126,7 @@ class Conv(Node):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Affine(Node):
-    """x * scale + shift for each channel, (C,) both: a batch norm in evaluation mode."""
+    """x * scale + shift for each channel, both (C,): a batch norm in evaluation mode."""
 
     scale: Tensor
     shift: Tensor
@@ -154,7 +154,7 @@ class Take(Node):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Concat(Node):
-    """The channels of all inputs, one after another."""
+    """The channels of all inputs, in order."""
 
     def shape(self, *inputs: Shape) -> Shape:
         return sum(shape[0] for shape in inputs), *inputs[0][1:]
@@ -165,7 +165,7 @@ class Concat(Node):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Add(Node):
-    """The sum of two equal shapes and, if `relu`, a ReLU."""
+    """The sum of two values of equal shape and, if `relu`, a ReLU."""
 
     relu: bool = False
 
@@ -228,10 +228,10 @@ class Normalise(Node):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Graph:
-    """Nodes in an order in which they can run; the last one gives the output.
+    """Nodes in the order in which they run; the last one computes the output.
 
     Attributes:
-        nodes: each reads `IMAGE` or nodes before it.
+        nodes: each reads `IMAGE` or values of nodes before it.
         input_shape: (C, H, W) of `IMAGE`.
         reads_pixels: `IMAGE` is pixels in 0..255 instead of normalised values.
     """
@@ -251,7 +251,7 @@ class Graph:
         return shapes
 
     def with_nodes(self, nodes: list[Node]) -> Graph:
-        """The graph with other nodes."""
+        """The graph with its nodes replaced."""
         return replace(self, nodes=tuple(nodes))
 
     def to(self, dtype: torch.dtype) -> Graph:

@@ -1,4 +1,4 @@
-"""The few operations of a lowered network that torch has no module for."""
+"""The operations of a lowered network that torch has no module for."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ class Mean(nn.Module):
 
 
 class Multiply(nn.Module):
-    """(N, C, H, W) by (N, C), channel by channel."""
+    """(N, C, H, W) multiplied by (N, C), channel by channel."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return x * y[:, :, None, None]
 
 
 class Shuffle(nn.Module):
-    """The channels of (N, C, H, W) in `groups` groups, taken in turns."""
+    """The channels of (N, C, H, W) in `groups` groups, interleaved."""
 
     def __init__(self, groups: int) -> None:
         super().__init__()

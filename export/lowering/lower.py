@@ -1,4 +1,4 @@
-"""The rewrites in their order; each can be left out."""
+"""Lowering a network: trace it, then apply the rewrites in order; each can be left out."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ REWRITES: dict[str, Callable[[Graph], Graph]] = {
     "split_depthwise": split_depthwise,
     "pad_stride2": pad_stride2,
 }
-"""Every rewrite by its name, in the order in which they are applied."""
+"""Every rewrite by name, in the order in which they are applied."""
 
 INTEGER_REWRITES = REWRITES | {"split_depthwise": split_for_integers}
-"""The same for networks that will compute in integers."""
+"""The same for networks that are to be quantised to integers."""
 
 
 def lower(
@@ -48,14 +48,14 @@ def lower(
 ) -> LoweredNet:
     """An equivalent of `network` in evaluation mode, in the network's own floating-point type.
 
-    All rewrites are done in float64 and rounded once, at the end.
+    All rewrites compute in float64, and the weights are rounded once, at the end.
 
     Args:
-        network: a query network of any form; is not changed.
-        input_size: height and width of the images; those of the network's form if None.
+        network: a query network of any form; it is not changed.
+        input_size: height and width of the images, in pixels; those of the network's form if None.
         pixels: the lowered network reads pixels in 0..255 and normalises them in this way; None: it
             reads normalised images, as `network` does.
-        integers: the network will compute in integers, where each addition is rounded.
+        integers: the network is to be quantised to integers, where each addition is rounded.
         without: names of the `REWRITES` to leave out.
     """
     form: Form = network.architecture  # type: ignore[assignment]  # a module's attribute

@@ -1,4 +1,4 @@
-"""LoweredNet: the rewritten network, as a graph for the writers and as a module that runs."""
+"""LoweredNet: a lowered network, as a graph for the writers and as a torch module."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["LoweredNet"]
 
 
 class LoweredNet(nn.Module):
-    """Plain convolutions, slices and concatenations in a static plan, in evaluation mode.
+    """A graph as a torch module in evaluation mode.
 
     Attributes:
-        graph: what the writers read; its tensors are the module's parameters.
-        layers: one torch module a node.
+        graph: the nodes; their tensors are the module's parameters.
+        layers: one torch module per node.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -38,7 +38,7 @@ class LoweredNet(nn.Module):
         return result
 
     def each(self, image: Tensor) -> Iterator[tuple[Node, Tensor]]:
-        """Every node with the value it gives for these images, in order."""
+        """Every node with its value for these images, in order."""
         values: dict[str, Tensor] = {IMAGE: image}
         for node, layer in zip(self.graph, self.layers, strict=True):
             values[node.name] = layer(*(values[name] for name in node.inputs))

@@ -1,8 +1,8 @@
-"""Rewrite: a concatenation of many pieces becomes one of few, some of them concatenations.
+"""Rewrite: a concatenation of many inputs becomes nested concatenations of few.
 
-XNNPACK joins up to four pieces at once in tflite-runtime 2.14 and up to five in LiteRT 2.3. A
-wider concatenation is left to the interpreter and cuts the network into partitions. With one thread
-that costs nothing; with two, tflite-runtime is up to 1.7 times as fast in one partition.
+XNNPACK concatenates up to four inputs in tflite-runtime 2.14 and up to five in LiteRT 2.3. A
+wider concatenation is left to the interpreter and splits the network into partitions. With one
+thread that costs nothing; with two, tflite-runtime is up to 1.7 times as fast in one partition.
 """
 
 from __future__ import annotations
@@ -11,20 +11,23 @@ from dataclasses import replace
 
 from edgecmp.export.lowering.graph import Concat, Graph, Node
 
-__all__ = ["MAX_PIECES", "narrow_concat"]
+__all__ = ["MAX_INPUTS", "narrow_concat"]
 
-MAX_PIECES = 4
-"""Pieces that every runtime's XNNPACK joins at once."""
+MAX_INPUTS = 4
+"""Inputs of a concatenation that XNNPACK supports in every runtime."""
 
 
 def narrow_concat(graph: Graph) -> Graph:
-    """Joins the first pieces of each wide concatenation first: the small ones, as they lie."""
+    """Concatenates the first inputs of each wide concatenation first, in their order.
+
+    They are the small ones.
+    """
     nodes: list[Node] = []
     for node in graph:
         if isinstance(node, Concat):
-            while len(node.inputs) > MAX_PIECES:
+            while len(node.inputs) > MAX_INPUTS:
                 name = f"{node.name}/{len(node.inputs)}"
-                nodes.append(Concat(name=name, inputs=node.inputs[:MAX_PIECES]))
-                node = replace(node, inputs=(name, *node.inputs[MAX_PIECES:]))
+                nodes.append(Concat(name=name, inputs=node.inputs[:MAX_INPUTS]))
+                node = replace(node, inputs=(name, *node.inputs[MAX_INPUTS:]))
         nodes.append(node)
     return graph.with_nodes(nodes)

@@ -1,23 +1,23 @@
 """Rewrite: padding that TFLite's SAME cannot express becomes a node of its own.
 
-On even sizes SAME puts the odd zero of a stride-2 convolution behind the image, torch puts one on
-both sides. XNNPACK fuses a pad whose only reader is a convolution, so the form costs nothing: 83 us
-for a 3x3 stem at 224 with the pad and without; a kernel grown to 4x4 to suit SAME takes 139 us.
-The same is done to a max pooling that reads no negative values, which zeros cannot exceed.
+On even sizes SAME pads a stride-2 convolution with one zero after the image, torch with one on both
+sides. XNNPACK fuses a pad whose only reader is a convolution, so it costs nothing: a 3x3 stem at
+224 pixels takes 83 us with and without the pad; a kernel enlarged to 4x4 for SAME takes 139 us.
+The same rewrite applies to a max pooling of non-negative values, which zeros cannot exceed.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from edgecmp.export.lowering.baseline_nodes import MaxPool, never_negative
+from edgecmp.export.lowering.baseline_nodes import MaxPool, is_non_negative
 from edgecmp.export.lowering.graph import Conv, Graph, Node, Pad, Shape
 
 __all__ = ["is_same", "pad_stride2"]
 
 
 def pad_stride2(graph: Graph) -> Graph:
-    """Gives what pads otherwise than SAME a pad of its own and no padding."""
+    """Replaces each padding that differs from SAME by a pad node."""
     shapes = graph.shapes()
     nodes: list[Node] = []
     for node in graph:
@@ -33,7 +33,7 @@ def pad_stride2(graph: Graph) -> Graph:
             isinstance(node, MaxPool)
             and any(amounts := node.amounts(shapes[node.inputs[0]]))
             and not is_same(node, shapes[node.inputs[0]])
-            and never_negative(graph, node.inputs[0])
+            and is_non_negative(graph, node.inputs[0])
         ):
             pad = Pad(name=f"{node.name}/pad", inputs=node.inputs, amounts=amounts)
             nodes += [pad, replace(node, inputs=(pad.name,), padding=0, ceil_mode=False)]
@@ -45,7 +45,7 @@ def pad_stride2(graph: Graph) -> Graph:
 def is_same(node: Conv | MaxPool, shape: Shape) -> bool:
     """Whether SAME pads an input of `shape` (C, H, W) as the node does.
 
-    SAME gives ceil(size / stride) pixels and puts the smaller half of the zeros first.
+    SAME computes ceil(size / stride) pixels and puts the smaller half of the zeros first.
     """
     extents = node.extent if isinstance(node, Conv) else (node.kernel, node.kernel)
     paddings = node.padding if isinstance(node, Conv) else (node.padding, node.padding)

@@ -1,8 +1,8 @@
-"""From a plain convolutional network of other people's to a graph, through torch.fx.
+"""From a plain convolutional network, such as a baseline, to its graph, through torch.fx.
 
-Features, a global average and a linear layer or a 1x1 convolution: what pytorchcv's classifiers
-and the gallery networks are made of. `OPERATIONS` holds, for each module, function and method, what
-it is in the graph; there is no approximation, so anything else is refused by its name.
+It supports features, a global average and a linear layer or a 1x1 convolution, which pytorchcv's
+classifiers and the gallery networks consist of. `OPERATIONS` translates each module, function and
+method exactly; anything else is refused by name.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from edgecmp.errors import UserError
 from edgecmp.export.lowering.baseline_nodes import Activation
 from edgecmp.export.lowering.fx_operations import OPERATIONS
 from edgecmp.export.lowering.fx_tracing import Tracing, Value
-from edgecmp.export.lowering.graph import IMAGE, Add, Affine, Conv, Graph, Node
+from edgecmp.export.lowering.graph import IMAGE, Add, Affine, Conv, Graph, Node, Shape
 from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["EMBEDDING", "trace_module"]
 
 EMBEDDING = "embedding"
-"""The name of the value that the network gives, as in the graphs of our own networks."""
+"""The name of the output, as in the graphs of the query networks."""
 
 
 @torch.no_grad()
@@ -34,90 +34,111 @@ def trace_module(module: nn.Module, input_size: int, pixels: Preprocessing | Non
     """The module in evaluation mode as a graph, node by node, its weights in float64.
 
     Args:
-        module: from images (N, 3, S, S) to embeddings (N, D); is not changed.
-        input_size: height and width of the images, S.
-        pixels: the image is pixels in 0..255, and the graph normalises them in this way; None: the
-            image is normalised before.
+        module: from images (N, 3, S, S) to embeddings (N, D); it is not changed.
+        input_size: height and width S of the images, in pixels.
+        pixels: the graph reads pixels in 0..255 and normalises them in this way; None: it reads
+            normalised images.
 
     Raises:
-        UserError: it does something that is not in `OPERATIONS`.
+        UserError: the module uses an operation that is not in `OPERATIONS`.
     """
     try:
         traced = _Tracer().trace(module)
     except fx.proxy.TraceError as error:
         raise UserError(
-            f"{type(module).__name__} is no plain feed-forward network: {error}.",
-            "Its `forward` may not depend on the values or shapes of tensors.",
+            f"{type(module).__name__} is not a plain feed-forward network: {error}.",
+            "Write its `forward` without branches on the values or shapes of tensors.",
         ) from error
     return _Walk(module, (3, input_size, input_size), pixels).run(traced)
 
 
 IN_PLACE = (nn.ReLU, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid)
-"""Modules that overwrite their input if they are built so."""
+"""Modules with the option to overwrite their input."""
 
 
 class _Tracer(fx.Tracer):
-    """Stops at the modules that `OPERATIONS` knows."""
+    """Does not trace into the modules that `OPERATIONS` translates."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return type(m) in OPERATIONS or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Walk(Tracing):
-    """Walks the fx graph once."""
+    """Walks the fx graph once.
+
+    Attributes:
+        environment: the translation of each fx node so far.
+    """
+
+    def __init__(self, module: nn.Module, shape: Shape, pixels: Preprocessing | None) -> None:
+        super().__init__(module, shape, pixels)
+        self.environment: dict[fx.Node, Any] = {}
 
     def run(self, traced: fx.Graph) -> Graph:
         """The graph; the last value is called `EMBEDDING`."""
-        environment: dict[fx.Node, Any] = {}
-        for node in traced.nodes:
-            arguments, options = fx.node.map_arg((node.args, node.kwargs), environment.__getitem__)
+        *calls, output = traced.nodes
+        for node in calls:
             if node.op == "placeholder":
-                if environment:
+                if self.environment:
                     raise self.refuse("A network with a second input")
-                environment[node] = Value(self.image)
-            elif node.op == "output":
-                return self.finish(arguments[0])
+                self.environment[node] = Value(self.image)
             else:
                 self.name = self.unique(node)
-                source = next((a for a in node.args if isinstance(a, fx.Node)), None)
-                result = self.translate(node, arguments, options)
-                if source is not None and self.in_place(node):
-                    if source.target is operator.getitem:
-                        raise self.refuse("A part of a tensor that is overwritten")
-                    before = environment[source]  # whoever reads it later reads the result
-                    environment |= {key: result for key, v in environment.items() if v == before}
-                environment[node] = result
-        raise AssertionError("fx graphs end in an output")
+                self.environment[node] = self.translate(node)
+                if self.in_place(node):
+                    self.overwrite(node)
+        return self.finish(self.arguments(output)[0][0])
 
-    def translate(self, node: fx.Node, arguments: Any, options: Any) -> Any:
-        """What a call gives, by its entry in `OPERATIONS`."""
+    def arguments(self, node: fx.Node) -> tuple[Any, Any]:
+        """The positional and named arguments of a call, with fx nodes replaced."""
+        translated: tuple[Any, Any] = fx.node.map_arg(
+            (node.args, node.kwargs), self.environment.__getitem__
+        )
+        return translated
+
+    def overwrite(self, node: fx.Node) -> None:
+        """Replaces the input of a call in place by its result, for all later readers."""
+        source = next((a for a in node.args if isinstance(a, fx.Node)), None)
+        if source is None:
+            return
+        if source.target is operator.getitem:
+            raise self.refuse("An in-place operation on a part of a tensor")
+        before, after = self.environment[source], self.environment[node]
+        self.environment |= {key: after for key, v in self.environment.items() if v == before}
+
+    def translate(self, node: fx.Node) -> Any:
+        """The result of a call, by its entry in `OPERATIONS`."""
+        arguments, options = self.arguments(node)
         key: Any = node.target
         if node.op == "get_attr":
-            raise self.refuse("A tensor that belongs to no layer")
+            raise self.refuse("A tensor outside any layer")
         if node.op == "call_module":
             layer = self.module.get_submodule(str(node.target))
             key, arguments = type(layer), (layer, *arguments)
         if key not in OPERATIONS:
             known = ", ".join(sorted({_name(entry) for entry in OPERATIONS}, key=str.lower))
             raise UserError(
-                f"The lowering does not know {_name(key)} ({self.name}).", f"It knows: {known}."
+                f"The lowering does not support {_name(key)} ({self.name}).",
+                f"Use only what it supports: {known}.",
             )
         entry = OPERATIONS[key]
         try:
             call = inspect.signature(entry).bind(self, *arguments, **options)
         except TypeError as error:
-            raise self.refuse(f"A call of {_name(key)} with {error}") from error
+            raise self.refuse(
+                f"A call of {_name(key)} with unsupported arguments ({error})"
+            ) from error
         return entry(*call.args, **call.kwargs)
 
     def in_place(self, node: fx.Node) -> bool:
-        """Whether a call overwrites what it reads."""
+        """Whether a call overwrites its input."""
         if node.op != "call_module":
             return bool(node.kwargs.get("inplace", False))
         layer = self.module.get_submodule(str(node.target))
         return isinstance(layer, IN_PLACE) and layer.inplace
 
     def finish(self, result: Any) -> Graph:
-        """The graph that gives this value."""
+        """The graph with `result` as its output."""
         if not isinstance(result, Value) or result.name not in self.nodes:
             raise self.refuse("An output other than one embedding")
         if len(self.shapes[result.name]) != 1:
@@ -137,7 +158,7 @@ class _Walk(Tracing):
         )
 
     def unique(self, node: fx.Node) -> str:
-        """A free name after the module that does it or that it is done in."""
+        """An unused name, made of that of the module that a call belongs to."""
         path = [name for name, _ in node.meta.get("nn_module_stack", {}).values()]
         name = path[-1] if path else ""
         if node.op != "call_module":
@@ -151,7 +172,7 @@ class _Walk(Tracing):
 
 
 def _with_relus(nodes: list[Node], output: str) -> list[Node]:
-    """The nodes, each ReLU made part of the node before it where nobody else reads that."""
+    """The nodes, each ReLU merged into the node before it unless that has other readers."""
     readers = Counter([output, *(name for node in nodes for name in node.inputs)])
     after: dict[str, Node] = {}
     for node in nodes:

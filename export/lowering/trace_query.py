@@ -1,4 +1,4 @@
-"""From a query network to the graph that says the same thing, before any rewrite."""
+"""From a query network to its graph, before any rewrite."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def trace(network: QueryNet, input_size: int, pixels: Preprocessing | None = Non
     """The network in evaluation mode as a graph, node by node, its weights in float64.
 
     Args:
-        network: is not changed.
-        input_size: height and width of the images.
-        pixels: the image is pixels in 0..255, and the graph normalises them in this way; None: the
-            image is normalised before.
+        network: it is not changed.
+        input_size: height and width of the images, in pixels.
+        pixels: the graph reads pixels in 0..255 and normalises them in this way; None: it reads
+            normalised images.
     """
     nodes: list[Node] = []
     value = IMAGE if pixels is None else normalise(nodes, pixels)
@@ -55,7 +55,7 @@ def trace(network: QueryNet, input_size: int, pixels: Preprocessing | None = Non
 
 
 def normalise(nodes: list[Node], pixels: Preprocessing) -> str:
-    """Appends (pixel / 255 - mean) / std; returns the value it gives."""
+    """Appends (pixel / 255 - mean) / std; returns the name of its value."""
     mean, std = (torch.tensor(value, dtype=torch.float64) for value in (pixels.mean, pixels.std))
     nodes.append(
         Affine(name="normalised", inputs=(IMAGE,), scale=1 / (255 * std), shift=-mean / std)
@@ -76,7 +76,7 @@ def batch_norm(bn: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 def _conv_bn(nodes: list[Node], value: str, name: str, layer: ConvBN) -> str:
-    """Appends a convolution and its batch norm; returns the value they give."""
+    """Appends a convolution and its batch norm; returns the name of their value."""
     conv, bn = layer.conv, layer.bn
     weight = exact(conv.weight)
     nodes.append(
@@ -100,7 +100,7 @@ def _conv_bn(nodes: list[Node], value: str, name: str, layer: ConvBN) -> str:
 def _block(
     nodes: list[Node], value: str, name: str, block: ChoiceBlock, channels: int
 ) -> tuple[str, int]:
-    """Appends a choice block; returns the value it gives and its channels."""
+    """Appends a choice block; returns the name of its value and the number of its channels."""
     if block.proj is None:
         passed, main = f"{name}.even", f"{name}.odd"
         nodes.append(Take(name=passed, inputs=(value,), start=0, stop=channels, step=2))

@@ -1,1 +1,1 @@
-"""`edgecmp parity`: does an exported file find what the network finds, and if not, why?"""
+"""`edgecmp parity`: does an exported file retrieve what the network retrieves, and if not, why?"""

@@ -1,9 +1,9 @@
-"""One exported file in one runtime, after it was found to belong to the network and the index."""
+"""ParityCase: one exported file in one runtime, checked to match the network and the index."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +12,38 @@ from numpy.typing import NDArray
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.parity.verdict import BOUNDS
-from edgecmp.export.runtimes.foreign_onnx import ForeignRunner
-from edgecmp.export.runtimes.open import Absence, read_metadata, try_runtimes
-from edgecmp.export.runtimes.remote import Machine, try_runtimes_of
-from edgecmp.export.runtimes.runners import Runner, RuntimeRefusedError
+from edgecmp.export.runtimes.external_onnx import ExternalOnnxRunner
+from edgecmp.export.runtimes.open import UnusableRuntime, read_metadata, try_runtimes
+from edgecmp.export.runtimes.openers import RuntimeRefusedError
+from edgecmp.export.runtimes.remote import Machine, try_remote_runtimes
+from edgecmp.export.runtimes.runner import Runner
 from edgecmp.gallery.index import GalleryIndex
 from edgecmp.gallery.open import open_described
 from edgecmp.networks.embed import Embedder
 
-__all__ = ["Trial", "open_trials"]
+__all__ = ["ParityCase", "open_cases"]
 
 TIMED_RUNS = 15
-PACE_BATCH = 64
-"""Most blank images that the time of a batch is taken with."""
+TIMED_BATCH = 64
+"""Largest batch that the time per image is measured with."""
 
-UNKNOWN_ORIGIN = "made elsewhere: that both are the same network cannot be checked by their hashes"
+UNKNOWN_ORIGIN = "not exported by edgecmp: hashes cannot show that both are the same network"
 
 
 @dataclass(kw_only=True, slots=True)
-class Trial:
-    """One file in one runtime: its embeddings as they come, or why there are none."""
+class ParityCase:
+    """One file in one runtime.
+
+    Attributes:
+        path: of the file.
+        metadata: of the file.
+        runtime: its name.
+        runner: the opened file; None if it cannot be run, or no longer.
+        verdict: "pass", "fail" or "not run".
+        fault: why it cannot be run.
+        note: for the reason column of a file that passes.
+        latency_ms: median latency of one image in this process.
+    """
 
     path: Path
     metadata: Metadata
@@ -41,85 +53,102 @@ class Trial:
     fault: str = ""
     note: str = ""
     latency_ms: float | None = None
-    parts: list[NDArray[np.float32]] = field(default_factory=list)
-    gallery_parts: list[NDArray[np.float32]] = field(default_factory=list)
 
-    def feed(self, pixels: NDArray[np.uint8], parts: list[NDArray[np.float32]]) -> None:
-        """Embeds prepared images (n, S, S, 3) into `parts`, unless the runtime gave up before."""
+    @property
+    def label(self) -> str:
+        """Target, precision, input if it is not "tensor", and runtime, for a picture."""
+        kind = "" if self.metadata.input == "tensor" else f" {self.metadata.input}"
+        return f"{self.metadata.target} {self.metadata.precision}{kind}, {self.runtime}"
+
+    def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Embeds prepared images (n, S, S, 3): (n, D); None if the file cannot be run."""
         if self.runner is None:
-            return
+            return None
         try:
-            parts.append(self.runner.embed(pixels))
+            return self.runner.embed(pixels)
         except RuntimeRefusedError as error:
             self.runner, self.verdict = None, "fail"
             self.fault = f"the runtime cannot run the file: {error}"
+            return None
 
-    def pace(self, size: int) -> float:
-        """Seconds for one image, from a warm batch of blank ones; measures the latency as well.
+    def measure(self, size: int) -> float:
+        """Seconds per image of a warm batch of blank images; sets `latency_ms` as well.
 
-        The latency is the median of single images in this process; `edgecmp bench` measures
-        better.
+        The latency is the median of single images in this process; `edgecmp bench` measures it
+        more accurately.
+
+        Args:
+            size: side S of the images, in pixels.
         """
-        batch = 0 if self.runner is None else min(self.runner.batch_size, PACE_BATCH)
-        blank = np.zeros((batch, size, size, 3), np.uint8)
-        elapsed = self._timed(blank)
-        if self.runner is not None and self.runner.times_count:
-            self.latency_ms = 1000 * float(
-                np.median([self._timed(blank[:1]) for _ in range(TIMED_RUNS)])
-            )
-        return elapsed / max(batch, 1)
-
-    def _timed(self, pixels: NDArray[np.uint8]) -> float:
-        """Seconds of one warm call."""
         if self.runner is None:
             return 0.0
+        batch = min(self.runner.batch_size, TIMED_BATCH)
+        blank = np.zeros((batch, size, size, 3), np.uint8)
         try:
-            given = self.runner.read(pixels)
-            self.runner.run(given)
-            start = time.perf_counter()
-            self.runner.run(given)
-            return time.perf_counter() - start
+            elapsed = _timed(self.runner, blank)
+            if self.runner.measures_latency:
+                runs = [_timed(self.runner, blank[:1]) for _ in range(TIMED_RUNS)]
+                self.latency_ms = 1000 * float(np.median(runs))
         except RuntimeRefusedError:
-            return 0.0  # said when it is fed
+            return 0.0  # reported when the file embeds the first images
+        return elapsed / batch
 
 
-def open_trials(
+def _timed(runner: Runner, pixels: NDArray[np.uint8]) -> float:
+    """Seconds of one warm call."""
+    images = runner.to_input(pixels)
+    runner.run(images)
+    start = time.perf_counter()
+    runner.run(images)
+    return time.perf_counter() - start
+
+
+def open_cases(
     path: Path, query: Embedder, gallery: GalleryIndex, machine: Machine | None = None
-) -> list[Trial]:
-    """What can be run of one file, after it was found to belong to the network and the index.
+) -> list[ParityCase]:
+    """The cases of one file, after it was checked to match the network and the index.
 
-    With a `machine`, in its runtimes too.
+    Args:
+        path: of the file, or of the description (.toml) of an external one.
+        query: the trained network.
+        gallery: the server's index.
+        machine: a remote machine whose runtimes are used too.
+
+    Raises:
+        UserError: the file is damaged, or does not match the network or the index.
     """
-    described = path.with_suffix(".toml")
-    if path.suffix == ".toml" or (path.suffix == ".onnx" and described.exists()):
-        return [_foreign(described, query, gallery)]
+    description = path.with_suffix(".toml")
+    if path.suffix == ".toml" or (path.suffix == ".onnx" and description.exists()):
+        return [_external_case(description, query, gallery)]
     metadata = read_metadata(path)
     _check_origin(path, metadata, query, gallery)
-    runners, absences = try_runtimes(path, metadata)
+    runners, unusable = try_runtimes(path, metadata)
     if machine is not None:
-        theirs, missing = try_runtimes_of(machine, path, metadata)
-        runners, absences = runners + theirs, absences + missing
-    note = UNKNOWN_ORIGIN if query.foreign else ""
-    trials = [
-        Trial(path=path, metadata=metadata, runtime=r.name, runner=r, note=note) for r in runners
+        remote_runners, remote_unusable = try_remote_runtimes(machine, path, metadata)
+        runners, unusable = runners + remote_runners, unusable + remote_unusable
+    note = UNKNOWN_ORIGIN if query.external else ""
+    cases = [
+        ParityCase(path=path, metadata=metadata, runtime=runner.name, runner=runner, note=note)
+        for runner in runners
     ]
-    return trials + [_absent(path, metadata, absence) for absence in absences]
+    return cases + [_unusable_case(path, metadata, entry) for entry in unusable]
 
 
-def _foreign(path: Path, query: Embedder, gallery: GalleryIndex) -> Trial:
-    """A described ONNX file, after it was found to read the same images as the network."""
+def _external_case(path: Path, query: Embedder, gallery: GalleryIndex) -> ParityCase:
+    """The case of a described ONNX file, checked to read the same images as the network."""
     model = open_described(path)
-    mine, theirs = model.preprocessing, query.preprocessing
-    if (mine.input_size, mine.background) != (theirs.input_size, theirs.background):
+    given, expected = model.preprocessing, query.preprocessing
+    if (given.input_size, given.background) != (expected.input_size, expected.background):
         raise UserError(
-            f"{path} fits its images into {mine.input_size} pixels on {mine.background}, but "
-            f"{query.name} into {theirs.input_size} on {theirs.background}.",
+            f"{path} reads images of {given.input_size} pixels with the background "
+            f"{given.background}, but {query.name} reads {expected.input_size} pixels with "
+            f"{expected.background}.",
             "Compare networks that read the same images.",
         )
     if model.gallery_sha256 not in (None, gallery.manifest.gallery_sha256):
         raise _other_gallery(path)
-    runner = ForeignRunner(model)
-    return Trial(
+    runner = ExternalOnnxRunner(model)
+    return ParityCase(
         path=model.file.path,
         metadata=runner.metadata,
         runtime=runner.name,
@@ -128,21 +157,22 @@ def _foreign(path: Path, query: Embedder, gallery: GalleryIndex) -> Trial:
     )
 
 
-def _absent(path: Path, metadata: Metadata, absence: Absence) -> Trial:
-    trial = Trial(path=path, metadata=metadata, runtime=absence.runtime)
-    if absence.refused:
-        trial.verdict, trial.fault = "fail", f"the runtime refuses the file: {absence.reason}"
-    else:
-        trial.verdict, trial.fault = "not run", absence.reason
-    return trial
+def _unusable_case(path: Path, metadata: Metadata, entry: UnusableRuntime) -> ParityCase:
+    return ParityCase(
+        path=path,
+        metadata=metadata,
+        runtime=entry.runtime,
+        verdict="fail" if entry.refused else "not run",
+        fault=f"the runtime refuses the file: {entry.reason}" if entry.refused else entry.reason,
+    )
 
 
 def _check_origin(path: Path, metadata: Metadata, query: Embedder, gallery: GalleryIndex) -> None:
-    """Refuses a file that does not belong to the network or cannot search the index."""
-    if not query.foreign and metadata.weights_sha256 != query.sha256:
+    """Refuses a file that was not exported from the network or cannot search the index."""
+    if not query.external and metadata.weights_sha256 != query.sha256:
         raise UserError(
             f"{path} was exported from another query network than {query.name}.",
-            "Name the network it was made from with --model, or export it again.",
+            "Name the network that it was exported from with --model, or export it again.",
         )
     if metadata.precision not in BOUNDS:
         raise unknown_choice(f"precision in {path}", metadata.precision, BOUNDS)
@@ -150,7 +180,7 @@ def _check_origin(path: Path, metadata: Metadata, query: Embedder, gallery: Gall
         raise _other_gallery(path)
     if metadata.preprocessing_fingerprint != query.preprocessing.fingerprint:
         raise UserError(
-            f"{path} prepares its images differently than the network {query.name}.",
+            f"{path} prepares its images differently from the network {query.name}.",
             "Export the file again from the network as it is now.",
         )
 

@@ -1,4 +1,4 @@
-"""Why a file fails: is it fed wrongly, and if not, which layer departs first?"""
+"""Why a file fails: does it get the wrong input, and if not, which layer differs first?"""
 
 from __future__ import annotations
 
@@ -8,33 +8,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp.artefacts.bundle import QueryBundle
-from edgecmp.export.parity.layer_probes import layer_names, layers
+from edgecmp.export.formats import registry
+from edgecmp.export.parity.cosines import row_cosines
+from edgecmp.export.parity.layer_probes import layer_names, layer_outputs
 from edgecmp.export.prepare import prepare
-from edgecmp.export.runtimes.runners import Batch, Runner, RuntimeRefusedError
-from edgecmp.export.targets import registry
+from edgecmp.export.runtimes.openers import RuntimeRefusedError
+from edgecmp.export.runtimes.runner import Batch, Runner
 
-__all__ = ["IMAGES", "first_departure", "fits_when_fed"]
+__all__ = ["IMAGES", "first_differing_layer", "input_mistake"]
 
 IMAGES = 16
-"""Real queries that the search for a cause looks at."""
+"""Real queries that the search for a cause uses."""
 
 AGREES = 0.99
-"""Mean cosine above which a file fed in another way is taken to compute what torch computes."""
+"""Mean cosine from which a file with a changed input is taken to compute torch's embeddings."""
 
-DEPARTS = {"fp32": 0.9999, "fp16": 0.999, "int8-weights": 0.95}
-"""By precision: the cosine of a channel with torch's below which its layer departs..."""
+MIN_CHANNEL_COSINE = {"fp32": 0.9999, "fp16": 0.999, "int8-weights": 0.95}
+"""By precision: a layer differs if a channel's cosine with torch's is below this."""
 
-DEPARTS_ELSE = 0.7
-"""...and for all other precisions."""
+MIN_CHANNEL_COSINE_OTHER = 0.7
+"""The same for all other precisions."""
 
 SMALL_CHANNEL = 0.01
-"""Share of the largest channel's energy below which a channel's own noise says nothing."""
+"""Channels below this share of the largest channel's energy are ignored: they are mostly noise."""
 
 
-def fits_when_fed(
+def input_mistake(
     runner: Runner, pixels: NDArray[np.uint8], reference: NDArray[np.float32]
 ) -> str | None:
-    """The mistake that explains a departing file, found by feeding it in other ways.
+    """The mistake in the input that explains a file's embeddings, found by correcting it.
 
     Args:
         runner: the file.
@@ -42,65 +44,74 @@ def fits_when_fed(
         reference: torch's embeddings of them (N, D).
 
     Returns:
-        One clause, or None if no other way helps.
+        One clause, or None if no changed input helps.
     """
-    for says, batch in _other_ways(runner, pixels):
+    for mistake, batch in _changed_inputs(runner, pixels):
         try:
-            found = runner.run(batch).astype(np.float64)
+            embeddings = runner.run(batch)
         except RuntimeRefusedError:
             continue
-        lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(reference, axis=1)
-        cosines = (found * reference).sum(1) / np.where(lengths > 0, lengths, 1)
+        cosines = row_cosines(embeddings, reference)
         if np.isfinite(cosines).all() and cosines.mean() >= AGREES:
-            return says
+            return mistake
     return None
 
 
-def _other_ways(runner: Runner, pixels: NDArray[np.uint8]) -> Iterator[tuple[str, Batch]]:
-    bgr = pixels[..., ::-1]
-    yield "it reads BGR: red and blue are swapped", runner.read(np.ascontiguousarray(bgr))
+def _changed_inputs(runner: Runner, pixels: NDArray[np.uint8]) -> Iterator[tuple[str, Batch]]:
+    """A mistake, and the input that would correct it."""
+    bgr = np.ascontiguousarray(pixels[..., ::-1])
+    yield "it reads BGR: red and blue are swapped", runner.to_input(bgr)
     if runner.metadata.input == "image":
         return
-    twice = "its input is normalised twice: it normalises by itself what is normalised before"
+    twice = "its input is normalised twice: the file normalises values that are normalised already"
     for colours, order in ((pixels, ""), (bgr, ", and it reads BGR")):
         values = np.ascontiguousarray(colours, np.float32)
         yield f"{twice} (it agrees when given pixels in 0..1{order})", values / 255
         yield f"{twice} (it agrees when given pixels in 0..255{order})", values
 
 
-def first_departure(
+def first_differing_layer(
     runner: Runner, bundle: QueryBundle, pixels: NDArray[np.uint8]
 ) -> tuple[str, float] | None:
-    """The first layer whose channels are not torch's, and the cosine of its worst channel.
+    """The first layer with a channel that differs from torch's, and the least channel cosine.
 
-    A channel's scale does not count, since integers live with scales of their own. If no layer
-    departs clearly, it is the worst one. None where the file's layers cannot be compared.
+    The scale of a channel is ignored, since integers have scales of their own.
+
+    Args:
+        runner: the file.
+        bundle: the network that it was exported from.
+        pixels: prepared images (N, S, S, 3).
+
+    Returns:
+        The layer's name and its cosine; the layer with the least cosine if none is below the
+        bound; None if the file's layers cannot be compared.
     """
     metadata = runner.metadata
     network = prepare(bundle, registry.target(metadata.target), metadata.precision)
     names = layer_names(network, metadata.target)
-    found = layers(runner, names, runner.read(pixels))
-    if found is None:
+    outputs = layer_outputs(runner, names, runner.to_input(pixels))
+    if outputs is None:
         return None
     inputs = bundle.preprocessing.normalise(pixels)
     values = {node.name: value.numpy() for node, value in network.each(inputs)}
-    scores = {
-        name: _worst_channel(mine, values[name]) for name, mine in zip(names, found, strict=True)
+    cosines = {
+        name: _least_channel_cosine(output, values[name])
+        for name, output in zip(names, outputs, strict=True)
     }
-    bound = DEPARTS.get(metadata.precision, DEPARTS_ELSE)
-    for name, score in scores.items():
-        if score < bound:
-            return name, score
-    worst = min(scores, key=lambda name: scores[name])
-    return worst, scores[worst]
+    bound = MIN_CHANNEL_COSINE.get(metadata.precision, MIN_CHANNEL_COSINE_OTHER)
+    for name, cosine in cosines.items():
+        if cosine < bound:
+            return name, cosine
+    worst = min(cosines, key=lambda name: cosines[name])
+    return worst, cosines[worst]
 
 
-def _worst_channel(mine: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    """The least cosine between the maps (N, C, ...) of one channel, over those that matter."""
-    if mine.shape != theirs.shape:
+def _least_channel_cosine(actual: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """The least cosine of a channel (N, ...) with torch's, over the channels that count."""
+    if actual.shape != expected.shape:
         return -1.0
-    axes = (0, *range(2, theirs.ndim))
-    a, b = mine.astype(np.float64), theirs.astype(np.float64)
+    axes = (0, *range(2, expected.ndim))
+    a, b = actual.astype(np.float64), expected.astype(np.float64)
     energy = (b**2).sum(axes)
     if not energy.any():
         return -1.0 if a.any() else 1.0

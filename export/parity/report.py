@@ -1,15 +1,17 @@
-"""What `edgecmp parity` found: one row a file and runtime, one a stage before it."""
+"""ParityReport: one row per file and runtime, and one per stage before it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from edgecmp.export.parity.case import Trial
+from edgecmp.export.parity.case import ParityCase
 from edgecmp.export.parity.compatibility import Rule
 from edgecmp.export.parity.verdict import Bounds
 from edgecmp.files import provenance
+from edgecmp.report import Report, failures, table_text
 
 __all__ = ["FIGURES", "ParityReport", "file_row", "plain", "rule_columns", "size_mb"]
 
@@ -29,28 +31,41 @@ FIGURES = (
     "collapse",
     "collapse_torch",
 )
-"""The figures of a `Comparison` that a row shows."""
+"""The figures of a `Comparison` that a row contains."""
+
+COLUMNS = (
+    *("target", "precision", "input", "runtime", "size_mb", "min_cosine", "p1_cosine"),
+    *("mean_cosine", "top1_agreement", "delta_top10", "delta_tar", "rule", "latency_ms"),
+    "verdict",
+)
+STAGE_COLUMNS = (
+    *("stage", "min_cosine", "delta_top10", "mqg_top10", "mqq_top10", "difference", "rule"),
+    "verdict",
+)
+STAGES_WIDTH = 120
 
 RULE = ("mqg_top10", "mqq_top10", "rule_low", "rule_high", "rule")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ParityReport:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class ParityReport(Report):
     """Each file in each runtime, and each stage before it, against the trained network.
 
     Attributes:
-        rows: one dictionary each: target, precision, input, runtime, file, size_mb, `FIGURES` (None
-            where nothing was run), the compatibility rule (mqg_top10, mqq_top10, their
-            difference's interval rule_low and rule_high, rule: "holds", "level" or "broken"),
-            latency_ms (median of single images in this process), bounds, verdict ("pass", "fail"
-            or "not run") and reason.
-        stages: the same figures for the network as it was trained, lowered and quantised, before
-            any file.
+        rows: one dictionary per file and runtime: target, precision, input, runtime, file, size_mb,
+            `FIGURES` (None if it was not run), the compatibility rule (mqg_top10, mqq_top10, the
+            interval of their difference rule_low and rule_high, rule: "holds", "level" or
+            "broken"), latency_ms (median of single images in this process), bounds, verdict
+            ("pass", "fail" or "not run") and reason.
+        stages: the same figures for the network as trained, lowered and quantised.
+        model: name of the trained network.
+        index: folder of the gallery index.
+        data: name of the data set.
         queries: number of test queries.
         gallery: number of gallery images.
         torch_top1, torch_top10, torch_tar: accuracy of the trained network in the server's gallery,
             in percent; TAR at FAR=1e-3.
-        picture: where the picture was written, if one was asked for.
+        picture: path of the picture, if one was requested.
     """
 
     rows: list[dict[str, Any]]
@@ -68,38 +83,102 @@ class ParityReport:
 
     @property
     def passed(self) -> bool:
-        """Whether something was run and nothing failed, in any stage."""
+        """Whether at least one file was run, and no file and no stage failed."""
         verdicts = {row["verdict"] for row in self.rows}
         before = {row["verdict"] for row in self.stages}
         return "pass" in verdicts and "fail" not in verdicts | before
 
+    def heading(self) -> str:
+        """The compatibility rule, stage by stage."""
+        rows = [
+            stage
+            | {
+                "difference": _with_interval(
+                    stage["mqg_top10"] - stage["mqq_top10"], stage["rule_low"], stage["rule_high"]
+                )
+            }
+            for stage in self.stages
+        ]
+        failed = [
+            f"{stage['verdict']}: stage {stage['stage']}: {stage['reason']}"
+            for stage in self.stages
+            if stage["reason"]
+        ]
+        title = "Before any file: the compatibility rule M(q,g) > M(q,q) at top-10, per stage."
+        table = table_text(rows, columns=STAGE_COLUMNS, width=STAGES_WIDTH)
+        return "\n".join([title, table, *failed, " "])
+
+    def shown_rows(self) -> list[dict[str, Any]]:
+        """The rows with intervals beside their figures: "-0.18 (-0.44, +0.09)"."""
+        return [
+            row
+            | {
+                name: _with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+                for name in ("delta_top10", "delta_tar")
+            }
+            for row in self.rows
+        ]
+
+    def shown_columns(self) -> tuple[str, ...]:
+        """What fits a screen."""
+        return COLUMNS
+
+    def sentences(self) -> list[str]:
+        """Why files failed, and how to read the figures."""
+        return [
+            *failures(self.rows),
+            f"{self.queries} queries, {self.gallery} gallery images; the network itself retrieves "
+            f"{self.torch_top1:.2f} at top-1, {self.torch_top10:.2f} at top-10, TAR@FAR=1e-3 "
+            f"{self.torch_tar:.2f}. Changes are in points, with 95 % intervals; rule: level means "
+            "that these queries cannot tell M(q,g) and M(q,q) apart.",
+        ]
+
+    def written(self) -> dict[str, Path]:
+        """The picture."""
+        return {} if self.picture is None else {"the picture": Path(self.picture)}
+
     def to_dict(self) -> dict[str, Any]:
-        """What `--json` writes."""
+        """The JSON document of `--json`."""
         return {"passed": self.passed, **asdict(self)}
 
 
+def _with_interval(figure: float | None, low: float | None, high: float | None) -> str | None:
+    """A figure and its interval as one cell: "-0.18 (-0.44, +0.09)"."""
+    if figure is None or low is None or high is None:
+        return None
+    return f"{figure:+.2f} ({low:+.2f}, {high:+.2f})"
+
+
 def file_row(
-    trial: Trial, figures: dict[str, Any], rule: Rule | None, bounds: Bounds, reason: str
+    case: ParityCase, figures: dict[str, Any], rule: Rule | None, bounds: Bounds, reason: str
 ) -> dict[str, Any]:
-    """One row of the table; what was not run has no figures."""
+    """One row of `ParityReport.rows`.
+
+    Args:
+        case: the file in one runtime.
+        figures: those of its `Comparison`; empty if it was not run.
+        rule: the compatibility rule; None if it was not run.
+        bounds: of its precision.
+        reason: why it failed or was not run, or a note.
+    """
     return {
-        "target": trial.metadata.target,
-        "precision": trial.metadata.precision,
-        "input": trial.metadata.input,
-        "runtime": trial.runtime,
-        "file": str(trial.path),
-        "size_mb": size_mb(trial),
+        "target": case.metadata.target,
+        "precision": case.metadata.precision,
+        "input": case.metadata.input,
+        "runtime": case.runtime,
+        "file": str(case.path),
+        "size_mb": size_mb(case),
         **{name: plain(figures.get(name)) for name in FIGURES},
         **rule_columns(rule),
-        "latency_ms": plain(trial.latency_ms),
+        "latency_ms": plain(case.latency_ms),
         "bounds": asdict(bounds),
-        "verdict": trial.verdict,
+        "verdict": case.verdict,
         "reason": reason,
     }
 
 
 def rule_columns(rule: Rule | None) -> dict[str, Any]:
-    """The compatibility rule as columns."""
+    """The columns of the compatibility rule."""
     if rule is None:
         return dict.fromkeys(RULE)
     values = (rule.mqg_top10, rule.mqq_top10, rule.low, rule.high, rule.verdict)
@@ -107,11 +186,11 @@ def rule_columns(rule: Rule | None) -> dict[str, Any]:
 
 
 def plain(figure: float | None) -> float | None:
-    """A figure as JSON can hold it: what is no number is None."""
+    """A figure as JSON can represent it: None if it is not finite."""
     return figure if figure is not None and math.isfinite(figure) else None
 
 
-def size_mb(trial: Trial) -> float:
+def size_mb(case: ParityCase) -> float:
     """Size of a file, or of all files of a folder, in 10^6 bytes."""
-    files = trial.path.rglob("*") if trial.path.is_dir() else (trial.path,)
+    files = case.path.rglob("*") if case.path.is_dir() else (case.path,)
     return sum(file.stat().st_size for file in files if file.is_file()) / 1e6

@@ -1,4 +1,4 @@
-"""What a gallery gives for queries: the best images, ranks, and which pairs are accepted."""
+"""The retrieval result of queries in a gallery: best images, ranks, and accepted pairs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecmp.metrics.retrieval import ranked
+from edgecmp.metrics.exact_search import ranked
 from edgecmp.metrics.verification import most_within
 
-__all__ = ["FAR", "TOP", "Finds", "Floats", "Integers", "find"]
+__all__ = ["FAR", "TOP", "Floats", "Integers", "RetrievalResult", "retrieve"]
 
 Floats: TypeAlias = NDArray[np.float32]
 Integers: TypeAlias = NDArray[np.int64]
@@ -23,15 +23,15 @@ CHUNK_SCORES = 2**24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finds:
+class RetrievalResult:
     """Q queries in one gallery.
 
     Attributes:
         images: (Q, 10) the best gallery images, best first.
         hits: (Q, 10) whether they show the query's identity.
         best: (Q,) the similarity of the first.
-        ranks: (Q,) place of the first image of the query's identity, from 1.
-        genuine: (Q,) how many images of its identity the gallery has.
+        ranks: (Q,) rank of the first image of the query's identity, from 1.
+        genuine: (Q,) number of gallery images of its identity.
         accepted: (Q,) how many of these are accepted at FAR=1e-3, over all queries.
     """
 
@@ -58,11 +58,19 @@ class Finds:
         return 100 * float(self.accepted.sum() / max(1, self.genuine.sum()))
 
 
-def find(queries: Floats, query_ids: Integers, gallery: Floats, gallery_ids: Integers) -> Finds:
-    """Searches a gallery (G, D) for queries (Q, D); exact, the scores in pieces.
+def retrieve(
+    queries: Floats, query_ids: Integers, gallery: Floats, gallery_ids: Integers
+) -> RetrievalResult:
+    """Searches a gallery exactly, with a chunk of the scores in memory at a time.
 
-    The threshold is that of `edgecmp.metrics.tar_at_far`: the highest impostor pair that has to be
+    The threshold is that of `edgecmp.metrics.tar_at_far`: the highest impostor pair that must be
     rejected.
+
+    Args:
+        queries: (Q, D).
+        query_ids: (Q,) identities.
+        gallery: (G, D).
+        gallery_ids: (G,) identities in the same numbering.
     """
     scores, images = ranked(queries, gallery, TOP)
     same_total = sum(int((gallery_ids == identity).sum()) for identity in query_ids)
@@ -73,18 +81,18 @@ def find(queries: Floats, query_ids: Integers, gallery: Floats, gallery_ids: Int
     genuine_scores: list[Floats] = []
     step = max(1, CHUNK_SCORES // len(gallery))
     for start in range(0, len(queries), step):
-        part = slice(start, start + step)
-        table = queries[part] @ gallery.T  # (q, G)
-        same = query_ids[part, None] == gallery_ids
+        chunk = slice(start, start + step)
+        table = queries[chunk] @ gallery.T  # (q, G)
+        same = query_ids[chunk, None] == gallery_ids
         first = np.where(same, table, -np.inf).max(1, keepdims=True)
-        ranks[part] = 1 + ((table > first) & ~same).sum(1)
-        genuine[part] = same.sum(1)
+        ranks[chunk] = 1 + ((table > first) & ~same).sum(1)
+        genuine[chunk] = same.sum(1)
         genuine_scores += [row[mask] for row, mask in zip(table, same, strict=True)]
         highest = np.concatenate((highest, table[~same]))
         if len(highest) > wanted:
             highest = np.partition(highest, len(highest) - wanted)[len(highest) - wanted :]
     rejected = highest.min() if len(highest) == wanted else -np.inf
-    return Finds(
+    return RetrievalResult(
         images=images,
         hits=gallery_ids[images] == query_ids[:, None],
         best=scores[:, 0],

@@ -1,9 +1,9 @@
-"""The network on its way into a file, lowered and quantised, each as something that embeds."""
+"""The stages between the trained network and its files: lowered, and quantised."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,40 +12,41 @@ from numpy.typing import NDArray
 
 from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.errors import UserError
+from edgecmp.export.formats import registry
 from edgecmp.export.lowering import LoweredNet
 from edgecmp.export.lowering.graph import Conv, Graph, Linear, Node
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.prepare import prepare
 from edgecmp.export.quantisation.calibration import calibration_images
 from edgecmp.export.quantisation.fake_quant import rounded_weights, simulate
-from edgecmp.export.quantisation.fp16 import halved
+from edgecmp.export.quantisation.fp16 import to_float16
 from edgecmp.export.quantisation.qparams import Plan
 from edgecmp.export.quantisation.quantise import quantise
 from edgecmp.export.quantisation.weights import SMALL
-from edgecmp.export.targets import registry
 from edgecmp.networks.embed import embed
 from edgecmp.progress import say
 
-__all__ = ["Stage", "stages"]
+__all__ = ["QUANTISE", "Stage", "stages"]
+
+QUANTISE = "quantise "
+"""The name of a stage of quantisation starts with it and ends with the precision."""
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
-    """One form of the network, and what it gave for the queries and the gallery's images."""
+    """One form of the network before it is written to a file."""
 
     name: str
     network: torch.nn.Module
     bundle: QueryBundle
-    parts: list[NDArray[np.float32]] = field(default_factory=list)
-    gallery_parts: list[NDArray[np.float32]] = field(default_factory=list)
 
     def embed(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Prepared images (N, S, S, 3) to embeddings (N, D)."""
+        """Embeds prepared images (N, S, S, 3): (N, D)."""
         return embed(self.network, pixels, self.bundle.preprocessing)
 
 
-class _Integers(torch.nn.Module):
-    """What integers compute, simulated in floats."""
+class _IntegerNet(torch.nn.Module):
+    """A network in integers, simulated in floats."""
 
     def __init__(self, graph: Graph, plan: Plan) -> None:
         super().__init__()
@@ -60,49 +61,69 @@ class _Integers(torch.nn.Module):
 
 
 def stages(bundle: QueryBundle, files: Iterable[Metadata]) -> list[Stage]:
-    """The network lowered, and quantised in each way that one of the TFLite files is."""
-    tflite = registry.target("tflite")
-    lowered = prepare(bundle, tflite, "fp32")
-    found: dict[str, torch.nn.Module] = {"lower": lowered}
+    """The lowered network, and the network in each precision of the TFLite files.
+
+    A stage whose calibration images are missing is left out, with a message.
+
+    Args:
+        bundle: the trained network.
+        files: metadata of the exported files.
+    """
+    lowered = prepare(bundle, registry.target("tflite"), "fp32")
+    networks: dict[str, torch.nn.Module] = {"lower": lowered}
     for metadata in files:
-        name = f"quantise {metadata.precision}"
-        if metadata.target != "tflite" or name in found:
+        name = f"{QUANTISE}{metadata.precision}"
+        if metadata.target != "tflite" or metadata.precision == "fp32" or name in networks:
             continue
-        if metadata.precision == "int8":
-            network = prepare(bundle, tflite, "int8")
-            try:
-                found[name] = _integers(bundle, network, metadata.calibration or {})
-            except UserError as error:
-                say(f"The stage {name!r} is left out: {error.what}")
-        elif metadata.precision != "fp32":
-            least = 0 if metadata.precision == "fp16" else SMALL
-            nodes = [_stored(node, least) for node in lowered.graph]
-            found[name] = LoweredNet(lowered.graph.with_nodes(nodes))
-    return [Stage(name=name, network=network, bundle=bundle) for name, network in found.items()]
+        try:
+            networks[name] = _quantised(bundle, lowered, metadata)
+        except UserError as error:
+            say(f"The stage {name!r} is left out: {error.what}")
+    return [Stage(name=name, network=network, bundle=bundle) for name, network in networks.items()]
 
 
-def _integers(bundle: QueryBundle, lowered: LoweredNet, calibration: dict[str, Any]) -> Any:
-    """The integers that the writer computed from the calibration images it names.
+def _quantised(bundle: QueryBundle, lowered: LoweredNet, metadata: Metadata) -> torch.nn.Module:
+    """The network with the weights or the integers of a file.
 
     Raises:
-        UserError: the images are not here, or not as they were.
+        UserError: the calibration images of an int8 file are missing or were changed.
+    """
+    if metadata.precision == "int8":
+        return _integers(bundle, metadata.calibration or {})
+    int8_from = None if metadata.precision == "fp16" else SMALL
+    nodes = [_with_stored_weights(node, int8_from) for node in lowered.graph]
+    return LoweredNet(lowered.graph.with_nodes(nodes))
+
+
+def _integers(bundle: QueryBundle, calibration: dict[str, Any]) -> _IntegerNet:
+    """The integers that the writer computed from the calibration images that it names.
+
+    Raises:
+        UserError: the images are missing or were changed.
     """
     images, about = calibration_images(
         bundle, str(calibration.get("data", "")) or None, seed=int(calibration.get("seed", 0))
     )
     if about["fingerprint"] != calibration.get("fingerprint"):
         raise UserError(
-            f"The calibration images {about['data']} are not as they were.",
+            f"The calibration images {about['data']} were changed since the file was exported.",
             "Export the file again.",
         )
-    return _Integers(*quantise(lowered, images, bundle.preprocessing))
+    lowered = prepare(bundle, registry.target("tflite"), "int8")
+    return _IntegerNet(*quantise(lowered, images, bundle.preprocessing))
 
 
-def _stored(node: Node, least: int) -> Node:
-    """A layer with the weights that a file holds: int8 from `least` numbers on (0: never)."""
+def _with_stored_weights(node: Node, int8_from: int | None) -> Node:
+    """A layer with its weights as a file stores them; other nodes are returned unchanged.
+
+    Args:
+        node: of the lowered network.
+        int8_from: weights of at least this many values are int8, the others float16; None: all are
+            float16.
+    """
     if not isinstance(node, Conv | Linear):
         return node
-    if least and node.weight.numel() >= least:
+    if int8_from is not None and node.weight.numel() >= int8_from:
         return rounded_weights(node)
-    weight = halved(node.name, node.weight.numpy()).astype(np.float32)
+    weight = to_float16(node.name, node.weight.numpy()).astype(np.float32)
     return replace(node, weight=torch.from_numpy(weight))

@@ -1,4 +1,4 @@
-"""The judgement on one exported file in one runtime: its embeddings and finds against torch's."""
+"""The verdict on one file in one runtime: its embeddings and retrieval result against torch's."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgecmp.export.parity.retrieval import Finds, Floats, Integers
-from edgecmp.metrics.bootstrap import Redraws, interval
+from edgecmp.export.parity.cosines import row_cosines, unit
+from edgecmp.export.parity.retrieval import Floats, Integers, RetrievalResult
+from edgecmp.metrics.bootstrap import Resamples, interval
 
 __all__ = ["BOUNDS", "Bounds", "Comparison", "compare", "judge", "mean_other_cosine"]
 
@@ -17,12 +17,18 @@ COLLAPSE_MARGIN = 0.01
 """By how much the mean cosine between different identities may exceed torch's."""
 
 LENGTH_TOLERANCE = 0.01
-"""How far from 1 the length of an embedding may be."""
+"""Largest allowed difference between the length of an embedding and 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """What a file must reach: cosine -1..1, agreement in percent, change in points; None: any."""
+    """What a file must reach.
+
+    Attributes:
+        min_cosine: least cosine with torch's embedding, -1..1.
+        min_top1_agreement: least share of equal top-1 images, in percent; None: not required.
+        max_change_top10: largest change of the top-10 accuracy, in points; None: not required.
+    """
 
     min_cosine: float
     min_top1_agreement: float | None
@@ -37,7 +43,7 @@ BOUNDS: dict[str, Bounds] = {
     "palette8": Bounds(min_cosine=0.995, min_top1_agreement=None, max_change_top10=0.3),
     "palette6": Bounds(min_cosine=0.97, min_top1_agreement=None, max_change_top10=0.5),
 }
-"""By precision; the acceptance of the exporters."""
+"""By precision: what the exported files are accepted by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,13 +54,13 @@ class Comparison:
         min_cosine, p1_cosine, mean_cosine: least, 1st percentile and mean over the queries of the
             cosine between the file's and torch's embedding of the same image.
         top1_agreement: share of queries with the same best gallery image.
-        top10_overlap: mean share of the ten best gallery images that both have.
+        top10_overlap: mean share of the ten best gallery images that both have in common.
         delta_top1, delta_top10: change of the accuracy, the file's minus torch's.
-        delta_top10_low, delta_top10_high: 95 % bootstrap interval of delta_top10 (queries redrawn).
+        delta_top10_low, delta_top10_high: 95 % bootstrap interval of delta_top10 over the queries.
         delta_tar, delta_tar_low, delta_tar_high: the same for TAR@FAR=1e-3.
         collapse: mean cosine between the file's embeddings of different identities.
         collapse_torch: the same for torch.
-        length_error: largest distance of an embedding's length from 1.
+        length_error: largest difference between the length of an embedding and 1.
     """
 
     min_cosine: float
@@ -74,19 +80,19 @@ class Comparison:
     length_error: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures by name."""
+        """The figures, by name."""
         return asdict(self)
 
 
 def mean_other_cosine(embeddings: Floats, identities: Integers) -> float:
     """Mean cosine over all pairs of embeddings (N, D) whose identities (N,) differ.
 
-    Exact, in O(N D): the sum over all pairs less the sums within the identities.
+    Exact, in O(N D): the sum over all pairs minus the sums within the identities.
     """
-    unit = _unit(embeddings)
+    scaled = unit(embeddings)
     _, labels, counts = np.unique(identities, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(counts), unit.shape[1]))
-    np.add.at(sums, labels, unit)
+    sums = np.zeros((len(counts), scaled.shape[1]))
+    np.add.at(sums, labels, scaled)
     pairs = len(labels) ** 2 - int((counts**2).sum())
     if pairs == 0:
         return float("nan")
@@ -97,41 +103,42 @@ def mean_other_cosine(embeddings: Floats, identities: Integers) -> float:
 def compare(
     embeddings: Floats,
     reference: Floats,
-    finds: Finds,
-    reference_finds: Finds,
+    result: RetrievalResult,
+    reference_result: RetrievalResult,
     identities: Integers,
-    weights: Redraws,
+    weights: Resamples,
 ) -> Comparison:
-    """A file's finite embeddings (Q, D) and finds against torch's.
+    """A file's finite embeddings (Q, D) and their retrieval result against torch's.
 
     Args:
         embeddings: the file's.
         reference: torch's.
-        finds: what the gallery gives for the file's.
-        reference_finds: what it gives for torch's.
+        result: of the file's embeddings in the gallery.
+        reference_result: of torch's.
         identities: (Q,) of the queries.
-        weights: for the intervals.
+        weights: of the bootstrap, for the intervals.
     """
-    cosines = (_unit(embeddings) * _unit(reference)).sum(1)  # (Q,)
+    cosines = row_cosines(embeddings, reference)
+    images, reference_images = result.images, reference_result.images
     overlap = [
         len(np.intersect1d(mine, theirs)) / len(theirs)
-        for mine, theirs in zip(finds.images[:, :10], reference_finds.images[:, :10], strict=True)
+        for mine, theirs in zip(images[:, :10], reference_images[:, :10], strict=True)
     ]
-    changes = _changes(finds, reference_finds, 10)
+    changes = _changes(result, reference_result, 10)
     low, high = interval(weights, 100 * changes)
-    accepted = finds.accepted - reference_finds.accepted
-    tar_low, tar_high = interval(weights, 100 * accepted, finds.genuine)
+    accepted = result.accepted - reference_result.accepted
+    tar_low, tar_high = interval(weights, 100 * accepted, result.genuine)
     return Comparison(
         min_cosine=float(cosines.min()),
         p1_cosine=float(np.percentile(cosines, 1)),
         mean_cosine=float(cosines.mean()),
-        top1_agreement=100 * float((finds.images[:, 0] == reference_finds.images[:, 0]).mean()),
+        top1_agreement=100 * float((images[:, 0] == reference_images[:, 0]).mean()),
         top10_overlap=100 * float(np.mean(overlap)),
-        delta_top1=100 * float(_changes(finds, reference_finds, 1).mean()),
+        delta_top1=100 * float(_changes(result, reference_result, 1).mean()),
         delta_top10=100 * float(changes.mean()),
         delta_top10_low=low,
         delta_top10_high=high,
-        delta_tar=finds.tar - reference_finds.tar,
+        delta_tar=result.tar - reference_result.tar,
         delta_tar_low=tar_low,
         delta_tar_high=tar_high,
         collapse=mean_other_cosine(embeddings, identities),
@@ -141,7 +148,7 @@ def compare(
 
 
 def judge(comparison: Comparison, bounds: Bounds) -> list[str]:
-    """What a file fails by, one clause each; none means that it passes."""
+    """The bounds that a file fails, one clause each; the list is empty if it passes."""
     faults = []
     if comparison.min_cosine < bounds.min_cosine:
         faults.append(f"min cosine {comparison.min_cosine:.6f} < {bounds.min_cosine}")
@@ -160,16 +167,8 @@ def judge(comparison: Comparison, bounds: Bounds) -> list[str]:
     return faults
 
 
-def _unit(embeddings: Floats) -> NDArray[np.float64]:
-    """The embeddings (N, D) scaled to length one, in float64; zeros stay zeros."""
-    exact = embeddings.astype(np.float64)
-    lengths = np.linalg.norm(exact, axis=1, keepdims=True)
-    unit: NDArray[np.float64] = exact / np.where(lengths > 0, lengths, 1)
-    return unit
-
-
-def _changes(finds: Finds, reference: Finds, k: int) -> Integers:
-    """(Q,): 1 where only the file finds the identity among its k best, -1 where only torch does."""
-    mine, theirs = finds.hits[:, :k].any(1), reference.hits[:, :k].any(1)
-    changes: Integers = mine.astype(np.int64) - theirs.astype(np.int64)
+def _changes(result: RetrievalResult, reference: RetrievalResult, k: int) -> Integers:
+    """(Q,): 1 if only the file has the identity in its top k, -1 if only torch has, else 0."""
+    hits, reference_hits = result.hits[:, :k].any(1), reference.hits[:, :k].any(1)
+    changes: Integers = hits.astype(np.int64) - reference_hits.astype(np.int64)
     return changes

@@ -1,1 +1,1 @@
-"""From a lowered network and real images to 8-bit integers, for the writers that store them."""
+"""Quantisation of a lowered network on real images, to 8-bit integers or to float16."""

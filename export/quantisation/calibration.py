@@ -1,4 +1,4 @@
-"""Real images for the writers that must see what a network's activations look like."""
+"""Real images for the writers that depend on the ranges of a network's activations."""
 
 from __future__ import annotations
 
@@ -16,33 +16,35 @@ __all__ = ["CALIBRATION_IMAGES", "calibration_images"]
 
 CALIBRATION_IMAGES = 512
 CALIBRATION_PIXELS = 8_000_000
-"""Pixels of all images: large ones are fewer, 159 of 224 pixels a side."""
+"""Pixels of all images together: 159 images of 224 x 224 pixels."""
 
 
 def calibration_images(
     bundle: QueryBundle, data: str | None = None, *, seed: int = 0
 ) -> tuple[NDArray[np.uint8], dict[str, Any]]:
-    """Up to `CALIBRATION_IMAGES` images and `CALIBRATION_PIXELS`, prepared for the network.
+    """Random training images, prepared for the network.
 
-    Training images, never test images: what the file is proven on must be new to it.
+    At most `CALIBRATION_IMAGES` images and `CALIBRATION_PIXELS` pixels. Test images are never used,
+    since they must be new to the file when it is evaluated.
 
     Args:
         bundle: the network; its preprocessing prepares the images.
         data: registry name, folder or manifest; the network's own training data if None.
-        seed: of the draw.
+        seed: of the random choice.
 
     Returns:
-        (N, S, S, 3) uint8, and what the file will say about them.
+        (N, S, S, 3) uint8, and the entry for the metadata: data, fingerprint, images, seed.
 
     Raises:
-        UserError: the data cannot be read, or the network does not say what it was trained on.
+        UserError: the data cannot be read, or the network does not name its training data.
     """
     from edgecmp.data import load_dataset
 
     name = data or bundle.manifest.data.get("name")
     if name is None:
         raise UserError(
-            "This precision needs real images, and the network does not say what it learned from.",
+            "This precision needs calibration images, and the network does not name its training "
+            "data.",
             "Name images with --data.",
         )
     images = load_dataset(name).train

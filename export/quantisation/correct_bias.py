@@ -1,9 +1,9 @@
-"""Bias correction: what rounding adds to the mean of a channel is taken from its bias.
+"""Bias correction: the shift that rounding causes in a channel's mean is subtracted from its bias.
 
-Rounded weights and values shift the mean of each channel a little, in one direction for all images,
-and the shifts add up from layer to layer. Layer by layer, the shift is measured on real images
-against the network in floats and taken back (Nagel et al. 2019; measured here, not derived from
-batch norms).
+Rounded weights and values shift the mean of each channel slightly, in the same direction for all
+images, and the shifts accumulate from layer to layer. Layer by layer, the shift is measured on real
+images against the network in floats and subtracted (Nagel et al. 2019, who derive it from batch
+norms).
 """
 
 from __future__ import annotations
@@ -24,39 +24,45 @@ __all__ = ["correct_bias"]
 
 @torch.no_grad()
 def correct_bias(graph: Graph, plan: Plan, image: Tensor) -> Graph:
-    """The graph with other biases.
+    """The graph with corrected biases.
 
     Args:
         graph: without batch norms.
         plan: the values in integers.
-        image: (N, C, H, W) as the graph reads them; all are in memory at once.
+        image: the graph's input, (N, C, H, W); all images are in memory at once.
     """
     unread = Counter(name for node in graph for name in node.inputs)
     exact: dict[str, Tensor] = {IMAGE: image}
-    whole: dict[str, Tensor] = {IMAGE: _kept(IMAGE, image, plan)}
+    quantised: dict[str, Tensor] = {IMAGE: _rounded(IMAGE, image, plan)}
     nodes: list[Node] = []
     for node in graph:
+        exact[node.name] = node.module()(*(exact[name] for name in node.inputs))
         if isinstance(node, ir.Conv | ir.Linear):
-            linear = replace(node, relu=False) if isinstance(node, ir.Conv) else node
             (name,) = node.inputs
-            shift = rounded_weights(linear).module()(whole[name]) - linear.module()(exact[name])
-            node = replace(node, bias=node.bias - shift.mean([0, *range(2, shift.ndim)]))
-            exact[node.name] = _original(graph, node.name).module()(exact[name])
-        else:
-            exact[node.name] = node.module()(*(exact[name] for name in node.inputs))
-        value = rounded_weights(node).module()(*(whole[name] for name in node.inputs))
-        whole[node.name] = _kept(node.name, value, plan)
+            node = replace(node, bias=node.bias - _shift(node, quantised[name], exact[name]))
+        value = rounded_weights(node).module()(*(quantised[name] for name in node.inputs))
+        quantised[node.name] = _rounded(node.name, value, plan)
         nodes.append(node)
         for name in node.inputs:
             unread[name] -= 1
             if not unread[name]:
-                del exact[name], whole[name]
+                del exact[name], quantised[name]
     return graph.with_nodes(nodes)
 
 
-def _kept(name: str, value: Tensor, plan: Plan) -> Tensor:
+def _shift(node: ir.Conv | ir.Linear, quantised: Tensor, exact: Tensor) -> Tensor:
+    """(C,) mean difference of a layer's sums, before its ReLU, between integers and floats.
+
+    Args:
+        node: the layer.
+        quantised: its input as the plan stores it.
+        exact: its input in floats.
+    """
+    linear = replace(node, relu=False) if isinstance(node, ir.Conv) else node
+    shift: Tensor = rounded_weights(linear).module()(quantised) - linear.module()(exact)
+    return shift.mean([0, *range(2, shift.ndim)])
+
+
+def _rounded(name: str, value: Tensor, plan: Plan) -> Tensor:
+    """A value as the plan stores it."""
     return rounded(value, plan[name]) if name in plan else value
-
-
-def _original(graph: Graph, name: str) -> Node:
-    return next(node for node in graph if node.name == name)

@@ -1,4 +1,4 @@
-"""What an integer runtime computes, in floats: every value rounded to the steps of its scale."""
+"""Simulation of an integer runtime in floats: every value is rounded to the steps of its scale."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from edgecmp.export.formats.tflite.flatbuffer import Quantisation
 from edgecmp.export.lowering import graph as ir
 from edgecmp.export.lowering.graph import IMAGE, Graph, Node
 from edgecmp.export.quantisation.qparams import Plan
 from edgecmp.export.quantisation.weights import quantise_weight
-from edgecmp.export.targets.tflite.flatbuffer import Quantisation
 
 __all__ = ["rounded", "rounded_weights", "simulate"]
 
 
 def rounded(values: Tensor, quantisation: Quantisation) -> Tensor:
-    """The nearest values that 8-bit integers of that scale can hold."""
+    """The nearest values that 8-bit integers of a scale can represent."""
     scale, zero = float(quantisation.scale[0]), quantisation.zero_point
     return ((values / scale).round() + zero).clamp(-128, 127).sub(zero) * scale
 
 
 def rounded_weights(node: Node) -> Node:
-    """A layer with the weights that its integers stand for; other nodes as they are."""
+    """A layer with its weights rounded to 8 bits; other nodes are returned unchanged."""
     if not isinstance(node, ir.Conv | ir.Linear):
         return node
     integers, scale = quantise_weight(node.weight.numpy(), 0)
@@ -34,7 +34,13 @@ def rounded_weights(node: Node) -> Node:
 
 
 def simulate(graph: Graph, plan: Plan, image: Tensor) -> Iterator[tuple[Node, Tensor]]:
-    """Every node with the value it gives, weights and values rounded as integers are."""
+    """Every node with its value, weights and values rounded as in integers.
+
+    Args:
+        graph: the quantised network.
+        plan: the values in integers.
+        image: the graph's input, (N, C, H, W).
+    """
     values = {IMAGE: rounded(image, plan[IMAGE]) if IMAGE in plan else image}
     for node in graph:
         layer = rounded_weights(node).module()

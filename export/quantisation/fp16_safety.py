@@ -1,9 +1,9 @@
 """Which layers must stay in float32 when a network is computed in float16.
 
-Two things go wrong in half precision, and both show on real images only: a value leaves the range
-of float16 (above 65504, or so small that its digits are lost), or roundings add up in the
-embedding. The first is looked for in a float32 run over all images; the second by simulating
-float16 and giving the layers that cost most their float32 back.
+Float16 can fail in two ways, and both show on real images only: a value leaves its range (above
+65504, or so small that digits are lost), or rounding errors add up in the embedding. The first is
+detected in a float32 run over all images; the second by simulating float16, and corrected by
+keeping the layers with the largest error in float32.
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ from torch import Tensor
 
 from edgecmp.export.lowering import Graph, LoweredNet
 from edgecmp.export.lowering.graph import Concat, Mean, Node, Normalise, Pad, Take
-from edgecmp.export.quantisation.fp16_simulation import HalfSimulation, rounded
+from edgecmp.export.quantisation.fp16_simulation import Fp16Simulation, rounded
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["LIMIT", "TARGET", "HalfSafety", "check_half"]
+__all__ = ["LIMIT", "TARGET", "Fp16Safety", "check_fp16"]
 
 LIMIT = 65504 / 4
-"""The largest value that is let into float16: images that were not looked at may reach further."""
+"""The largest value that is computed in float16; other images may reach larger ones."""
 
 SMALLEST = 2.0**-14
 """Below it float16 loses digits."""
 
 LOSS = 2.0**-9
-"""Relative error of a rounded tensor that shows lost digits: it is below 2**-11 where none are."""
+"""Relative error of a rounded tensor from which digits are lost; below 2**-11 none are."""
 
 TARGET = 0.9999
-"""Cosine to its float32 embedding that every image must reach, or layers are kept for it."""
+"""Cosine to its float32 embedding that every image must reach, or layers are kept in float32."""
 
 GAIN = 0.1
-"""A layer is kept for precision if it gives back this share of what the worst image lacks to 1."""
+"""A layer is kept for precision if that reduces 1 - (least cosine) by at least this share."""
 
-TRIALS = 16
-"""Layers that are tried for precision, the most costly first."""
+MAX_CANDIDATES = 16
+"""Layers that may be kept for precision, those with the largest error first."""
 
 SIMULATED, WORST, BATCH = 64, 16, 32
-"""Images that are simulated; those of them that layers are tried on; images of a batch."""
+"""Images that are simulated; those of them that candidates are tested on; images per batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HalfSafety:
-    """What was found.
+class Fp16Safety:
+    """The result of `check_fp16`.
 
     Attributes:
         kept: names of the nodes to compute in float32, in the order of the graph.
         reasons: for each of them, why.
-        min_cosine: of the simulated embeddings with those nodes in float32.
-        min_cosine_unsafe: with everything in float16; -1 where embeddings are no numbers.
+        min_cosine: least cosine of the simulated embeddings with those nodes in float32.
+        min_cosine_unsafe: the same with everything in float16; -1 if an embedding is not finite.
     """
 
     kept: tuple[str, ...]
@@ -64,11 +64,17 @@ class HalfSafety:
 
 
 @torch.inference_mode()
-def check_half(
+def check_fp16(
     network: LoweredNet, images: NDArray[np.uint8], preprocessing: Preprocessing
-) -> HalfSafety:
-    """Decides on the nodes of `network`, from real images (N, S, S, 3)."""
-    graph, simulation = network.graph, HalfSimulation(network)
+) -> Fp16Safety:
+    """Decides which nodes of a network to compute in float32.
+
+    Args:
+        network: lowered.
+        images: real ones, (N, S, S, 3).
+        preprocessing: of a network that reads normalised images.
+    """
+    graph, simulation = network.graph, Fp16Simulation(network)
     reasons: dict[str, str] = {}
     for start in range(0, len(images), BATCH):
         inputs = _read(graph, images[start : start + BATCH], preprocessing)
@@ -81,9 +87,9 @@ def check_half(
     cosines = _cosines(simulation.run(inputs, reasons), exact)
     if cosines.min() < TARGET:
         worst = cosines.argsort()[:WORST]
-        reasons = _keep_costly(simulation, inputs[worst], exact[worst], reasons)
+        reasons = _keep_largest_errors(simulation, inputs[worst], exact[worst], reasons)
         cosines = _cosines(simulation.run(inputs, reasons), exact)
-    return HalfSafety(
+    return Fp16Safety(
         kept=tuple(node.name for node in graph if node.name in reasons),
         reasons=reasons,
         min_cosine=float(cosines.min()),
@@ -92,20 +98,17 @@ def check_half(
 
 
 def _read(graph: Graph, images: NDArray[np.uint8], preprocessing: Preprocessing) -> Tensor:
-    """What the graph reads for these images, (N, 3, S, S)."""
+    """The graph's input for images, (N, 3, S, S)."""
     if not graph.reads_pixels:
         return preprocessing.normalise(images)
     return torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float()
 
 
-def _out_of_range(simulation: HalfSimulation, inputs: Tensor) -> Iterator[tuple[str, str]]:
-    """Nodes whose weights, sums or values float16 cannot hold, and why."""
+def _out_of_range(simulation: Fp16Simulation, inputs: Tensor) -> Iterator[tuple[str, str]]:
+    """Nodes whose weights, sums or values float16 cannot represent, and why."""
     graph = simulation.graph
     for node in graph:
-        for field in fields(node):
-            tensor = getattr(node, field.name)
-            if isinstance(tensor, Tensor) and (fault := _fault(tensor)):
-                yield node.name, f"{field.name} {fault}"
+        yield from _weights_out_of_range(node)
     for name, value in simulation.values(inputs):
         if fault := _fault(value):
             for other in _around(graph, name):
@@ -115,8 +118,16 @@ def _out_of_range(simulation: HalfSimulation, inputs: Tensor) -> Iterator[tuple[
                 yield node.name, f"sum {fault}"
 
 
+def _weights_out_of_range(node: Node) -> Iterator[tuple[str, str]]:
+    """The node, and why, for each of its tensors that float16 cannot represent."""
+    for field in fields(node):
+        tensor = getattr(node, field.name)
+        if isinstance(tensor, Tensor) and (fault := _fault(tensor)):
+            yield node.name, f"{field.name} {fault}"
+
+
 def _fault(tensor: Tensor) -> str:
-    """What float16 would do to these values; nothing if it holds them."""
+    """Why float16 cannot represent these values; empty if it can."""
     peak = float(tensor.abs().max())
     if not peak <= LIMIT:
         return f"reaches {peak:.3g}"
@@ -126,7 +137,10 @@ def _fault(tensor: Tensor) -> str:
 
 
 def _sum_fault(node: Node, value: Tensor) -> str:
-    """What float16 would do to the sum inside a mean or a length, if an engine adds up in it."""
+    """Why float16 cannot represent the sum inside a mean or a norm; empty if it can.
+
+    An engine may accumulate in float16.
+    """
     if isinstance(node, Mean):
         sums = value.abs().sum((2, 3))
         return f"reaches {float(sums.max()):.3g}" if not float(sums.max()) <= LIMIT else ""
@@ -139,9 +153,9 @@ def _sum_fault(node: Node, value: Tensor) -> str:
 
 
 def _around(graph: Graph, name: str) -> set[str]:
-    """The nodes between which a value stays in float32: who computes it and all who read it.
+    """The nodes to keep in float32 so that a value stays in float32: its producer and its readers.
 
-    What only passes it on (slices, concatenations, padding) is followed to those who compute.
+    Slices, concatenations and padding only copy a value, so the readers of their outputs count too.
     """
     found = {name}
     passed = {name}
@@ -153,10 +167,17 @@ def _around(graph: Graph, name: str) -> set[str]:
     return found
 
 
-def _keep_costly(
-    simulation: HalfSimulation, inputs: Tensor, exact: Tensor, reasons: dict[str, str]
+def _keep_largest_errors(
+    simulation: Fp16Simulation, inputs: Tensor, exact: Tensor, reasons: dict[str, str]
 ) -> dict[str, str]:
-    """`reasons` and the nodes whose rounding costs most, as far as keeping them helps."""
+    """`reasons`, and the nodes with the largest rounding error whose keeping improves the result.
+
+    Args:
+        simulation: of the network.
+        inputs: of the worst images.
+        exact: their float32 embeddings (N, D).
+        reasons: why each node is kept already.
+    """
 
     def worst(kept: set[str]) -> float:
         return float(_cosines(simulation.run(inputs, kept), exact).min())
@@ -167,18 +188,18 @@ def _keep_costly(
         for node in simulation.graph
         if node.name not in reasons and not isinstance(node, Take | Concat | Pad)
     ]
-    costly = sorted(computing, key=lambda name: worst(everything - {name}))[:TRIALS]
+    candidates = sorted(computing, key=lambda name: worst(everything - {name}))[:MAX_CANDIDATES]
     kept, best = set(reasons), worst(set(reasons))
-    for name in costly:
+    for name in candidates:
         if best >= TARGET:
             break
-        tried = kept | _around(simulation.graph, name)
-        reached = worst(tried)
-        if 1 - reached <= (1 - GAIN) * (1 - best):
-            kept, best = tried, reached
+        larger = kept | _around(simulation.graph, name)
+        cosine = worst(larger)
+        if 1 - cosine <= (1 - GAIN) * (1 - best):
+            kept, best = larger, cosine
     return {name: reasons.get(name, "rounding") for name in kept}
 
 
 def _cosines(embeddings: Tensor, exact: Tensor) -> Tensor:
-    """(N,): of each embedding with its exact one; -1 for what is no number."""
+    """(N,) cosine of each embedding with its exact one; -1 if it is not finite."""
     return F.cosine_similarity(embeddings.double(), exact.double(), dim=1).nan_to_num(-1.0)

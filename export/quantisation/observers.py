@@ -1,4 +1,4 @@
-"""What the values of a network reach on real images."""
+"""The ranges of a network's values on real images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BATCH = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Range:
-    """The least and the largest value of each channel, (C,) both."""
+    """The least and the largest value of each channel, both (C,)."""
 
     low: Tensor
     high: Tensor
@@ -30,21 +30,27 @@ class Range:
 def batches(
     network: LoweredNet, images: NDArray[np.uint8], preprocessing: Preprocessing
 ) -> Iterator[Tensor]:
-    """Images (N, S, S, 3) as the network reads them, (n, 3, S, S) float32 each."""
+    """The network's input for images, in batches (n, 3, S, S) float32.
+
+    Args:
+        network: reads pixels or normalised images.
+        images: (N, S, S, 3).
+        preprocessing: of a network that reads normalised images.
+    """
     for start in range(0, len(images), BATCH):
-        part = images[start : start + BATCH]
+        batch = images[start : start + BATCH]
         if network.graph.reads_pixels:
-            yield torch.from_numpy(part).permute(0, 3, 1, 2).float()
+            yield torch.from_numpy(batch).permute(0, 3, 1, 2).float()
         else:
-            yield preprocessing.normalise(part)
+            yield preprocessing.normalise(batch)
 
 
 @torch.no_grad()
 def observe(network: LoweredNet, inputs: Iterable[Tensor]) -> dict[str, Range]:
-    """The range of every value, the image's own included, by name: minimum and maximum.
+    """The range of every value, including the image, by name: minimum and maximum.
 
-    Not a moving average, whose outcome depends on the order of the images (its embeddings were
-    off by a cosine of .78 where these are at .98).
+    A moving average would depend on the order of the images (it reached a cosine of .78 instead
+    of .98).
     """
     lows: dict[str, Tensor] = {}
     highs: dict[str, Tensor] = {}
@@ -52,7 +58,7 @@ def observe(network: LoweredNet, inputs: Iterable[Tensor]) -> dict[str, Range]:
         named = [(IMAGE, batch), *((node.name, value) for node, value in network.each(batch))]
         for name, value in named:
             axes = [0, *range(2, value.ndim)]
-            plain = value.contiguous()  # ten times as fast to reduce as channels_last
+            plain = value.contiguous()  # reduces ten times as fast as channels_last
             low, high = plain.amin(axes), plain.amax(axes)
             lows[name] = torch.minimum(lows.get(name, low), low)
             highs[name] = torch.maximum(highs.get(name, high), high)

@@ -1,8 +1,10 @@
-"""The image of an integer network: its pixels, less one whole number, are the integers."""
+"""The image of an integer network: its integers are the pixels minus one whole number."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+
+from torch import Tensor
 
 from edgecmp.export.lowering.graph import IMAGE, Affine, Conv, Graph, Node, Pad
 
@@ -10,33 +12,36 @@ __all__ = ["centre_pixels"]
 
 
 def centre_pixels(graph: Graph) -> tuple[Graph, int]:
-    """A graph that reads `pixel - zero` where the given one reads pixels, and that number.
+    """A graph that reads `pixel - zero` where the given one reads pixels, and `zero`.
 
-    What is left of the normalisation, 255 mean - zero for each channel, goes into the biases of the
-    convolutions that read the image. It is exact but for the padding of the stem, which is `zero`
-    instead of 255 mean: half a grey level off with means of 0.5.
+    The rest of the normalisation, 255 mean - zero for each channel, goes into the biases of the
+    convolutions that read the image. This is exact except for the padding of the stem, which is
+    `zero` instead of 255 mean: 0.5 grey levels off with means of 0.5.
 
     Raises:
-        ValueError: the image's scale was not folded away (see `fold_scale`).
+        ValueError: the image's scale was not folded into the stem (see `fold_scale`).
     """
-    first = graph.nodes[0]
+    first, *rest = graph.nodes
     if not isinstance(first, Affine) or first.inputs != (IMAGE,) or (first.scale != 1).any():
         raise ValueError("An integer network cannot scale its image: lower with fold_scale.")
     zero = min(255, max(0, round(-float(first.shift.mean()))))
-    left = first.shift + zero
     image = {IMAGE}
     nodes: list[Node] = []
-    for node in graph.nodes[1:]:
-        node = replace(
-            node, inputs=tuple(IMAGE if name == first.name else name for name in node.inputs)
-        )
-        if not image.isdisjoint(node.inputs):
+    for node in rest:
+        inputs = tuple(IMAGE if name == first.name else name for name in node.inputs)
+        node = replace(node, inputs=inputs)
+        if not image.isdisjoint(inputs):
+            node = _reading_centred(node, first.shift + zero)
             if isinstance(node, Pad):
                 image.add(node.name)
-            elif isinstance(node, Conv) and not node.depthwise:
-                bias = node.bias + (node.weight.sum((2, 3)) * left).sum(1)
-                node = replace(node, bias=bias)
-            else:
-                raise ValueError(f"{node.name} cannot take up the image's mean.")
         nodes.append(node)
     return graph.with_nodes(nodes), zero
+
+
+def _reading_centred(node: Node, shift: Tensor) -> Node:
+    """A node that reads the image without `shift` (3,), which its bias adds instead."""
+    if isinstance(node, Pad):
+        return node
+    if isinstance(node, Conv) and not node.depthwise:
+        return replace(node, bias=node.bias + (node.weight.sum((2, 3)) * shift).sum(1))
+    raise ValueError(f"{node.name} cannot absorb the image's mean.")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-import numpy as np
-
+from edgecmp.export.formats.tflite.flatbuffer import Quantisation
 from edgecmp.export.lowering import baseline_nodes as extra
 from edgecmp.export.lowering import graph as ir
-from edgecmp.export.lowering.baseline_nodes import clipped_at_once
-from edgecmp.export.lowering.graph import Graph
+from edgecmp.export.lowering.baseline_nodes import fused_activations
+from edgecmp.export.lowering.graph import Graph, Node
 from edgecmp.export.quantisation.observers import Range
+from edgecmp.export.quantisation.shared_scales import SMALLEST_STEP, SharedScales
 from edgecmp.export.quantisation.weights import LIMIT
-from edgecmp.export.targets.tflite.flatbuffer import Quantisation
 
 __all__ = ["Plan", "make_plan"]
 
@@ -21,75 +20,47 @@ Plan: TypeAlias = Mapping[str, Quantisation]
 """The quantisation of each value that is computed in integers; the others are floats."""
 
 LARGEST_RATIO = 100
-"""Between the scales of what an operator reads and gives; XNNPACK refuses more than 128 or 256."""
+"""Between the scales of an operator's input and output; XNNPACK refuses more than 128 or 256."""
 
-SMALLEST_STEP = 1e-9
-
-SHARING = (ir.Take, ir.Concat, ir.Pad, extra.MaxPool, extra.Shuffle)
-"""Nodes that move integers about: what they read and what they give has one scale."""
+SAME_SCALE = (ir.Take, ir.Concat, ir.Pad, extra.MaxPool, extra.Shuffle)
+"""Nodes that only move integers, so their inputs and their output have one scale."""
 
 
 def make_plan(graph: Graph, ranges: Mapping[str, Range], last: str) -> dict[str, Quantisation]:
-    """Scales for the values up to `last`, which is the last one in integers.
+    """Scales for the values up to `last`, the last one in integers.
 
-    Left out are vectors but those that are averages or that feature maps are multiplied by: the
-    few numbers of a squeeze-and-excitation are computed in floats.
+    Vectors stay floats, except averages and vectors that feature maps are multiplied by: the few
+    values of a squeeze-and-excitation are computed in floats.
 
     Args:
         graph: without batch norms.
         ranges: of each value, by name.
-        last: after it the network computes in floats.
+        last: the network computes in floats after it.
     """
-    names = _integer_values(graph, last)
-    ranges = dict(ranges)
-    clipped = clipped_at_once(graph)
-    for name, activation in clipped.items():  # what is clipped is never seen before it is
-        ranges[name] = ranges[activation.name]
-    group = {name: name for name in names}
-
-    def root(name: str) -> str:
-        while group[name] != name:
-            name = group[name]
-        return name
-
-    for name, activation in clipped.items():
-        if name in group:
-            group[root(name)] = root(activation.name)
-    for node in graph:
-        if node.name in group and isinstance(node, SHARING):
-            for name in node.inputs:
-                group[root(name)] = root(node.name)
-    low: dict[str, float] = {}
-    high: dict[str, float] = {}
-    for name in names:
-        key = root(name)
-        low[key] = min(low.get(key, 0.0), float(ranges[name].low.min()))
-        high[key] = max(high.get(key, 0.0), float(ranges[name].high.max()))
-
-    def step(name: str) -> float:
-        return (high[root(name)] - low[root(name)]) / 255
-
-    def widen(name: str, smallest: float) -> None:
-        """A coarser scale for values that no image moved, or hardly any."""
-        key = root(name)
-        high[key] = max(high[key], low[key] + 255 * smallest)
-
-    inside = [node for node in graph if node.name in group]
+    fused = fused_activations(graph)
+    # a fused activation is applied before the value is stored
+    stored = {**ranges, **{name: ranges[node.name] for name, node in fused.items()}}
+    scales = SharedScales(
+        {
+            name: (float(stored[name].low.min()), float(stored[name].high.max()))
+            for name in _integer_values(graph, last)
+        }
+    )
+    for name, activation in fused.items():
+        if name in scales:
+            scales.join(name, activation.name)
+    inside = [node for node in graph if node.name in scales]
     for node in inside:
-        if isinstance(node, ir.Conv):
-            finest = step(node.inputs[0]) * float(node.weight.abs().max()) / LIMIT
-            widen(node.name, max(finest / LARGEST_RATIO, SMALLEST_STEP))
-        elif isinstance(node, ir.Add):
-            widen(node.name, max(map(step, node.inputs)) / LARGEST_RATIO)
-        elif isinstance(node, extra.Multiply):
-            widen(node.name, step(node.inputs[0]) * step(node.inputs[1]) / LARGEST_RATIO)
-        elif isinstance(node, extra.Activation) and node.inputs[0] in group:
-            widen(node.name, step(node.inputs[0]) / LARGEST_RATIO)
+        if isinstance(node, SAME_SCALE):
+            for name in node.inputs:
+                scales.join(name, node.name)
+    for node in inside:
+        scales.widen(node.name, _least_step(node, scales))
     for node in reversed(inside):
         if isinstance(node, ir.Add):
             for name in node.inputs:
-                widen(name, step(node.name) / LARGEST_RATIO)
-    return {name: affine_scale(low[root(name)], high[root(name)]) for name in names}
+                scales.widen(name, scales.step(node.name) / LARGEST_RATIO)
+    return scales.quantisations()
 
 
 def _integer_values(graph: Graph, last: str) -> list[str]:
@@ -105,8 +76,19 @@ def _integer_values(graph: Graph, last: str) -> list[str]:
     return names
 
 
-def affine_scale(low: float, high: float) -> Quantisation:
-    """The finest scale of 256 steps from `low` <= 0 to `high` >= 0 that holds zero exactly."""
-    scale = np.float32(max(high - low, 255 * SMALLEST_STEP) / 255)
-    zero_point = int(np.clip(np.round(-128 - low / scale), -128, 127))
-    return Quantisation(scale=np.array([scale], np.float32), zero_point=zero_point)
+def _least_step(node: Node, scales: SharedScales) -> float:
+    """The finest step that a runtime accepts for a node's output, given those of its inputs.
+
+    Outputs that hardly vary on the images would get a finer one.
+    """
+    if isinstance(node, ir.Conv):
+        finest = scales.step(node.inputs[0]) * float(node.weight.abs().max()) / LIMIT
+        return max(finest / LARGEST_RATIO, SMALLEST_STEP)
+    if isinstance(node, ir.Add):
+        return max(map(scales.step, node.inputs)) / LARGEST_RATIO
+    if isinstance(node, extra.Multiply):
+        first, second = map(scales.step, node.inputs)
+        return first * second / LARGEST_RATIO
+    if isinstance(node, extra.Activation) and node.inputs[0] in scales:
+        return scales.step(node.inputs[0]) / LARGEST_RATIO
+    return 0.0

@@ -1,4 +1,4 @@
-"""The road from a lowered network to integers: equalise, plan, correct the biases."""
+"""From a lowered network to integers: equalise channels, plan the scales, correct the biases."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgecmp.export.formats.tflite.flatbuffer import Quantisation
 from edgecmp.export.lowering import LoweredNet
 from edgecmp.export.lowering.graph import IMAGE, Graph, Mean, Pad
 from edgecmp.export.quantisation.correct_bias import correct_bias
@@ -13,22 +14,21 @@ from edgecmp.export.quantisation.equalise import equalise
 from edgecmp.export.quantisation.observers import batches, observe
 from edgecmp.export.quantisation.pixels import centre_pixels
 from edgecmp.export.quantisation.qparams import Plan, make_plan
-from edgecmp.export.targets.tflite.flatbuffer import Quantisation
 from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["quantise"]
 
 CORRECTION_PIXELS = 1_000_000
-"""Pixels of all images that the biases are corrected on: they are in memory at once."""
+"""Pixels of all images that the biases are corrected on, which are in memory at once."""
 
 
 def quantise(
     network: LoweredNet, images: NDArray[np.uint8], preprocessing: Preprocessing
 ) -> tuple[Graph, Plan]:
-    """The network's graph as integers should compute it, and which of its values are integers.
+    """The network's graph prepared for integers, and the scales of its integer values.
 
-    Everything up to the pooled features is; the linear layer and the unit length stay floats, since
-    8 bits of the embedding itself would cost more than the rest together.
+    All values up to the pooled features are integers; the linear layer and the normalisation stay
+    floats, since an embedding of 8 bits would lose more accuracy than everything else together.
 
     Args:
         network: lowered, without batch norms.

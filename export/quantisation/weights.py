@@ -1,4 +1,4 @@
-"""Weights as 8-bit integers: symmetric, one scale for each output channel."""
+"""Weights as 8-bit integers: symmetric, one scale per output channel."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Int32 = np.ndarray[Any, np.dtype[np.int32]]
 Float32 = np.ndarray[Any, np.dtype[np.float32]]
 
 LIMIT = 127
-"""Largest magnitude; -128 is left out, as the kernels of the runtimes assume."""
+"""Largest magnitude; -128 is not used, as the kernels of the runtimes assume."""
 
 SMALL = 2048
-"""Weights of fewer numbers are worth more than the bytes that eight bits would save: stored in
-float16 instead, they lift the starter kit's least cosine from .9974 to .9998 for 10 kB."""
+"""Weights of fewer values stay float16: for 10 kB, that raises the minimum cosine of the starter
+kit from .9974 to .9998."""
 
 SMALLEST = 1e-12
-"""A scale for channels whose weights are all zero."""
+"""The scale of channels whose weights are all zero."""
 
 BIAS_LIMIT = 2**30
-"""Largest magnitude of a bias: half of int32 is left for the sum it is added to."""
+"""Largest magnitude of a bias; the other half of int32's range is for the sum it is added to."""
 
 
 def quantise_weight(values: Array, axis: int) -> tuple[Int8, Float32]:
-    """Integers of the shape of `values`, and the scale (C,) of each index of `axis`."""
+    """Integers of the shape of `values`, and their scales (C,), one per index of `axis`."""
     others = tuple(other for other in range(values.ndim) if other != axis)
     scale = np.maximum(np.abs(values).max(others) / LIMIT, SMALLEST).astype(np.float32)
     return _round(values, scale, axis), scale
@@ -40,17 +40,17 @@ def quantise_layer(
     """Weight and bias of a layer that computes in integers.
 
     Args:
-        values: its weight.
+        values: the weight.
         bias: (C,).
-        axis: that of the output channels in `values`.
-        incoming: the scale of what the layer reads.
+        axis: of the output channels in `values`.
+        incoming: the scale of the layer's input.
 
     Returns:
         The weight's integers, the bias (C,) in units of weight scale times incoming scale, and the
-        weight's scale (C,).
+        weight's scales (C,).
     """
     _, scale = quantise_weight(values, axis)
-    # a channel of tiny weights and a large bias: a coarser scale keeps the bias inside int32
+    # with very small weights and a large bias, a coarser scale keeps the bias within int32
     scale = np.maximum(scale, np.abs(bias) / (incoming * BIAS_LIMIT)).astype(np.float32)
     whole = np.round(bias.astype(np.float64) / (scale.astype(np.float64) * incoming))
     return _round(values, scale, axis), whole.astype(np.int32), scale

@@ -1,1 +1,1 @@
-"""The runtimes that run exported files, here or on a device."""
+"""The runtimes that run exported files, on this machine or on a remote one."""

@@ -1,6 +1,6 @@
-"""Opening an exported file in the runtimes that are installed here.
+"""Opening an exported file in the runtimes that are installed on this machine.
 
-What a file is comes from inside the file (its `Metadata`), not from who hands it over.
+What a file contains is read from the file itself (its `Metadata`), never passed in.
 """
 
 from __future__ import annotations
@@ -9,18 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecmp.errors import UserError, unknown_choice
+from edgecmp.export.formats.registry import Target, targets
 from edgecmp.export.metadata import Metadata
-from edgecmp.export.runtimes.runners import (
-    RUNTIMES,
-    Runner,
-    RuntimeRefusedError,
-    RuntimeUnavailableError,
-)
-from edgecmp.export.targets.registry import Target, targets
+from edgecmp.export.reading import damaged, missing_package
+from edgecmp.export.runtimes.openers import RuntimeRefusedError, RuntimeUnavailableError
+from edgecmp.export.runtimes.runner import Runner
+from edgecmp.export.runtimes.runners import RUNTIMES
 
 __all__ = [
-    "Absence",
-    "Runner",
+    "UnusableRuntime",
     "identify",
     "open_model",
     "read_metadata",
@@ -30,8 +27,14 @@ __all__ = [
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Absence:
-    """A runtime that does not run a file: it is missing here, or it `refused` the file."""
+class UnusableRuntime:
+    """A runtime that does not run a file.
+
+    Attributes:
+        runtime: its name.
+        refused: the runtime is installed, but refused the file; False: it is not installed.
+        reason: for messages.
+    """
 
     runtime: str
     refused: bool
@@ -39,7 +42,7 @@ class Absence:
 
 
 def identify(path: Path) -> Target:
-    """The target that a file's suffix belongs to.
+    """The target of a file, by the file's suffix.
 
     Raises:
         UserError: there is no such file, or no target has that suffix.
@@ -53,24 +56,20 @@ def identify(path: Path) -> Target:
 
 
 def read_metadata(path: Path) -> Metadata:
-    """What an exported file says about itself.
+    """The metadata inside an exported file.
 
     Raises:
-        UserError: the file is missing, truncated, changed or not one of ours, or a package that
-            reads its format is not installed.
+        UserError: the file is missing, truncated, changed or not an edgecmp export, or a package
+            that reads its format is not installed.
     """
     target = identify(path)
-    try:
+    with missing_package(path):
         document = target.read(path)
-    except ImportError as error:
-        raise UserError(
-            f"Reading {path} needs a package that is not installed ({error}).",
-            "Install it with `pip install 'edgecmp[export]'`.",
-        ) from error
     metadata = Metadata.read(document, source=str(path))
     if metadata.target != target.name:
         raise UserError(
-            f"{path} says that it was exported for {metadata.target}, but it is {target.name}.",
+            f"The metadata in {path} names the target {metadata.target}, but the file is "
+            f"{target.name}.",
             "Export it again with `edgecmp export`.",
         )
     return metadata
@@ -81,43 +80,41 @@ def runtimes_for(target: str) -> tuple[type[Runner], ...]:
     return tuple(runtime for runtime in RUNTIMES if runtime.target == target)
 
 
-def try_runtimes(path: Path, metadata: Metadata) -> tuple[list[Runner], list[Absence]]:
-    """Opens a file in every runtime that loads its format.
+def try_runtimes(path: Path, metadata: Metadata) -> tuple[list[Runner], list[UnusableRuntime]]:
+    """Opens a file in every runtime of this machine that loads its format.
 
     Raises:
-        UserError: runtimes are here and each of them refuses the file.
+        UserError: at least one runtime is installed, and every installed one refuses the file.
     """
     runners: list[Runner] = []
-    absences: list[Absence] = []
+    unusable: list[UnusableRuntime] = []
     for runtime in runtimes_for(metadata.target):
         try:
             runners.append(runtime(path, metadata))
         except RuntimeUnavailableError as error:
-            absences.append(Absence(runtime=runtime.name, refused=False, reason=str(error)))
+            unusable.append(UnusableRuntime(runtime=runtime.name, refused=False, reason=str(error)))
         except RuntimeRefusedError as error:
-            absences.append(Absence(runtime=runtime.name, refused=True, reason=str(error)))
-    refusals = [f"{absence.runtime}: {absence.reason}" for absence in absences if absence.refused]
+            unusable.append(UnusableRuntime(runtime=runtime.name, refused=True, reason=str(error)))
+    refusals = [f"{entry.runtime}: {entry.reason}" for entry in unusable if entry.refused]
     if refusals and not runners:
-        raise UserError(
-            f"{path} is truncated or damaged: no runtime loads it ({'; '.join(refusals)}).",
-            "Copy it again, or write it again with `edgecmp export`.",
-        )
-    return runners, absences
+        raise damaged(path, f"no runtime loads it: {'; '.join(refusals)}")
+    return runners, unusable
 
 
 def open_model(path: str | Path) -> list[Runner]:
-    """One runner for each runtime of this machine that loads the file.
+    """One runner per runtime of this machine that loads the file.
 
     Raises:
-        UserError: the file is missing, truncated or not one of ours, or no runtime is here.
+        UserError: the file is missing, truncated or not an edgecmp export, or no runtime for it
+            is installed.
     """
     path = Path(path)
     metadata = read_metadata(path)
-    runners, absences = try_runtimes(path, metadata)
+    runners, unusable = try_runtimes(path, metadata)
     if not runners:
-        reasons = "; ".join(f"{absence.runtime}: {absence.reason}" for absence in absences)
+        reasons = "; ".join(f"{entry.runtime}: {entry.reason}" for entry in unusable)
         raise UserError(
-            f"No runtime for {path} is here ({reasons}).",
+            f"No runtime for {path} is installed ({reasons}).",
             "Install one with `pip install 'edgecmp[export]'`.",
         )
     return runners

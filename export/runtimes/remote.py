@@ -1,4 +1,4 @@
-"""An exported file in a runtime of another machine, such as a phone or a board."""
+"""An exported file in a runtime of a remote machine, such as a phone or a board."""
 
 from __future__ import annotations
 
@@ -9,41 +9,36 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from edgecmp.errors import UserError
+from edgecmp.export.formats.registry import target
 from edgecmp.export.metadata import Metadata
-from edgecmp.export.runtimes.open import Absence
-from edgecmp.export.runtimes.runners import (
-    Batch,
-    Runner,
-    RuntimeRefusedError,
-    RuntimeUnavailableError,
-    planes,
-)
-from edgecmp.export.targets.registry import target
+from edgecmp.export.runtimes.open import UnusableRuntime
+from edgecmp.export.runtimes.openers import RuntimeRefusedError, RuntimeUnavailableError
+from edgecmp.export.runtimes.runner import Batch, Runner, channels_first
 
-__all__ = ["Machine", "RemoteRunner", "try_runtimes_of"]
+__all__ = ["Machine", "RemoteRunner", "try_remote_runtimes"]
 
 
 class Machine(Protocol):
-    """What computes elsewhere; the devices of `edgecmp.benchmarks` do.
+    """A remote machine that runs models; the devices of `edgecmp.benchmarks` are such machines.
 
     Attributes:
-        name: for people.
+        name: for messages and reports.
     """
 
     name: str
 
     def runtimes_for(self, suffix: str) -> Mapping[str, str]:
-        """The runtimes for such files, each with the reason why it is missing there, or ""."""
+        """The runtimes for files of a suffix, each with the reason why it is missing, or ""."""
 
     def compute(self, model: Path, inputs: NDArray[Any], *, runtime: str) -> NDArray[Any]:
-        """What a model gives for a batch (N, ...), computed there: (N, D)."""
+        """Runs a model on the remote machine: a batch (N, ...) to outputs (N, D)."""
 
 
 class RemoteRunner(Runner):
-    """One exported file in one runtime of another machine; each call is a process there."""
+    """One exported file in one runtime of a remote machine; each call is a process there."""
 
-    times_count = False
-    opens_layers = False
+    measures_latency = False
+    exposes_layers = False
     batch_size = 128
 
     def __init__(self, path: Path, metadata: Metadata, machine: Machine, runtime: str) -> None:
@@ -61,7 +56,7 @@ class RemoteRunner(Runner):
         """See `Runner.run`.
 
         Raises:
-            UserError: the machine was lost; nothing was found out about the file.
+            UserError: the connection to the machine was lost, which says nothing about the file.
         """
         try:
             return super().run(images)
@@ -71,22 +66,21 @@ class RemoteRunner(Runner):
             raise
 
     def _run(self, images: Batch) -> NDArray[Any]:
-        tensor = self.target == "onnx" and self.metadata.input == "tensor"
-        given = planes(images) if tensor else images
-        return self._machine.compute(self.path, given, runtime=self._runtime)
+        reads_planes = self.target == "onnx" and self.metadata.input == "tensor"
+        inputs = channels_first(images) if reads_planes else images
+        return self._machine.compute(self.path, inputs, runtime=self._runtime)
 
 
-def try_runtimes_of(
+def try_remote_runtimes(
     machine: Machine, path: Path, metadata: Metadata
-) -> tuple[list[Runner], list[Absence]]:
-    """Opens a file in every runtime of another machine that loads its format."""
+) -> tuple[list[Runner], list[UnusableRuntime]]:
+    """Opens a file in every runtime of a remote machine that loads its format."""
     runners: list[Runner] = []
-    absences: list[Absence] = []
-    names = machine.runtimes_for(target(metadata.target).suffix)
-    for name in names:
+    unusable: list[UnusableRuntime] = []
+    for name in machine.runtimes_for(target(metadata.target).suffix):
         try:
             runners.append(RemoteRunner(path, metadata, machine, name))
         except RuntimeUnavailableError as error:
             runtime = f"{name} on {machine.name}"
-            absences.append(Absence(runtime=runtime, refused=False, reason=str(error)))
-    return runners, absences
+            unusable.append(UnusableRuntime(runtime=runtime, refused=False, reason=str(error)))
+    return runners, unusable

@@ -1,13 +1,10 @@
-"""A candidate: one evaluated architecture, as the history keeps it."""
+"""Candidate: one evaluated architecture, as the history records it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.tiers import DEPTH
@@ -18,14 +15,19 @@ __all__ = ["Candidate", "Evaluator", "Measurement", "architecture_of"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
-    """What an evaluator finds: shares 0..1 by metric name ("top10", "tar@1e-3")."""
+    """What an evaluator measures: accuracies 0..1 by metric name ("top10", "tar").
+
+    Attributes:
+        mqq: homogeneous accuracies M(q,q).
+        mqg: heterogeneous accuracies M(q,g).
+    """
 
     mqq: Mapping[str, float]
     mqg: Mapping[str, float]
 
 
 class Evaluator(Protocol):
-    """Measures architectures; the same architecture always gives the same numbers, bit for bit."""
+    """Measures architectures; the same architecture always has the same numbers, bit for bit."""
 
     tier: str
     embedding_dim: int
@@ -36,17 +38,17 @@ class Evaluator(Protocol):
         """Both accuracies of one architecture, by every metric."""
 
     def to_dict(self) -> dict[str, Any]:
-        """All that decides its numbers (hashes of weights and data, sizes), for the history."""
+        """What determines its numbers (hashes of weights and data, sizes), for the history."""
 
 
 def architecture_of(
     genes: Sequence[int], evaluator: Evaluator, input_size: int | None = None
 ) -> Architecture:
-    """The architecture that genes stand for in the evaluator's space.
+    """The architecture that genes encode in the evaluator's space.
 
     Args:
-        genes: 20 blocks and 20 widths; what follows is not read.
-        evaluator: gives tier, embedding and, unless it is given, the input size.
+        genes: 20 blocks and 20 widths; further genes are ignored.
+        evaluator: defines tier and embedding size, and the input size unless it is given.
         input_size: in pixels, where it is a gene.
     """
     return Architecture(
@@ -63,12 +65,12 @@ class Candidate:
     """One line of the history.
 
     Attributes:
-        generation: from 1, the random start.
-        index: from 0, the position among the candidates evaluated in that generation.
-        genes: 20 blocks, then 20 widths; with an input size its position as the 41st.
-        flops: those that the budget bounds: as fvcore counts at 224 x 224, or in proportion to the
-            input size where that is a gene.
-        metric: the metric that the rewards are made of.
+        generation: from 1, the random initial one.
+        index: from 0, the position among the candidates of that generation.
+        genes: 20 blocks, then 20 widths; where the input size is a gene, its index is the 41st.
+        flops: those that the budget bounds: as fvcore counts at 224 x 224, or scaled to the input
+            size where that is a gene.
+        metric: the metric that the rewards are computed from.
         measurement: accuracies by every metric.
         input_size: in pixels, where it is a gene.
     """
@@ -81,14 +83,8 @@ class Candidate:
     measurement: Measurement
     input_size: int | None = None
 
-    @property
-    def rows(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Blocks and widths, (1, 20) each, as tables take them."""
-        genes = np.array([self.genes], np.uint8)
-        return genes[:, :DEPTH], genes[:, DEPTH : 2 * DEPTH]
-
     def architecture(self, evaluator: Evaluator) -> Architecture:
-        """What was evaluated."""
+        """The architecture that was evaluated."""
         return architecture_of(self.genes, evaluator, self.input_size)
 
     @property
@@ -106,11 +102,11 @@ class Candidate:
         return reward(name)(self.mqq, self.mqg)
 
     def order(self, name: str) -> tuple[float, float, int, int, int]:
-        """Sort key, best first: reward, then M(q,q), then fewer FLOPs, then found earlier."""
+        """Sort key, best first: by reward, then M(q,q), fewer FLOPs, and order of evaluation."""
         return (-self.reward(name), -self.mqq, self.flops, self.generation, self.index)
 
     def to_dict(self) -> dict[str, Any]:
-        """The history's line; the rewards are there for readers and follow from the rest."""
+        """The history's line; the rewards are redundant and written for readers."""
         return {
             "generation": self.generation,
             "index": self.index,
@@ -130,9 +126,9 @@ class Candidate:
         """Reads what `to_dict` wrote.
 
         Args:
-            line: the history's.
-            metric: that the search's rewards are made of.
-            sizes: the input sizes offered, where that is a gene.
+            line: of the history.
+            metric: that the rewards of the search are computed from.
+            sizes: the input sizes offered, where the size is a gene.
 
         Raises:
             KeyError, TypeError, ValueError: it is not such a line.
@@ -140,16 +136,16 @@ class Candidate:
         mqq = {str(name): float(value) for name, value in line["mqq"].items()}
         mqg = {str(name): float(value) for name, value in line["mqg"].items()}
         size = line["input_size"] if sizes else None
-        place = () if size is None else (sizes.index(size),)
+        size_gene = () if size is None else (sizes.index(size),)
         candidate = cls(
             generation=int(line["generation"]),
             index=int(line["index"]),
-            genes=(*(int(gene) for gene in (*line["blocks"], *line["widths"])), *place),
+            genes=(*(int(gene) for gene in (*line["blocks"], *line["widths"])), *size_gene),
             flops=int(line["flops"]),
             metric=metric,
             measurement=Measurement(mqq=mqq, mqg=mqg),
             input_size=size,
         )
         if candidate.to_dict() != line:
-            raise ValueError("its fields do not agree with each other")
+            raise ValueError("its fields contradict each other")
         return candidate

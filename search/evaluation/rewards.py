@@ -1,7 +1,7 @@
-"""Rewards: what makes one candidate better than another, on its two measured accuracies.
+"""Rewards: the objective of a search, computed from a candidate's two measured accuracies.
 
 M(q,q) is the homogeneous accuracy (candidate on both sides), M(q,g) the heterogeneous one (queries
-by the candidate, gallery by the gallery model), both shares 0..1. Every reward is logged for every
+by the candidate, gallery by the gallery model), both 0..1. Every reward is logged for every
 candidate, so that a finished search can be ranked by another reward without evaluating again.
 """
 
@@ -14,13 +14,13 @@ from edgecmp.errors import unknown_choice
 __all__ = ["REWARDS", "Reward", "register_reward", "reward", "rewards"]
 
 Reward = Callable[[float, float], float]
-"""(M(q,q), M(q,g)) to a number to be maximised."""
+"""Maps (M(q,q), M(q,g)) to a number to be maximised."""
 
 REWARDS: dict[str, Reward] = {}
 
 
 def register_reward(name: str) -> Callable[[Reward], Reward]:
-    """Makes a reward known by name to recipes and to the history."""
+    """Registers a reward, which is then logged for every candidate."""
 
     def register(function: Reward) -> Reward:
         REWARDS[name] = function
@@ -47,7 +47,7 @@ def rewards(mqq: float, mqg: float) -> dict[str, float]:
 
 @register_reward("r1")
 def r1(mqq: float, mqg: float) -> float:
-    """R1 = M(q,q): ordinary architecture search, blind to the gallery model."""
+    """R1 = M(q,q): ordinary architecture search, which ignores the gallery model."""
     return mqq
 
 
@@ -65,5 +65,5 @@ def r3(mqq: float, mqg: float) -> float:
 
 @register_reward("r3sum")
 def r3sum(mqq: float, mqg: float) -> float:
-    """R3 as a sum, M(q,q) + M(q,g): never zero because one of the two is."""
+    """R3 as a sum, M(q,q) + M(q,g): not zero when only one of the two is."""
     return mqq + mqg

@@ -1,4 +1,4 @@
-"""SupernetEvaluator: what an architecture is worth, by the supernet's weights and the hold-out."""
+"""SupernetEvaluator: accuracies of an architecture, by the supernet's weights on the hold-out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from edgecmp.artefacts.bundle import SupernetBundle
-from edgecmp.data import Dataset
+from edgecmp.data import Dataset, load_dataset
 from edgecmp.errors import UserError
 from edgecmp.evaluation.holdout import HoldOut
 from edgecmp.gallery.source import Gallery, open_source
@@ -15,7 +15,7 @@ from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.layerwise import CACHE_BYTES
 from edgecmp.search.evaluation.candidate import Measurement
 
-__all__ = ["CALIBRATION_IMAGES", "METRICS", "SupernetEvaluator"]
+__all__ = ["CALIBRATION_IMAGES", "METRICS", "SupernetEvaluator", "open_evaluator"]
 
 METRICS = ("top1", "top5", "top10", "top50", "tar")
 """Accuracies measured for every candidate; "tar" is TAR@FAR=1e-3 (supplement A.3, face)."""
@@ -23,24 +23,24 @@ METRICS = ("top1", "top5", "top10", "top50", "tar")
 CALIBRATION_IMAGES = 1024
 
 METHOD = "layerwise/1"
-"""How candidates are computed: histories of another way differ in the last bits."""
+"""Identifies how candidates are computed: another method differs in the last bits."""
 
 
 class SupernetEvaluator:
     """Recalibrates the batch norms of a subnet, and measures its M(q,q) and M(q,g).
 
-    Calibration images, hold-out and the gallery model's embeddings are fixed when it is made and
-    the supernet is never changed, so the numbers of an architecture depend neither on what was
-    evaluated before nor on the search's seed. They are equal bit for bit between processes on the
-    same processor with the same number of torch threads.
+    Calibration images, hold-out and the gallery model's embeddings are fixed at construction and
+    the supernet is never changed, so the numbers of an architecture depend neither on previous
+    evaluations nor on the search's seed. They are equal bit for bit between processes on the same
+    processor with the same number of torch threads.
 
     Args:
         supernet: the trained supernet.
-        gallery: the gallery, as `open_source` takes it, that it was trained to be compatible with.
-        dataset: gives the hold-out identities and the training images to calibrate on.
-        calibration_images: how many training images batch norms are recalibrated on.
-        calibration_seed: which ones.
-        cache_bytes: what feature maps kept for later candidates may take; it changes no number.
+        gallery: the gallery that it was trained with, as `open_source` takes it.
+        dataset: provides the hold-out identities and the training images for calibration.
+        calibration_images: number of training images that batch norms are recalibrated on.
+        calibration_seed: selects them.
+        cache_bytes: memory for feature maps kept for later candidates; it changes no number.
 
     Raises:
         UserError: the supernet was trained for another gallery model.
@@ -59,9 +59,9 @@ class SupernetEvaluator:
         source = open_source(gallery)
         if supernet.manifest.gallery_sha256 not in (None, source.sha256):
             raise UserError(
-                f"The supernet in {supernet.folder} was trained for another gallery model than the "
-                f"one in {source.name}.",
-                "Name with --gallery the gallery model that it was trained with.",
+                f"The supernet in {supernet.folder} was trained for another gallery model than "
+                f"{source.name}.",
+                "Pass the gallery model that it was trained with as --gallery.",
             )
         self.tier = supernet.network.tier
         self.embedding_dim = supernet.network.embedding_dim
@@ -100,5 +100,34 @@ class SupernetEvaluator:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """All that decides its numbers."""
+        """What determines its numbers."""
         return dict(self._about)
+
+
+def open_evaluator(
+    supernet: SupernetBundle,
+    *,
+    gallery: Gallery,
+    data: str,
+    calibration_seed: int = 0,
+    cache_bytes: int = CACHE_BYTES,
+) -> SupernetEvaluator:
+    """The evaluator of a supernet on the hold-out of a data set.
+
+    Args:
+        supernet: the trained supernet.
+        gallery: the gallery that it was trained with, as `open_source` takes it.
+        data: the data set, as `load_dataset` takes it.
+        calibration_seed: see `SupernetEvaluator`.
+        cache_bytes: see `SupernetEvaluator`.
+
+    Raises:
+        UserError: the supernet was trained for another gallery model, or there is no such data set.
+    """
+    return SupernetEvaluator(
+        supernet,
+        gallery,
+        load_dataset(data),
+        calibration_seed=calibration_seed,
+        cache_bytes=cache_bytes,
+    )

@@ -1,1 +1,1 @@
-"""What a search leaves behind: its history, result, pictures, and other rankings of it."""
+"""The output of a search: history, result, pictures, and rankings by another reward."""

@@ -1,4 +1,4 @@
-"""What a search's folder holds: the candidates so far, and the winner if it has ended."""
+"""What a search's folder contains: the candidates so far, and the winner if the search ended."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FACTS = (
     *("budget", "latency_ms", "device", "table", "verified"),
     *("reward", "metric", "seed", "evaluations", "exhausted", "seconds"),
 )
-"""Those of a result that are shown."""
+"""Fields of a result that are shown."""
 
 
 def inspect_search(path: Path) -> Inspection:
-    """A search's folder, its history.jsonl or its result.json.
+    """Inspects a search's folder, its history.jsonl or its result.json.
 
     Raises:
-        UserError: neither is there, or it cannot be read.
+        UserError: a file cannot be read.
     """
     folder = path if path.is_dir() else path.parent
     facts: dict[str, Any] = {"size": size_facts(path)}
@@ -44,6 +44,7 @@ def inspect_search(path: Path) -> Inspection:
 
 
 def _result(file: Path, checks: list[Check]) -> dict[str, Any]:
+    """Facts of a result; adds the check that architecture.json is its winner."""
     document = read_json(file, what="the result of a search")
     try:
         architecture = Architecture.from_dict(document["architecture"], source=str(file))
@@ -59,11 +60,12 @@ def _result(file: Path, checks: list[Check]) -> dict[str, Any]:
         same = Architecture.load(winner) == architecture
         checks.append(Check(name=name, verdict="ok" if same else "failed"))
     else:
-        checks.append(Check(name=name, verdict="unknown", detail="it is not there"))
+        checks.append(Check(name=name, verdict="unknown", detail="the file is missing"))
     return facts | {"winner": best, **architecture_facts(architecture)}
 
 
 def _history(file: Path, checks: list[Check]) -> dict[str, Any]:
+    """Facts of a history; adds the check that its lines are intact."""
     header = read_header(file) or {}
     *lines, rest = file.read_bytes().split(b"\n")
     name, broken, generations = "every line of the history is whole", "", set()
@@ -73,7 +75,7 @@ def _history(file: Path, checks: list[Check]) -> dict[str, Any]:
             generations.add(candidate.generation)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             broken = broken or f"line {number}: {error}"
-    detail = broken or ("the last line is cut off; the search will go on before it" if rest else "")
+    detail = broken or ("the last line is cut off; the search resumes before it" if rest else "")
     checks.append(
         Check(name=name, verdict="failed" if broken else "unknown" if rest else "ok", detail=detail)
     )

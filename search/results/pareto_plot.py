@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
-import matplotlib.figure
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecmp.files import write_atomic
+from edgecmp.plotting import (
+    ACCENT,
+    INK,
+    SEQUENTIAL,
+    colour_of,
+    colour_scale,
+    metric_label,
+    new_figure,
+    save_figure,
+    tidy,
+    vertical_line,
+)
 from edgecmp.search.evaluation.candidate import Candidate
-from edgecmp.search.results.search_plot import ACCENT, FADED, INK
-from edgecmp.search.strategies.pareto import pareto_front
+from edgecmp.search.results.pareto_front import pareto_front
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["draw_pareto"]
 
@@ -42,54 +53,25 @@ def draw_pareto(
         measured_ms: of the first candidates, as far as they were measured.
         title: above the picture.
     """
-    flops = np.array([candidate.flops for candidate in candidates]) / 1e6
+    mflops = np.array([candidate.flops for candidate in candidates]) / 1e6
     values = np.array([candidate.reward(reward) for candidate in candidates])
-    figure = matplotlib.figure.Figure(figsize=(8, 4.8), dpi=130, layout="constrained")
-    axes = figure.subplots()
-    figure.suptitle(title, color=INK, fontsize=12)
-    costs = flops if latency_ms is None else latency_ms
-    within = "FLOPs" if latency_ms is None else "a latency"
-    if latency_ms is None:
-        axes.scatter(costs, values, color="#3b528b", s=16, alpha=0.6, linewidths=0)
-    else:
-        dots = axes.scatter(
-            costs[::-1], values[::-1], c=flops[::-1], cmap="viridis", s=16, alpha=0.8, linewidths=0
-        )
-        figure.colorbar(dots, ax=axes, label="MFLOPs at 224 x 224", pad=0.01)
-    two = pareto_front(np.stack((costs, -values), 1))
-    steps = two[np.argsort(costs[two])]
-    axes.plot(
-        costs[steps],
-        values[steps],
-        drawstyle="steps-post",
-        color=INK,
-        linewidth=1,
-        label=f"highest reward within {within}",
-    )
-    if bound_ms is not None:
-        label = f"bound: {bound_ms:g} ms"
-        axes.axvline(bound_ms, color=INK, linestyle="--", linewidth=1, label=label)
-    if measured_ms:
-        axes.hlines(
-            values[: len(measured_ms)],
-            costs[: len(measured_ms)],
-            measured_ms,
-            color=ACCENT,
-            linewidth=0.8,
-        )
-        axes.scatter(
-            measured_ms,
-            values[: len(measured_ms)],
-            marker="|",
-            s=60,
-            color=ACCENT,
-            label="measured again",
-        )
+    costs = mflops if latency_ms is None else latency_ms
     best = candidates[winner]
-    about = f"{flops[winner]:.1f}M"
-    if latency_ms is not None:
-        measured = f", measured {measured_ms[winner]:.4g} ms" if winner < len(measured_ms) else ""
-        about = f"{latency_ms[winner]:.4g} ms by the table{measured}, {about}"
+    figure = new_figure(8, 4.8, title=title)
+    axes = figure.subplots()
+    if latency_ms is None:
+        axes.scatter(costs, values, color=colour_of(0), s=16, alpha=0.6, linewidths=0)
+        axes.set_xlabel("MFLOPs at 224 x 224")
+        about = f"{mflops[winner]:.1f} MFLOPs"
+    else:
+        _coloured(axes, latency_ms, values, mflops)
+        axes.set_xlabel("latency by the table, ms")
+        about = f"{_times(latency_ms, measured_ms, winner)}, {mflops[winner]:.1f} MFLOPs"
+    _front(axes, costs, values, "FLOPs" if latency_ms is None else "latency")
+    if bound_ms is not None:
+        vertical_line(axes, bound_ms, f"bound: {bound_ms:.4g} ms")
+    if measured_ms:
+        _measured(axes, costs, values, measured_ms)
     axes.scatter(
         costs[winner],
         values[winner],
@@ -101,12 +83,60 @@ def draw_pareto(
         label=f"winner: {about}",
     )
     axes.set_ylim(top=values.max() + 0.35 * (np.ptp(values) or 1))  # room for the legend
-    axes.set_xlabel("MFLOPs" if latency_ms is None else "latency by the table, ms")
-    axes.set_ylabel(f"{reward.upper()} ({best.metric})")
+    axes.set_ylabel(f"{reward.upper()} ({metric_label(best.metric)})")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=FADED, labelcolor=INK)
-    axes.grid(alpha=0.15)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", metadata={"Software": None})
-    return write_atomic(path, image.getvalue())
+    tidy(axes)
+    return save_figure(figure, path)
+
+
+def _coloured(
+    axes: Axes,
+    latency_ms: NDArray[np.float64],
+    values: NDArray[np.float64],
+    mflops: NDArray[np.float64],
+) -> None:
+    """A dot for each candidate, coloured by its FLOPs."""
+    dots = axes.scatter(
+        latency_ms[::-1],
+        values[::-1],
+        c=mflops[::-1],
+        cmap=SEQUENTIAL,
+        s=16,
+        alpha=0.8,
+        linewidths=0,
+    )
+    colour_scale(axes, dots, "MFLOPs at 224 x 224")
+
+
+def _times(latency_ms: NDArray[np.float64], measured_ms: Sequence[float], winner: int) -> str:
+    """The winner's latency by the table and, where it was measured, on the device."""
+    measured = f", measured {measured_ms[winner]:.4g} ms" if winner < len(measured_ms) else ""
+    return f"{latency_ms[winner]:.4g} ms by the table{measured}"
+
+
+def _front(axes: Axes, costs: NDArray[np.float64], values: NDArray[np.float64], what: str) -> None:
+    """The highest reward within each cost, as steps."""
+    front = pareto_front(np.stack((costs, -values), 1))
+    steps = front[np.argsort(costs[front])]
+    axes.plot(
+        costs[steps],
+        values[steps],
+        drawstyle="steps-post",
+        color=INK,
+        linewidth=1,
+        label=f"highest reward within each {what}",
+    )
+
+
+def _measured(
+    axes: Axes,
+    costs: NDArray[np.float64],
+    values: NDArray[np.float64],
+    measured_ms: Sequence[float],
+) -> None:
+    """A line from each latency by the table to the measured one, which is a tick."""
+    count = len(measured_ms)
+    axes.hlines(values[:count], costs[:count], measured_ms, color=ACCENT, linewidth=0.8)
+    axes.scatter(
+        measured_ms, values[:count], marker="|", s=60, color=ACCENT, label="measured on the device"
+    )

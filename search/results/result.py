@@ -1,4 +1,4 @@
-"""SearchResult: what a search gives back, prints and writes."""
+"""SearchResult: what a search returns, prints and writes."""
 
 from __future__ import annotations
 
@@ -7,51 +7,53 @@ from pathlib import Path
 from typing import Any
 
 from edgecmp.networks.architecture import Architecture
+from edgecmp.report import Report
 from edgecmp.search.space.constraint import budget_text
 
 __all__ = ["SearchResult"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SearchResult:
-    """The winner, its runners-up, the front, and what it took.
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class SearchResult(Report):
+    """The winner, the runners-up, the Pareto front, and the cost of the search.
 
     Attributes:
         architecture: the winner.
-        winner: its rank by reward; above 1 only if those before it missed the latency bound when
-            they were measured.
+        winner: its rank by reward; above 1 only if better candidates missed the latency bound when
+            measured.
         rows: the best architectures, best first, five or as many as were measured: "rank",
             "generation", "flops_224" (fvcore's count), "macs_224" and "macs_deployed" (batch norm
-            folded), "mqq" and "mqg" in percent, the reward; with a latency bound also "latency_ms"
-            (by the table), "measured_ms" and "holds" (None where it was not measured); where the
-            input size is a gene "input_size" and "flops_counted", which the budget bounds.
-        tighter: the best under each smaller budget of the same run: "budget", "rank" among all, the
-            figures of a row, and the "architecture".
-        strategy: "evolution", "predictor" or "pareto".
-        front: the architectures that no other beats in reward, FLOPs and, with a bound on it,
-            latency: "rank", those figures, and the "architecture" as its file holds it.
-        bound: what the history's header keeps: "flops" at "input_size", and with a latency bound
+            folded), "mqq" and "mqg" in percent, and the reward; with a latency bound also
+            "latency_ms" (by the table), "measured_ms" and "holds", whether that meets the bound
+            (None where it was not measured); where the input size is a gene also "input_size" and
+            "flops_counted", which the budget bounds.
+        smaller: the best architecture under each smaller budget of the same run: "budget", "rank"
+            among all, the figures of a row, and the "architecture".
+        strategy: name of the strategy.
+        front: the architectures that no other dominates in reward, FLOPs and, with a latency bound,
+            latency: "rank", those figures, and the "architecture" as in its file.
+        bound: as in the history's header: "flops" at "input_size", and with a latency bound
             "latency_ms" and the SHA-256 of the "table".
-        device: that the table is of; None without one.
-        share: share of the tier's space that holds all bounds, 0..1.
-        share_flops: share that meets the FLOPs budget.
-        verified: whether the winner's measured latency holds the bound; None if it was not
-            measured, or if there is none.
+        device: of the latency table; None without one.
+        share: share of the tier's space that satisfies all bounds, 0..1.
+        share_flops: share that satisfies the FLOPs budget, 0..1.
+        verified: whether the winner's measured latency meets the bound; None if it was not
+            measured or there is no bound.
         reward: name of the reward.
-        metric: accuracy that the reward is made of.
-        seed: of the evolution.
+        metric: accuracy that the reward is computed from.
+        seed: of the strategy.
         evaluations: architectures evaluated in all.
-        new_evaluations: by this run; the others stood in the history.
-        exhausted: the space under the bounds held no more architectures.
+        new_evaluations: those evaluated by this run; the others were in the history.
+        exhausted: the space under the bounds has no architectures that were not evaluated.
         seconds: wall time of this run.
-        seconds_each: median time of one evaluation; None if this run had none.
-        out: the folder it wrote.
+        seconds_each: median time of an evaluation; None if this run had none.
+        out: the folder with its files.
     """
 
     architecture: Architecture
     winner: int
     rows: list[dict[str, Any]]
-    tighter: list[dict[str, Any]]
+    smaller: list[dict[str, Any]]
     strategy: str
     front: list[dict[str, Any]]
     bound: dict[str, Any]
@@ -71,21 +73,25 @@ class SearchResult:
 
     @property
     def files(self) -> dict[str, Path]:
-        """What was written, by what it is."""
+        """The files written, by description."""
         files = {
             "winner": self.out / "architecture.json",
             "history": self.out / "history.jsonl",
             "picture": self.out / "search.png",
             "result": self.out / "result.json",
         }
-        for row in self.tighter:
+        for row in self.smaller:
             name = budget_text(row["budget"])
             files[f"best under {name}"] = self.out / f"architecture-{name}.json"
         front = self.device or self.strategy == "pareto"
         return files | ({"front": self.out / "pareto.png"} if front else {})
 
+    def written(self) -> dict[str, Path]:
+        """What was written, and where."""
+        return {f"the {what}": where for what, where in self.files.items()}
+
     def to_dict(self) -> dict[str, Any]:
-        """What `edgecmp search --json` and result.json hold."""
+        """The document that `edgecmp search --json` and result.json contain."""
         return {
             "rows": self.rows,
             "architecture": self.architecture.to_dict(),
@@ -107,6 +113,6 @@ class SearchResult:
             "seconds": round(self.seconds, 3),
             "seconds_each": None if self.seconds_each is None else round(self.seconds_each, 4),
             "files": {name: str(path) for name, path in self.files.items()},
-            "tighter": self.tighter,
+            "tighter": self.smaller,
             "front": self.front,
         }

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
-import matplotlib.figure
-import matplotlib.ticker
 import numpy as np
 
-from edgecmp.files import write_atomic
+from edgecmp.plotting import (
+    ACCENT,
+    SEQUENTIAL,
+    colour_of,
+    colour_scale,
+    metric_label,
+    new_figure,
+    save_figure,
+    tidy,
+    vertical_line,
+)
 from edgecmp.search.evaluation.candidate import Candidate
 
-__all__ = ["ACCENT", "FADED", "INK", "draw_search"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-INK, FADED, ACCENT = "#222222", "#888888", "#d1495b"
+__all__ = ["draw_search"]
 
 
 def draw_search(
@@ -38,24 +46,34 @@ def draw_search(
         budget: FLOPs, drawn where it is near the candidates.
         title: above the picture.
     """
-    flops = np.array([candidate.flops for candidate in candidates]) / 1e6
-    values = np.array([candidate.reward(reward) for candidate in candidates])
-    generations = np.array([candidate.generation for candidate in candidates])
-    figure = matplotlib.figure.Figure(figsize=(11, 4.6), dpi=130, layout="constrained")
+    figure = new_figure(11, 4.6, title=title)
     left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
-    figure.suptitle(title, color=INK, fontsize=12)
-    dots = left.scatter(
-        flops[::-1],
+    _candidates(left, candidates, reward, winner=winner, budget=budget)
+    _generations(right, candidates, reward)
+    for axes in (left, right):
+        axes.set_ylabel(f"{reward.upper()} ({metric_label(candidates[winner].metric)})")
+    tidy(left, right)
+    return save_figure(figure, path)
+
+
+def _candidates(
+    axes: Axes, candidates: Sequence[Candidate], reward: str, *, winner: int, budget: int
+) -> None:
+    """A dot for each candidate, coloured by its generation; a star for the winner."""
+    mflops = np.array([candidate.flops for candidate in candidates]) / 1e6
+    values = np.array([candidate.reward(reward) for candidate in candidates])
+    dots = axes.scatter(
+        mflops[::-1],
         values[::-1],
-        c=generations[::-1],
-        cmap="viridis",
+        c=[candidate.generation for candidate in reversed(candidates)],
+        cmap=SEQUENTIAL,
         s=16,
         alpha=0.8,
         linewidths=0,
     )
-    best_one = candidates[winner]
-    left.scatter(
-        flops[winner],
+    best = candidates[winner]
+    axes.scatter(
+        mflops[winner],
         values[winner],
         marker="*",
         s=230,
@@ -63,37 +81,35 @@ def draw_search(
         edgecolors="white",
         zorder=3,
         label=(
-            f"winner: {best_one.flops / 1e6:.1f}M, M(q,q) {best_one.mqq:.1%}, "
-            f"M(q,g) {best_one.mqg:.1%}"
+            f"winner: {best.flops / 1e6:.1f} MFLOPs, M(q,q) {best.mqq:.1%}, M(q,g) {best.mqg:.1%}"
         ),
     )
-    if budget / 1e6 < 1.5 * flops.max():
-        label = f"budget: {budget / 1e6:g}M"
-        left.axvline(budget / 1e6, color=INK, linestyle="--", linewidth=1, label=label)
-    left.set_ylim(top=values.max() + 0.2 * (np.ptp(values) or 1))  # room for the legend
-    name = f"{reward.upper()} ({best_one.metric})"
-    left.set_xlabel("MFLOPs at 224 x 224")
-    left.set_ylabel(name)
-    whole = matplotlib.ticker.MaxNLocator(integer=True)
-    figure.colorbar(dots, ax=left, label="generation", pad=0.01, ticks=whole)
-    left.legend(frameon=False, fontsize=8, loc="upper left")
+    if budget / 1e6 < 1.5 * mflops.max():
+        vertical_line(axes, budget / 1e6, f"budget: {budget / 1e6:g} MFLOPs")
+    axes.set_ylim(top=values.max() + 0.15 * (np.ptp(values) or 1))  # room for the legend
+    axes.set_xlabel("MFLOPs at 224 x 224")
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    colour_scale(axes, dots, "generation", whole=True)
+
+
+def _generations(axes: Axes, candidates: Sequence[Candidate], reward: str) -> None:
+    """The best reward so far, and where each generation's new candidates lie."""
+    from matplotlib.ticker import MaxNLocator
+
+    values = np.array([candidate.reward(reward) for candidate in candidates])
+    generations = np.array([candidate.generation for candidate in candidates])
     steps = np.unique(generations)
     rows = [values[generations == step] for step in steps]
     low, middle, high = (
         np.array([np.quantile(row, share) for row in rows]) for share in (0.25, 0.5, 0.75)
     )
-    right.fill_between(steps, low, high, color="#3b528b", alpha=0.2, linewidth=0)
-    right.plot(steps, middle, color="#3b528b", label="median of the new (middle half shaded)")
+    blue = colour_of(0)
+    axes.fill_between(
+        steps, low, high, color=blue, alpha=0.2, linewidth=0, label="middle half of the new ones"
+    )
+    axes.plot(steps, middle, color=blue, label="median of the new ones")
     best = np.maximum.accumulate([row.max() for row in rows])
-    right.plot(steps, best, color=ACCENT, drawstyle="steps-post", label="best so far")
-    right.set_xlabel("generation")
-    right.set_ylabel(name)
-    right.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    right.legend(frameon=False, fontsize=8, loc="lower right")
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=FADED, labelcolor=INK)
-        axes.grid(alpha=0.15)
-    image = io.BytesIO()
-    figure.savefig(image, format="png", metadata={"Software": None})
-    return write_atomic(path, image.getvalue())
+    axes.plot(steps, best, color=ACCENT, drawstyle="steps-post", label="best so far")
+    axes.set_xlabel("generation")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False, fontsize=8, loc="lower right")

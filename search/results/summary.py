@@ -1,8 +1,9 @@
-"""From what a search found to its result: the rows of the best, and the front of all."""
+"""Summarises a search: rows of the best candidates, and the Pareto front of all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,84 +11,100 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp.search.evaluation.candidate import Candidate, Evaluator
-from edgecmp.search.loop import SearchOutcome, SearchSettings
+from edgecmp.search.loop import SearchOutcome
+from edgecmp.search.results.pareto_front import pareto_front
 from edgecmp.search.results.result import SearchResult
 from edgecmp.search.results.verify import Verification
+from edgecmp.search.settings import SearchSettings
 from edgecmp.search.space.flops import FlopsTable
 from edgecmp.search.space.space import Space
-from edgecmp.search.strategies.pareto import pareto_front
 
-__all__ = ["latencies", "summarised"]
+__all__ = ["FinishedSearch", "summarised"]
 
 TOP = 5
 """Rows of the result: the supplement's Figure 1 averages the best five."""
 
 
-def latencies(candidates: Sequence[Candidate], bound: Space) -> NDArray[np.float64] | None:
-    """(N,) latencies in ms by the bound's table; None if it has none."""
-    return bound.latencies(np.array([candidate.genes for candidate in candidates], np.uint8))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinishedSearch:
+    """A search whose result is to be written.
+
+    Attributes:
+        outcome: of the search.
+        evaluator: that measured the candidates.
+        space: that all candidates are in.
+        settings: of the search.
+        smaller: spaces of smaller budgets, searched too.
+        out: the folder that the files are written to.
+    """
+
+    outcome: SearchOutcome
+    evaluator: Evaluator
+    space: Space
+    settings: SearchSettings
+    smaller: Sequence[Space]
+    out: Path
+
+    @property
+    def predicted_ms(self) -> NDArray[np.float64] | None:
+        """(N,) latencies of the ranked candidates by the latency table; None without one."""
+        rows = np.array([candidate.genes for candidate in self.outcome.ranked], np.uint8)
+        return self.space.latencies(rows)
 
 
-def summarised(
-    outcome: SearchOutcome,
-    evaluator: Evaluator,
-    bound: Space,
-    settings: SearchSettings,
-    verification: Verification,
-    *,
-    tighter: Sequence[Space],
-    out: Path,
-) -> SearchResult:
-    """The result of a search, with what measuring its best found."""
-    ranked, reward = outcome.ranked, settings.reward
-    predicted = latencies(ranked, bound)
+def summarised(search: FinishedSearch, verification: Verification) -> SearchResult:
+    """The result of a search and of the measurements on the device."""
+    ranked, reward = search.outcome.ranked, search.settings.reward
+    evaluator, space = search.evaluator, search.space
+    predicted = search.predicted_ms
     rows = []
-    for place in range(min(len(ranked), max(TOP, len(verification.measured_ms)))):
-        row = _row(ranked[place], evaluator, bound.table, reward)
+    for index in range(min(len(ranked), max(TOP, len(verification.measured_ms)))):
+        row = _row(ranked[index], evaluator, space.table, reward)
         if predicted is not None:
-            row |= _latency(place, predicted, verification, bound)
-        rows.append({"rank": place + 1, **row})
+            row |= _latency(index, predicted, verification, space)
+        rows.append({"rank": index + 1, **row})
     return SearchResult(
         architecture=ranked[verification.winner].architecture(evaluator),
         winner=verification.winner + 1,
         rows=rows,
-        tighter=[_tighter(space, outcome.ranked, evaluator, reward) for space in tighter],
-        strategy=settings.name,
-        front=_front(ranked, predicted, evaluator, bound.table, reward),
-        bound=bound.to_dict(),
-        device=bound.latency.device if bound.latency else None,
-        share=bound.share,
-        share_flops=bound.share_flops,
-        verified=verification.holds,
+        smaller=[_best_within(one, ranked, evaluator, reward) for one in search.smaller],
+        strategy=search.settings.strategy.name,
+        front=_front(ranked, predicted, evaluator, space.table, reward),
+        bound=space.to_dict(),
+        device=space.latency.device if space.latency else None,
+        share=space.share,
+        share_flops=space.share_flops,
+        verified=verification.satisfied,
         reward=reward,
-        metric=settings.metric,
-        seed=settings.seed,
+        metric=search.settings.metric,
+        seed=search.settings.seed,
         evaluations=len(ranked),
-        new_evaluations=outcome.new,
-        exhausted=outcome.exhausted,
-        seconds=outcome.seconds,
-        seconds_each=outcome.seconds_each,
-        out=out,
+        new_evaluations=search.outcome.new,
+        exhausted=search.outcome.exhausted,
+        seconds=search.outcome.seconds,
+        seconds_each=search.outcome.seconds_each,
+        out=search.out,
     )
 
 
-def _tighter(
+def _best_within(
     space: Space, ranked: Sequence[Candidate], evaluator: Evaluator, reward: str
 ) -> dict[str, Any]:
-    """The best under a smaller budget; by the table alone where latency is bounded."""
+    """The best candidate of a smaller budget's space, with latencies by the table alone."""
     rows = np.array([candidate.genes for candidate in ranked], np.uint8)
-    place = int(space.holds(rows).argmax())
+    index = int(space.contains(rows).argmax())
     return {
         "budget": space.budget,
-        "rank": place + 1,
-        **_row(ranked[place], evaluator, space.table, reward),
-        "architecture": ranked[place].architecture(evaluator).to_dict(),
+        "rank": index + 1,
+        **_row(ranked[index], evaluator, space.table, reward),
+        "architecture": ranked[index].architecture(evaluator).to_dict(),
     }
 
 
 def _row(
     candidate: Candidate, evaluator: Evaluator, table: FlopsTable, reward: str
 ) -> dict[str, Any]:
+    """Generation, cost and accuracies of a candidate."""
     architecture = candidate.architecture(evaluator)
     deployed = FlopsTable.of(table.tier, architecture.input_size, architecture.embedding_dim)
     return {
@@ -101,13 +118,14 @@ def _row(
 
 
 def _size(candidate: Candidate) -> dict[str, int]:
-    """Where the input size is a gene: it, and the FLOPs that the budget bounds."""
+    """The input size and the FLOPs that the budget bounds, where the size is a gene."""
     if candidate.input_size is None:
         return {}
     return {"input_size": candidate.input_size, "flops_counted": candidate.flops}
 
 
 def _accuracies(candidate: Candidate, reward: str) -> dict[str, float]:
+    """Accuracies in percent, and the reward."""
     return {
         "mqq": round(100 * candidate.mqq, 2),
         "mqg": round(100 * candidate.mqg, 2),
@@ -116,13 +134,14 @@ def _accuracies(candidate: Candidate, reward: str) -> dict[str, float]:
 
 
 def _latency(
-    place: int, predicted: NDArray[np.float64], verification: Verification, bound: Space
+    index: int, predicted: NDArray[np.float64], verification: Verification, space: Space
 ) -> dict[str, Any]:
-    known = verification.measured_ms[place : place + 1]
+    """Latency by the table, and if it was measured also that on the device."""
+    measured = verification.measured_ms[index : index + 1]
     return {
-        "latency_ms": round(float(predicted[place]), 6),
-        "measured_ms": round(known[0], 6) if known else None,
-        "holds": known[0] <= (bound.latency_ms or 0.0) if known else None,
+        "latency_ms": round(float(predicted[index]), 6),
+        "measured_ms": round(measured[0], 6) if measured else None,
+        "holds": measured[0] <= (space.latency_ms or 0.0) if measured else None,
     }
 
 
@@ -133,7 +152,7 @@ def _front(
     table: FlopsTable,
     reward: str,
 ) -> list[dict[str, Any]]:
-    """All candidates that no other beats in everything, best reward first."""
+    """All candidates that no other dominates, best reward first."""
     costs = [
         np.array([-candidate.reward(reward) for candidate in ranked]),
         np.array([float(candidate.flops) for candidate in ranked]),
@@ -142,12 +161,12 @@ def _front(
         costs.append(predicted)
     return [
         {
-            "rank": place + 1,
-            **_size(ranked[place]),
-            "flops_224": table.count(ranked[place].architecture(evaluator)),
-            **({} if predicted is None else {"latency_ms": round(float(predicted[place]), 6)}),
-            **_accuracies(ranked[place], reward),
-            "architecture": ranked[place].architecture(evaluator).to_dict(),
+            "rank": index + 1,
+            **_size(ranked[index]),
+            "flops_224": table.count(ranked[index].architecture(evaluator)),
+            **({} if predicted is None else {"latency_ms": round(float(predicted[index]), 6)}),
+            **_accuracies(ranked[index], reward),
+            "architecture": ranked[index].architecture(evaluator).to_dict(),
         }
-        for place in pareto_front(np.stack(costs, 1)).tolist()
+        for index in pareto_front(np.stack(costs, 1)).tolist()
     ]

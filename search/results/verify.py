@@ -1,4 +1,4 @@
-"""Winners measured again on the device: the best candidate that really holds the latency bound."""
+"""Measures the best candidates on the device: the winner is the best that meets the bound there."""
 
 from __future__ import annotations
 
@@ -13,60 +13,65 @@ from edgecmp.files import read_json
 from edgecmp.networks.architecture import Architecture
 from edgecmp.progress import say
 
-__all__ = ["Remeasure", "Verification", "earlier", "verify"]
+__all__ = ["Remeasure", "Verification", "previous_verification", "verify"]
 
 Remeasure = Callable[[Sequence[Architecture]], Sequence[float]]
-"""Measures whole networks on the table's device: milliseconds, one an architecture.
+"""Measures whole networks on the table's device: one latency in ms per architecture.
 
-Raises a UserError if the device cannot be reached or the networks cannot be run there.
+Raises a UserError if the device cannot be reached or cannot run the networks.
 """
 
-BATCH, MOST = 5, 25
+BATCH_SIZE, MAX_MEASURED = 5, 25
 """Networks measured at once, and in all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
-    """What measuring found.
+    """Latencies measured on the device, and the winner that follows from them.
 
     Attributes:
         measured_ms: of the first candidates of the ranking, as far as they were measured.
-        winner: position in the ranking: the best that holds the bound; if none does, the one
-            measured fastest; if it could not be measured, the best of those that may hold it.
-        holds: whether the winner's measured latency holds the bound; None if it was not measured.
+        winner: index in the ranking of the best candidate that meets the bound; of the fastest
+            measured one if none does; of the best unmeasured one if measuring failed before that.
+        satisfied: whether the winner's measured latency meets the bound; None if not measured.
     """
 
     measured_ms: tuple[float, ...] = ()
     winner: int = 0
-    holds: bool | None = None
+    satisfied: bool | None = None
 
 
-def earlier(result: Path, bound: Mapping[str, Any], evaluations: int) -> Verification:
-    """What an earlier run of the same, finished search measured; nothing if it measured nothing.
+def previous_verification(
+    result: Path, bound: Mapping[str, Any], *, evaluations: int
+) -> Verification:
+    """The measurements of a previous run of the same, finished search; empty without any.
 
     Args:
-        result: the result.json that it wrote, or would have written.
-        bound: the search's, as `Constraint.to_dict` gives it.
-        evaluations: candidates in the history; with fewer, the ranking was another one.
+        result: the result.json of that run; it need not exist.
+        bound: of the search, as `Constraint.to_dict` returns it.
+        evaluations: candidates in the history; the ranking of fewer was another one.
+
+    Raises:
+        UserError: the file is not JSON.
     """
     if not result.exists():
         return Verification()
     document = read_json(result, what="the result of a search")
-    known = {
+    expected = {
         "budget": bound["flops"],
         "latency_ms": bound.get("latency_ms"),
         "table": bound.get("table"),
         "evaluations": evaluations,
     }
-    if any(document.get(key) != value for key, value in known.items()):
+    if any(document.get(key) != value for key, value in expected.items()):
         return Verification()
     if document.get("verified") is None:
         return Verification()
-    times = [row["measured_ms"] for row in document["rows"]]
+    latencies = [row["measured_ms"] for row in document["rows"]]
     return Verification(
-        measured_ms=tuple(time for time in times if time is not None),
+        measured_ms=tuple(latency for latency in latencies if latency is not None),
         winner=document["winner"] - 1,
-        holds=document["verified"],
+        satisfied=document["verified"],
     )
 
 
@@ -76,39 +81,42 @@ def verify(
     bound_ms: float,
     remeasure: Remeasure,
     *,
-    later: str,
+    command: str,
 ) -> Verification:
-    """Goes down the ranking, five networks at once, until one holds the bound.
+    """Measures the ranking in batches of five until a candidate meets the bound.
 
     Args:
         ranked: best first.
-        predicted_ms: what the table says of each.
+        predicted_ms: latency of each by the latency table.
         bound_ms: the longest latency allowed.
         remeasure: measures networks.
-        later: the command that measures the winner another time, for the user.
+        command: measures the winner later; it is suggested if the device fails.
     """
     measured: list[float] = []
-    for start in range(0, min(MOST, len(ranked)), BATCH):
-        batch = ranked[start : min(start + BATCH, MOST)]
+    for start in range(0, min(MAX_MEASURED, len(ranked)), BATCH_SIZE):
+        batch = ranked[start : min(start + BATCH_SIZE, MAX_MEASURED)]
         try:
-            times = remeasure(batch)
+            latencies = remeasure(batch)
         except UserError as error:
-            say(f"The winner's latency is not verified: {error} To do it later: {later}")
+            say(f"The winner's latency is not verified: {error} To verify it later, run: {command}")
             return Verification(measured_ms=tuple(measured), winner=len(measured))
-        measured += [time for _, time in zip(batch, times, strict=True)]
-        for place in range(start, len(measured)):
-            if measured[place] <= bound_ms:
+        measured += [latency for _, latency in zip(batch, latencies, strict=True)]
+        for index in range(start, len(measured)):
+            if measured[index] <= bound_ms:
                 say(
-                    f"Measured again on the device, rank {place + 1} takes "
-                    f"{measured[place]:.4g} ms (table: {predicted_ms[place]:.4g} ms) and holds "
-                    f"{bound_ms:g} ms{'; those before it do not' if place else ''}."
+                    f"Measured on the device, rank {index + 1} takes {measured[index]:.4g} ms "
+                    f"({predicted_ms[index]:.4g} ms by the table) and meets the bound of "
+                    f"{bound_ms:g} ms{'; those ranked above it do not' if index else ''}."
                 )
-                return Verification(measured_ms=tuple(measured), winner=place, holds=True)
-    ratio = median(time / said for time, said in zip(measured, predicted_ms, strict=False))
+                return Verification(measured_ms=tuple(measured), winner=index, satisfied=True)
+    ratio = median(
+        latency / predicted for latency, predicted in zip(measured, predicted_ms, strict=False)
+    )
     fastest = min(range(len(measured)), key=measured.__getitem__)
     say(
-        f"None of the best {len(measured)} holds {bound_ms:g} ms when measured again: the fastest "
-        f"takes {measured[fastest]:.4g} ms, and the table is off by {ratio:.3f} times. Build it "
-        f"again, or search with --latency {bound_ms / ratio:.3g}ms."
+        f"None of the best {len(measured)} candidates meets the bound of {bound_ms:g} ms on the "
+        f"device: the fastest takes {measured[fastest]:.4g} ms, and the median is {ratio:.3f} "
+        "times what the table predicts. Build the table again, or search with "
+        f"--latency {bound_ms / ratio:.3g}ms."
     )
-    return Verification(measured_ms=tuple(measured), winner=fastest, holds=False)
+    return Verification(measured_ms=tuple(measured), winner=fastest, satisfied=False)

@@ -1,1 +1,1 @@
-"""The architectures of a tier under bounds: FLOPs, latency, counting and uniform sampling."""
+"""The architectures of a tier under bounds on FLOPs and latency: counting and uniform sampling."""

@@ -1,9 +1,9 @@
-"""What an architecture must obey to be a candidate, and the ceiling of FLOPs at 224 x 224."""
+"""What an architecture must satisfy to be a candidate, and the FLOPs budget at 224 x 224."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class Constraint(Protocol):
-    """A bound on blocks and widths; `Space` makes rows of genes of it."""
+    """A bound on blocks and widths; `Space` applies it to rows of genes."""
 
     @property
     def table(self) -> FlopsTable:
@@ -46,58 +46,60 @@ class Constraint(Protocol):
 
     @property
     def count(self) -> float:
-        """How many architectures of the tier hold it."""
+        """How many architectures of the tier satisfy it."""
 
     @property
     def share(self) -> float:
-        """The share of the tier's space that holds it, 0..1."""
+        """The share of the tier's space that satisfies it, 0..1."""
 
     @property
     def share_flops(self) -> float:
-        """The share that meets the FLOPs budget alone, 0..1."""
+        """The share that satisfies the FLOPs budget alone, 0..1."""
 
-    def holds(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
-        """(N, 20) blocks and widths to (N,): which of them hold it."""
+    def satisfied_by(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+        """Which of N architectures, blocks and widths (N, 20) each, satisfy it: (N,)."""
 
     def sample(self, rng: np.random.Generator, n: int) -> tuple[Genes, Genes]:
-        """N uniform samples of what holds it: blocks and widths, (N, 20) each."""
+        """N uniform samples that satisfy it: blocks and widths, (N, 20) each."""
 
     def to_dict(self) -> dict[str, Any]:
-        """What a history's header keeps of it."""
+        """The part of a history's header that identifies it."""
 
     def describe(self) -> list[str]:
-        """Sentences for the user: the bound, and what share of the space holds it."""
+        """Sentences for the user: the bound, and the share of the space that satisfies it."""
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True)
 class FlopsBudget:
     """At most `budget` FLOPs, as fvcore counts them at the table's input size.
 
-    Args:
-        table: counts them.
+    Attributes:
+        table: counts the FLOPs.
         budget: the most allowed.
-        max_bins: of the sampler; with fewer it is small, and the count may be an estimate.
+        max_bins: of the sampler; fewer need less memory, but `count` may then be an estimate.
 
     Raises:
-        UserError: not even the smallest architecture of the tier meets the budget.
+        UserError: not even the smallest architecture of the tier satisfies the budget.
     """
 
     table: FlopsTable
     budget: int
-    sampler: BudgetSampler
+    _: KW_ONLY
+    max_bins: InitVar[int] = MAX_BINS
+    sampler: BudgetSampler = field(init=False)
 
-    def __init__(self, table: FlopsTable, budget: int, *, max_bins: int = MAX_BINS) -> None:
-        smallest = table.count(table.smallest())
-        if budget < smallest:
+    def __post_init__(self, max_bins: int) -> None:
+        smallest = self.table.count(self.table.smallest())
+        if self.budget < smallest:
             raise UserError(
-                f"No architecture of the {table.tier} tier has at most {budget:,} FLOPs: the "
-                f"smallest has {smallest:,}.",
+                f"No architecture of the {self.table.tier} tier has at most {self.budget:,} FLOPs: "
+                f"the smallest has {smallest:,}.",
                 f"Use --budget {smallest} or more, or the supernet of a smaller tier.",
             )
-        object.__setattr__(self, "table", table)
-        object.__setattr__(self, "budget", budget)
-        bound = budget - table.fixed_flops
-        sampler = BudgetSampler([table.layer_flops], [bound], self.holds, max_bins=max_bins)
+        bound = self.budget - self.table.fixed_flops
+        sampler = BudgetSampler(
+            [self.table.layer_flops], [bound], self.satisfied_by, max_bins=max_bins
+        )
         object.__setattr__(self, "sampler", sampler)
 
     @property
@@ -112,21 +114,21 @@ class FlopsBudget:
 
     @property
     def count(self) -> float:
-        """How many architectures of the tier meet the budget."""
+        """How many architectures of the tier satisfy the budget."""
         return self.sampler.count
 
     @property
     def share(self) -> float:
-        """The share of the tier's space that meets the budget, 0..1."""
+        """The share of the tier's space that satisfies the budget, 0..1."""
         return self.sampler.share
 
     @property
     def share_flops(self) -> float:
-        """The same: nothing else is bounded."""
+        """Equal to `share`, since nothing else is bounded."""
         return self.share
 
-    def holds(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
-        """(N, 20) blocks and widths to (N,): which of them meet the budget."""
+    def satisfied_by(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+        """Which of N architectures, blocks and widths (N, 20) each, satisfy the budget: (N,)."""
         return self.table.counts(blocks, widths) <= self.budget
 
     def sample(self, rng: np.random.Generator, n: int) -> tuple[Genes, Genes]:
@@ -134,25 +136,25 @@ class FlopsBudget:
         return self.sampler.sample(rng, n)
 
     def to_dict(self) -> dict[str, Any]:
-        """What a history's header keeps of it."""
+        """The part of a history's header that identifies it."""
         return {"flops": self.budget, "input_size": self.table.input_size}
 
     def describe(self) -> list[str]:
-        """One sentence: the budget, and what share of the space meets it."""
+        """One sentence: the budget, and the share of the space that satisfies it."""
         side = self.table.input_size
         return [
-            f"Budget {self.budget:,} FLOPs at {side} x {side}: {percent(self.share)} of the "
-            f"{self.table.tier} tier's {40.0**20:.1e} architectures."
+            f"Budget {self.budget:,} FLOPs at {side} x {side}: satisfied by {percent(self.share)} "
+            f"of the {self.table.tier} tier's {40.0**20:.1e} architectures."
         ]
 
 
 def percent(share: float) -> str:
-    """A share of a space, however small."""
+    """A share of a space as a percentage, in scientific notation below 0.1 %."""
     return f"{share:.1%}" if share >= 0.001 else f"{100 * share:.1e} %"
 
 
 def budget_text(flops: int) -> str:
-    """A budget as people write it, for a file's name: "80M", "97.5M", "95000001"."""
+    """A budget in short form, for file names: "80M", "97.5M", "95000001"."""
     return f"{flops / 1e6:g}M" if round(flops / 1e6, 3) * 1e6 == flops else str(flops)
 
 
@@ -160,11 +162,11 @@ def parse_budgets(text: str) -> list[int]:
     """FLOPs of one budget or a list such as "330M,230M,100M", the largest first.
 
     Raises:
-        UserError: one of them is no budget, or is given twice.
+        UserError: one of them is not a budget, or appears twice.
     """
     budgets = sorted((parse_budget(part) for part in text.split(",")), reverse=True)
     if len({*budgets}) < len(budgets):
-        raise UserError(f"The budgets {text} are not all different.", "Give each one once.")
+        raise UserError(f"The list of budgets {text} contains duplicates.", "Give each one once.")
     return budgets
 
 

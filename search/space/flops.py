@@ -1,11 +1,11 @@
-"""FLOPs of every architecture of a tier, by closed form: exact, and millions a second.
+"""FLOPs of every architecture of a tier, in closed form: exact, and millions per second.
 
-Conventions (fvcore's, so that the paper's tables can be compared): one multiply-add of a
+Conventions (fvcore's, so that numbers compare with the paper's tables): one multiply-add of a
 convolution or linear layer counts as one FLOP, biases as none; batch norm in evaluation mode counts
-two per element; ReLU, the channel shuffle, concatenation, the global mean and the unit-length
-division count zero. `macs` is the same without batch norm: what runs after folding.
+two per element; ReLU, channel shuffle, concatenation, global average pooling and normalisation to
+unit length count zero. `macs` leaves out batch norm, which is folded before deployment.
 
-Example: `FlopsTable.of("100M").count(architecture)` is the number that a budget of 100M holds.
+Example: `FlopsTable.of("100M").count(architecture)` is the number that a budget of 100M bounds.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Genes = NDArray[np.uint8]
 """Block or width indices of N architectures, (N, 20)."""
 
 CHOICES = len(BLOCKS) * len(WIDTHS)
-"""Choices a layer: 4 blocks x 10 widths; choice = block * 10 + width."""
+"""Choices per layer: 4 blocks x 10 widths; choice = block * 10 + width."""
 
 CHUNK_ROWS = 4096
-"""Candidates counted at once, so that what is gathered stays in the processor's cache."""
+"""Architectures counted at once, so that the gathered values fit into the processor's cache."""
 
 
 @dataclass(slots=True)
 class _Tally:
-    """MACs and batch-norm elements of a run of layers, added up for one image."""
+    """MACs and batch-norm elements of a sequence of layers, summed for one image."""
 
     macs: int = 0
     norms: int = 0
@@ -48,32 +48,32 @@ class _Tally:
 
 
 def _block_tally(layer: Layer, block: int, width: int, side: int) -> _Tally:
-    """What `ChoiceBlock` costs on an input of `side` x `side` pixels."""
+    """The cost of a `ChoiceBlock` on an input of `side` x `side` pixels."""
     tally = _Tally()
     mid = layer.mid_channels(width)
     inputs = layer.in_channels if layer.stride == 2 else layer.in_channels // 2
     outputs = layer.out_channels - inputs
-    small = _halved(side) if layer.stride == 2 else side
+    out = _halved(side) if layer.stride == 2 else side
     xception = BLOCKS[block] == "xception"
     kernel = 3 if xception else (3, 5, 7)[block]
     if layer.stride == 2:
-        tally.conv_bn(inputs, inputs, side=small, kernel=kernel, depthwise=True)
-        tally.conv_bn(inputs, inputs, side=small)
+        tally.conv_bn(inputs, inputs, side=out, kernel=kernel, depthwise=True)
+        tally.conv_bn(inputs, inputs, side=out)
     if xception:
-        tally.conv_bn(inputs, inputs, side=small, kernel=3, depthwise=True)
-        tally.conv_bn(inputs, mid, side=small)
-        tally.conv_bn(mid, mid, side=small, kernel=3, depthwise=True)
-        tally.conv_bn(mid, mid, side=small)
-        tally.conv_bn(mid, mid, side=small, kernel=3, depthwise=True)
+        tally.conv_bn(inputs, inputs, side=out, kernel=3, depthwise=True)
+        tally.conv_bn(inputs, mid, side=out)
+        tally.conv_bn(mid, mid, side=out, kernel=3, depthwise=True)
+        tally.conv_bn(mid, mid, side=out)
+        tally.conv_bn(mid, mid, side=out, kernel=3, depthwise=True)
     else:
         tally.conv_bn(inputs, mid, side=side)
-        tally.conv_bn(mid, mid, side=small, kernel=kernel, depthwise=True)
-    tally.conv_bn(mid, outputs, side=small)
+        tally.conv_bn(mid, mid, side=out, kernel=kernel, depthwise=True)
+    tally.conv_bn(mid, outputs, side=out)
     return tally
 
 
 def _halved(side: int) -> int:
-    """Output side of a convolution of stride 2 with `same` padding."""
+    """Output side of a convolution with stride 2 and `same` padding."""
     return (side + 1) // 2
 
 
@@ -83,8 +83,8 @@ class FlopsTable:
 
     Attributes:
         tier: "330M", "230M" or "100M".
-        input_size: side of the square image, in pixels; budgets are held at 224.
-        embedding_dim: D of the embedding.
+        input_size: side of the square image, in pixels; budgets are stated at 224.
+        embedding_dim: dimension of the embedding.
         layer_macs: (20, 40) int64, the MACs of each choice (block * 10 + width).
         layer_norms: (20, 40) int64, batch-norm elements of each choice.
         fixed_macs: MACs of stem, head and embedding.
@@ -148,17 +148,17 @@ class FlopsTable:
         """FLOPs of one architecture, as fvcore counts them.
 
         Raises:
-            UserError: it belongs to another tier or has another embedding size.
+            UserError: its tier or embedding size is not that of the table.
         """
-        return self.fixed_flops + self._picked(self.layer_flops, architecture)
+        return self.fixed_flops + self._sum_of_choices(self.layer_flops, architecture)
 
     def macs(self, architecture: Architecture) -> int:
-        """MACs of one architecture once its batch norms are folded: convolutions and linear only.
+        """MACs of one architecture with folded batch norms: convolutions and linear layers only.
 
         Raises:
-            UserError: it belongs to another tier or has another embedding size.
+            UserError: its tier or embedding size is not that of the table.
         """
-        return self.fixed_macs + self._picked(self.layer_macs, architecture)
+        return self.fixed_macs + self._sum_of_choices(self.layer_macs, architecture)
 
     def counts(self, blocks: Genes, widths: Genes) -> NDArray[np.int64]:
         """FLOPs of N architectures.
@@ -191,6 +191,7 @@ class FlopsTable:
         return self._architecture(self.layer_flops.argmax(1))
 
     def _architecture(self, choices: NDArray[np.intp]) -> Architecture:
+        """The architecture of (20,) choices."""
         blocks, widths = np.divmod(choices, len(WIDTHS))
         return Architecture(
             tier=self.tier,
@@ -200,22 +201,24 @@ class FlopsTable:
             input_size=self.input_size,
         )
 
-    def _picked(self, costs: NDArray[np.int64], architecture: Architecture) -> int:
+    def _sum_of_choices(self, costs: NDArray[np.int64], architecture: Architecture) -> int:
+        """The cost of an architecture, given the (20, 40) costs of each layer's choices."""
         if (architecture.tier, architecture.embedding_dim) != (self.tier, self.embedding_dim):
             raise UserError(
-                f"This table counts the {self.tier} tier with {self.embedding_dim}-d embeddings, "
-                f"not {architecture.tier} with {architecture.embedding_dim}-d.",
-                "Make one with FlopsTable.of(architecture.tier, embedding_dim=...).",
+                f"This FLOPs table is of the {self.tier} tier with {self.embedding_dim}-d "
+                f"embeddings, but the architecture is of {architecture.tier} with "
+                f"{architecture.embedding_dim}-d.",
+                "Use FlopsTable.of(tier, embedding_dim=...) with the values of the architecture.",
             )
         choices = np.array(architecture.blocks) * len(WIDTHS) + np.array(architecture.widths)
         return int(costs[np.arange(DEPTH), choices].sum())
 
 
 def _pair_tables(costs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Costs of two neighbouring layers at once, (10, 256 * 40).
+    """Summed costs of pairs of neighbouring layers, (10, 256 * 40).
 
-    Two neighbouring uint8 choices (a, b) read as one little-endian uint16 are a + 256 b, so the
-    genes are their own index and nothing needs to be computed before the gather.
+    Two neighbouring uint8 choices (a, b), read as one little-endian uint16, are a + 256 b, so the
+    genes themselves index the table and no index has to be computed.
     """
     first, second = costs[0::2], costs[1::2]  # (10, 40) each
     tables = np.zeros((DEPTH // 2, CHOICES, 256), np.int64)

@@ -1,9 +1,9 @@
-"""LatencyBudget: FLOPs and latency together, and reading a latency as people write it."""
+"""LatencyBudget: a FLOPs budget and a latency bound together, and the parsing of latencies."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, log10
 from typing import Any
 
@@ -21,46 +21,49 @@ from edgecmp.search.space.sampling import BudgetSampler
 __all__ = ["LatencyBudget", "parse_latency"]
 
 PICOSECONDS = 1e9
-"""In a millisecond: latencies are counted in these, rounded down."""
+"""Per millisecond; latencies are counted in whole picoseconds, rounded down."""
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, slots=True)
 class LatencyBudget:
-    """A FLOPs budget, and at most `latency_ms` by a table: a candidate holds both.
+    """A FLOPs budget, and at most `latency_ms` by a latency table.
+
+    Attributes:
+        flops: the FLOPs budget.
+        latency: predicts the latencies.
+        latency_ms: the longest latency allowed.
+        fastest_ms: the lowest latency within the FLOPs budget.
 
     Raises:
-        UserError: no architecture holds both, or next to none where the bounds exclude each other.
+        UserError: no architecture satisfies both, or too few to be sampled.
     """
 
     flops: FlopsBudget
     latency: LatencyTable
     latency_ms: float
-    fastest_ms: float
-    sampler: BudgetSampler
+    fastest_ms: float = field(init=False)
+    sampler: BudgetSampler = field(init=False)
 
-    def __init__(self, flops: FlopsBudget, latency: LatencyTable, latency_ms: float) -> None:
-        object.__setattr__(self, "flops", flops)
-        object.__setattr__(self, "latency", latency)
-        object.__setattr__(self, "latency_ms", latency_ms)
-        layers = latency.layer_ms
-        fastest = _predicted(latency, fastest_choices(flops.table, flops.budget, layers))
-        object.__setattr__(self, "fastest_ms", fastest)
-        if fastest > latency_ms:
-            raise self._nothing()
+    def __post_init__(self) -> None:
+        flops, layer_ms = self.flops, self.latency.layer_ms
+        fastest = fastest_choices(flops.table, flops.budget, layer_ms)
+        object.__setattr__(self, "fastest_ms", _predicted(self.latency, fastest))
+        if self.fastest_ms > self.latency_ms:
+            raise self._infeasible()
         sampler = BudgetSampler(
-            [flops.table.layer_flops, np.floor(layers * PICOSECONDS).astype(np.int64)],
+            [flops.table.layer_flops, np.floor(layer_ms * PICOSECONDS).astype(np.int64)],
             [
                 flops.budget - flops.table.fixed_flops,
-                ceil((latency_ms - latency.fixed_ms) * PICOSECONDS) + 1,
+                ceil((self.latency_ms - self.latency.fixed_ms) * PICOSECONDS) + 1,
             ],
-            self.holds,
+            self.satisfied_by,
         )
         object.__setattr__(self, "sampler", sampler)
         if not sampler.count:
             raise UserError(
-                f"Too few architectures with at most {flops.budget:,} FLOPs take {latency_ms:g} ms "
-                f"or less on {latency.device} to be found by drawing.",
-                f"Use --latency {_rounded_up(1.002 * latency_ms)}ms, or a higher --budget.",
+                f"Too few architectures with at most {flops.budget:,} FLOPs run within "
+                f"{self.latency_ms:g} ms on {self.latency.device} to be sampled.",
+                f"Use --latency {_rounded_up(1.002 * self.latency_ms)}ms, or a higher --budget.",
             )
 
     @property
@@ -75,31 +78,31 @@ class LatencyBudget:
 
     @property
     def count(self) -> float:
-        """How many architectures hold both; within a few percent unless there are few."""
+        """How many architectures satisfy both; large counts are within a few percent."""
         return min(self.sampler.count, self.flops.count)
 
     @property
     def share(self) -> float:
-        """The share of the tier's space that holds both, 0..1."""
+        """The share of the tier's space that satisfies both, 0..1."""
         return min(self.sampler.share, self.flops.share)
 
     @property
     def share_flops(self) -> float:
-        """The share that meets the FLOPs budget, 0..1."""
+        """The share that satisfies the FLOPs budget, 0..1."""
         return self.flops.share
 
-    def holds(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
-        """(N, 20) blocks and widths to (N,): which of them hold both."""
-        return self.flops.holds(blocks, widths) & (
+    def satisfied_by(self, blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+        """Which of N architectures, blocks and widths (N, 20) each, satisfy both: (N,)."""
+        return self.flops.satisfied_by(blocks, widths) & (
             self.latency.predicts(blocks, widths) <= self.latency_ms
         )
 
     def sample(self, rng: np.random.Generator, n: int) -> tuple[Genes, Genes]:
-        """N uniform samples of what holds both: blocks and widths, (N, 20) each."""
+        """N uniform samples that satisfy both: blocks and widths, (N, 20) each."""
         return self.sampler.sample(rng, n)
 
     def to_dict(self) -> dict[str, Any]:
-        """What a history's header keeps of it."""
+        """The part of a history's header that identifies it."""
         return {
             **self.flops.to_dict(),
             "latency_ms": self.latency_ms,
@@ -107,28 +110,28 @@ class LatencyBudget:
         }
 
     def describe(self) -> list[str]:
-        """Three sentences: what meets the budget, what holds both, and where latencies begin."""
+        """Two sentences: the FLOPs budget; both bounds together and the lowest latency."""
         table = self.latency
         threads = f"{table.threads} thread{'s' if table.threads > 1 else ''}"
         about = "about " if self.sampler.estimated else ""
         return [
             *self.flops.describe(),
             f"Latency {self.latency_ms:g} ms on {table.device} ({table.runtime} {table.version}, "
-            f"{threads}, {table.precision}), by the table: {about}{percent(self.share)} hold both, "
-            f"{percent(self.share / self.flops.share)} of what meets the budget; the fastest under "
-            f"this budget takes {self.fastest_ms:.4g} ms.",
+            f"{threads}, {table.precision}), by the latency table: {about}{percent(self.share)} "
+            f"satisfy both bounds, {percent(self.share / self.flops.share)} of those within the "
+            f"budget; the fastest within the budget takes {self.fastest_ms:.4g} ms.",
         ]
 
-    def _nothing(self) -> UserError:
-        """The error for bounds that nothing holds: says where the space begins."""
+    def _infeasible(self) -> UserError:
+        """The error for bounds that no architecture satisfies; it states the lowest feasible."""
         table, flops = self.latency, self.flops
         fewest = flops.table.count(flops.table.smallest())
         fastest_of_all = _predicted(table, table.layer_ms.argmin(1))
         return UserError(
             f"No architecture of the {table.tier} tier with at most {flops.budget:,} FLOPs takes "
             f"{self.latency_ms:g} ms or less on {table.device}: the fastest under this budget "
-            f"takes {self.fastest_ms:.4g} ms by the table. Without a budget the fastest takes "
-            f"{fastest_of_all:.4g} ms, and the fewest FLOPs are {fewest:,}.",
+            f"takes {self.fastest_ms:.4g} ms by the latency table, without a budget the fastest "
+            f"takes {fastest_of_all:.4g} ms, and the smallest architecture has {fewest:,} FLOPs.",
             f"Use --latency {_rounded_up(self.fastest_ms)}ms or more"
             + (", or a higher --budget." if fastest_of_all <= self.latency_ms else "."),
         )
@@ -144,7 +147,8 @@ def parse_latency(text: str) -> float:
     value = float(match[1]) if match else 0.0
     if match is None or not value:
         raise UserError(
-            f"{text!r} is no latency.", "Write a number above zero with its unit: 4ms or 850us."
+            f"{text!r} is not a latency.",
+            "Give a number above zero with its unit, such as 4ms or 850us.",
         )
     divisor, factor = {"ms": (1, 1), "s": (1, 1000), "us": (1000, 1), "µs": (1000, 1)}[
         match[2].lower()
@@ -153,11 +157,12 @@ def parse_latency(text: str) -> float:
 
 
 def _predicted(table: LatencyTable, choices: NDArray[np.intp]) -> float:
+    """Latency in ms of one architecture, given its (20,) choices."""
     blocks, widths = np.divmod(choices[None], len(WIDTHS))
     return float(table.predicts(blocks.astype(np.uint8), widths.astype(np.uint8))[0])
 
 
 def _rounded_up(value: float) -> str:
-    """At least the value, with four digits."""
+    """The value rounded up to four significant digits."""
     scale = 10.0 ** (3 - int(np.floor(log10(value))))
     return f"{ceil(value * scale) / scale:g}"

@@ -1,4 +1,4 @@
-"""The fastest architecture under a FLOPs budget: where latencies begin."""
+"""The fastest architecture under a FLOPs budget, by dynamic programming."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ def fastest_choices(
 ) -> NDArray[np.intp]:
     """The choices (block * 10 + width) with the smallest summed latency within a FLOPs budget.
 
-    Exact: the smallest latency of layers i..19 follows, for each number of FLOPs left, from those
-    of layers i+1..19; FLOPs are counted in units of their greatest common divisor.
+    Exact: for each number of remaining FLOPs, the smallest latency of layers i..19 follows from
+    that of layers i+1..19; FLOPs are counted in units of their greatest common divisor.
 
     Args:
-        table: of the FLOPs.
-        budget: at least those of the smallest architecture.
-        layer_ms: (20, 40) latency of each choice of each layer.
+        table: counts the FLOPs.
+        budget: FLOPs, at least those of the smallest architecture.
+        layer_ms: (20, 40) latency in ms of each choice of each layer.
 
     Returns:
         (20,) choices.
     """
-    free: NDArray[np.intp] = layer_ms.argmin(1)
+    unbounded: NDArray[np.intp] = layer_ms.argmin(1)
     layers = np.arange(DEPTH)
-    if table.fixed_flops + table.layer_flops[layers, free].sum() <= budget:
-        return free
+    if table.fixed_flops + table.layer_flops[layers, unbounded].sum() <= budget:
+        return unbounded
     smallest = table.layer_flops.min(1)
     excess = table.layer_flops - smallest[:, None]
     divisor = int(np.gcd.reduce(excess, axis=None))
@@ -41,13 +41,13 @@ def fastest_choices(
     for layer in reversed(range(DEPTH)):
         for step, cost in zip(steps[layer].tolist(), layer_ms[layer].tolist(), strict=True):
             if step <= bins:
-                here = best[layer, step:]
-                np.minimum(here, best[layer + 1, : bins + 1 - step] + cost, out=here)
+                latencies = best[layer, step:]
+                np.minimum(latencies, best[layer + 1, : bins + 1 - step] + cost, out=latencies)
     chosen = np.empty(DEPTH, np.intp)
-    left = bins
+    remaining = bins
     for layer in range(DEPTH):
-        after = left - steps[layer]
+        after = remaining - steps[layer]
         totals = np.where(after >= 0, best[layer + 1][np.maximum(after, 0)], np.inf)
         chosen[layer] = (totals + layer_ms[layer]).argmin()
-        left = int(after[chosen[layer]])
+        remaining = int(after[chosen[layer]])
     return chosen

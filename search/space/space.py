@@ -1,12 +1,12 @@
-"""Space: rows of genes under a bound, as every strategy handles them.
+"""Space: the rows of genes under a bound, as every strategy handles them.
 
-A row holds 20 blocks and 20 widths. Where the input size is searched too, a 41st gene is the
-position of the size among those offered.
+A row consists of 20 blocks and 20 widths. Where the input size is searched too, the 41st gene is
+the index of the size among those offered.
 
-What a size costs. A budget is held at 224 x 224, whatever size a network is deployed at, so there a
-smaller input would count for nothing. With sizes as genes, a network deployed at s pixels in place
-of the supernet's own S counts what fvcore counts at 224 s / S pixels (rounded): at S it is the
-count of every other search, and below S it falls as the work on the device falls.
+FLOPs with input sizes as genes: a budget is stated at 224 x 224 whatever size a network is deployed
+at, so a smaller input size alone would save nothing. A network deployed at s pixels, from a
+supernet trained at S pixels, is therefore counted at 224 s / S pixels (rounded): at S the count is
+that of every other search, and below S it falls in proportion to the work on the device.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ Rows = NDArray[np.uint8]
 LAYER_GENES = 2 * DEPTH
 
 LAYER_CHOICES = np.array([len(BLOCKS)] * DEPTH + [len(WIDTHS)] * DEPTH)
-"""Values each gene of the layers can take, (40,)."""
+"""Number of values that each gene of the layers can take, (40,)."""
 
 PAPER_SIZE = 224
 
 SMALLEST_SIZE = 32
-"""Five halvings: below this the last stage sees less than one pixel."""
+"""Pixels; five strides of 2 halve the size, so that 32 leave one pixel for the last stage."""
 
-SIZED_BINS = 1 << 16
-"""FLOPs at other sizes have no large common divisor; rounded, samples stay exactly uniform."""
+MULTI_SIZE_BINS = 1 << 16
+"""FLOPs at other sizes have no large common divisor; rounding them keeps samples uniform."""
 
 T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The architectures that hold a bound.
+    """The architectures that satisfy a bound.
 
     Attributes:
-        bounds: one, or one an input size.
-        sizes: input sizes in pixels, ascending; empty where the size is no gene.
+        bounds: one, or one per input size.
+        sizes: input sizes in pixels, ascending; empty where the size is not a gene.
     """
 
     bounds: tuple[Constraint, ...]
@@ -59,27 +59,29 @@ class Space:
 
     @classmethod
     def of(cls, bound: Constraint | Space) -> Space:
-        """The space under a bound; a space as it is."""
+        """The space under a bound; a space is returned unchanged."""
         return bound if isinstance(bound, Space) else cls((bound,))
 
     @classmethod
-    def sized(cls, table: FlopsTable, budget: int, sizes: Sequence[int], *, native: int) -> Self:
+    def with_sizes(
+        cls, table: FlopsTable, budget: int, sizes: Sequence[int], *, native: int
+    ) -> Self:
         """The space of one FLOPs budget over several input sizes.
 
         Args:
             table: of the tier at 224.
-            budget: FLOPs, counted as the module says.
+            budget: FLOPs, counted as the module describes.
             sizes: in pixels.
             native: the size that the supernet was trained at.
 
         Raises:
-            UserError: a size is offered twice or is below 32, or nothing at that size meets the
-                budget.
+            UserError: a size is given twice or is below 32, or no architecture satisfies the budget
+                at one of the sizes.
         """
         if len(set(sizes)) < len(sizes) or not sizes or min(sizes) < SMALLEST_SIZE:
             raise UserError(
-                f"Input sizes {', '.join(map(str, sizes))} cannot be searched.",
-                f"Give different numbers of pixels, {SMALLEST_SIZE} or more: 48,56,64.",
+                f"The input sizes {', '.join(map(str, sizes))} cannot be searched.",
+                f"Give different sizes of at least {SMALLEST_SIZE} pixels, such as 48,56,64.",
             )
         bounds = []
         for size in sorted(sizes):
@@ -88,22 +90,22 @@ class Space:
             smallest = scaled.count(scaled.smallest())
             if smallest > budget:
                 raise UserError(
-                    f"At {size} pixels no architecture counts {budget:,} FLOPs or less: the "
-                    f"smallest counts {smallest:,} (at {native} pixels as at 224).",
+                    f"At input size {size} no architecture has at most {budget:,} FLOPs: the "
+                    f"smallest has {smallest:,}, counted at {side} pixels.",
                     f"Leave out the size {size}, or use a higher --budget.",
                 )
-            bounds.append(FlopsBudget(scaled, budget, max_bins=SIZED_BINS))
+            bounds.append(FlopsBudget(scaled, budget, max_bins=MULTI_SIZE_BINS))
         return cls(tuple(bounds), tuple(sorted(sizes)))
 
     @property
     def choices(self) -> NDArray[np.intp]:
-        """Values each gene can take, (G,)."""
-        more = [len(self.sizes)] if self.sizes else []
-        return np.concatenate((LAYER_CHOICES, more)).astype(np.intp)
+        """Number of values that each gene can take, (G,)."""
+        size_choices = [len(self.sizes)] if self.sizes else []
+        return np.concatenate((LAYER_CHOICES, size_choices)).astype(np.intp)
 
     @property
     def table(self) -> FlopsTable:
-        """Of the FLOPs at 224."""
+        """Counts FLOPs at 224."""
         table = self.bounds[0].table
         return FlopsTable.of(table.tier, PAPER_SIZE, table.embedding_dim) if self.sizes else table
 
@@ -124,59 +126,60 @@ class Space:
 
     @property
     def count(self) -> float:
-        """How many rows hold the bound."""
+        """Number of rows in the space."""
         return sum(bound.count for bound in self.bounds)
 
     @property
     def share(self) -> float:
-        """The share of the whole space that holds the bound, 0..1."""
+        """The share of all rows that satisfies the bound, 0..1."""
         return sum(bound.share for bound in self.bounds) / len(self.bounds)
 
     @property
     def share_flops(self) -> float:
-        """The share that meets the FLOPs budget alone, 0..1."""
+        """The share that satisfies the FLOPs budget alone, 0..1."""
         return sum(bound.share_flops for bound in self.bounds) / len(self.bounds)
 
-    def holds(self, rows: Rows) -> NDArray[np.bool_]:
-        """(N, G) rows to (N,): which of them hold the bound."""
-        return self._by_size(rows, lambda bound, part: bound.holds(*_layers(part)), np.bool_)
+    def contains(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of (N, G) rows satisfy the bound: (N,)."""
+        return self._by_size(rows, lambda bound, part: bound.satisfied_by(*_layers(part)), np.bool_)
 
     def flops(self, rows: Rows) -> NDArray[np.int64]:
         """(N,) FLOPs that the budget bounds."""
         return self._by_size(rows, lambda bound, part: bound.table.counts(*_layers(part)), np.int64)
 
     def latencies(self, rows: Rows) -> NDArray[np.float64] | None:
-        """(N,) latencies in ms by the table; None without one."""
+        """(N,) latencies in ms by the latency table; None without one."""
         return None if self.latency is None else self.latency.predicts(*_layers(rows))
 
     def sample(self, rng: np.random.Generator, n: int) -> Rows:
-        """N samples of what holds the bound; fewer only where there is nothing.
+        """N samples of the space; fewer only where it is empty.
 
-        They are uniform; with input sizes each size is as likely, and uniform within it: a tight
-        budget leaves so much more at the smallest size that no other would be seen.
+        They are uniform. With input sizes, each size is equally likely and samples are uniform
+        within it: under a tight budget most architectures have the smallest size, and the others
+        would hardly be sampled.
         """
         if not self.sizes:
             return np.hstack(self.bounds[0].sample(rng, n))
-        places = rng.integers(len(self.sizes), size=n).astype(np.uint8)
+        size_indices = rng.integers(len(self.sizes), size=n).astype(np.uint8)
         rows = np.empty((n, LAYER_GENES + 1), np.uint8)
-        rows[:, LAYER_GENES] = places
-        for place, bound in enumerate(self.bounds):
-            of_it = places == place
-            rows[of_it, :LAYER_GENES] = np.hstack(bound.sample(rng, int(of_it.sum())))
+        rows[:, LAYER_GENES] = size_indices
+        for index, bound in enumerate(self.bounds):
+            selected = size_indices == index
+            rows[selected, :LAYER_GENES] = np.hstack(bound.sample(rng, int(selected.sum())))
         return rows
 
     def input_size(self, genes: Sequence[int]) -> int | None:
-        """Pixels that a row stands for; None where the size is no gene."""
+        """Input size of a row in pixels; None where the size is not a gene."""
         return self.sizes[genes[LAYER_GENES]] if self.sizes else None
 
     def to_dict(self) -> dict[str, Any]:
-        """What a history's header keeps of it."""
+        """The part of a history's header that identifies it."""
         if not self.sizes:
             return self.bounds[0].to_dict()
         return {"flops": self.budget, "input_size": PAPER_SIZE, "input_sizes": list(self.sizes)}
 
     def describe(self) -> list[str]:
-        """Sentences for the user: the bound, and what share of the space holds it."""
+        """Sentences for the user: the bound, and the share of the space that satisfies it."""
         if not self.sizes:
             return self.bounds[0].describe()
         shares = ", ".join(
@@ -184,33 +187,34 @@ class Space:
             for size, bound in zip(self.sizes, self.bounds, strict=True)
         )
         return [
-            f"Budget {self.budget:,} FLOPs, each input size counted in proportion: of the "
-            f"{self.table.tier} tier's {40.0**20:.1e} architectures {shares} meet it."
+            f"Budget {self.budget:,} FLOPs, scaled to the input size: satisfied by {shares} of the "
+            f"{self.table.tier} tier's {40.0**20:.1e} architectures."
         ]
 
     def _by_size(
-        self, rows: Rows, ask: Callable[[Constraint, Rows], NDArray[T]], kind: type[T]
+        self, rows: Rows, evaluate: Callable[[Constraint, Rows], NDArray[T]], kind: type[T]
     ) -> NDArray[T]:
-        """Asks each row's own bound."""
+        """(N,) values, each from the bound of its row's input size."""
         if not self.sizes:
-            return ask(self.bounds[0], rows)
-        answers = np.empty(len(rows), kind)
-        for place, bound in enumerate(self.bounds):
-            of_it = rows[:, LAYER_GENES] == place
-            answers[of_it] = ask(bound, rows[of_it])
-        return answers
+            return evaluate(self.bounds[0], rows)
+        values = np.empty(len(rows), kind)
+        for index, bound in enumerate(self.bounds):
+            selected = rows[:, LAYER_GENES] == index
+            values[selected] = evaluate(bound, rows[selected])
+        return values
 
 
 def parse_sizes(text: str) -> list[int]:
     """Pixels of a list such as "48,56,64".
 
     Raises:
-        UserError: it is none.
+        UserError: it is not such a list.
     """
     parts = text.split(",")
     if not all(part.strip().isdecimal() for part in parts):
         raise UserError(
-            f"{text!r} are no input sizes.", "Give numbers of pixels with commas between: 48,56,64."
+            f"{text!r} is not a list of input sizes.",
+            "Give sizes in pixels, separated by commas, such as 48,56,64.",
         )
     return [int(part) for part in parts]
 

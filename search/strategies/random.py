@@ -1,4 +1,4 @@
-"""Random architectures of a budget by the same evaluator: what a search has to beat."""
+"""Random search: uniform samples under a budget, the baseline of every strategy."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["evaluate_random"]
 def evaluate_random(
     evaluator: Evaluator, budget: Constraint | Space, *, count: int, metric: str, seed: int
 ) -> list[Candidate]:
-    """Evaluates `count` uniform samples under a budget, in the order drawn."""
-    # A stream of its own: seed s of a search starts from other architectures.
+    """Evaluates `count` uniform samples under a budget, in the order of sampling."""
+    # Another random stream than a search's, which starts from other architectures with this seed.
     space = Space.of(budget)
     rows = space.sample(np.random.default_rng((seed, 0)), count)
     flops = space.flops(rows)
     candidates = []
-    with progress("Evaluating at random", total=count, unit="architecture") as bar:
+    with progress("Evaluating random architectures", total=count, unit="architecture") as bar:
         for index, row in enumerate(rows.tolist()):
             size = space.input_size(row)
             candidates.append(

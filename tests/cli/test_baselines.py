@@ -15,7 +15,7 @@ from edgecmp.artefacts.bundle import GalleryBundle, Manifest, QueryBundle
 from edgecmp.cli import main
 from edgecmp.data import load_dataset
 from edgecmp.export import targets
-from edgecmp.networks.baselines import BASELINES, Baseline, live_baseline
+from edgecmp.networks.baselines import BASELINES, Baseline, random_baseline
 from edgecmp.networks.recalibrate import recalibrate
 from tests.cli.test_road import write_images
 
@@ -40,7 +40,9 @@ def write_calm(name: str, world: Path, out: Path) -> Path:
     gallery = GalleryBundle.load(world / "gallery")
     about = gallery.preprocessing
     images = load_dataset(str(world / "data")).train
-    network = live_baseline(name, about.input_size, 0, embedding_dim=gallery.network.embedding_dim)
+    network = random_baseline(
+        name, about.input_size, 0, embedding_dim=gallery.network.embedding_dim
+    )
     network.architecture = network.architecture.resized(about.input_size)
     with torch.no_grad():
         for module in network.modules():
@@ -145,7 +147,7 @@ def test_what_only_searched_networks_have_is_refused(
         *("--gallery", world / "gallery", "--data", world / "data", "--out", tmp_path / "q"),
     )
     assert supernet.code == 2
-    assert "No supernet holds a mobilenet_w1." in supernet.err
+    assert "A supernet does not contain a mobilenet_w1." in supernet.err
     checked = edgecmp("latency", "check", tmp_path / "t.json", "--architecture", "mobilenet_w1")
     assert checked.code == 2
-    assert "mobilenet_w1, no network of the search space." in checked.err
+    assert "mobilenet_w1, which is not a network of the search space." in checked.err

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgecmp.benchmarks.bench import measure as bench_measure
-from edgecmp.export.targets.tflite.writer import tflite_bytes
+from edgecmp.export.formats.tflite.writer import tflite_bytes
 from tests.benchmarks.devices.test_device import one_convolution
 
 Edgecmp = Callable[..., Any]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgecmp.export import doctor as doctor_module
 from edgecmp.export import targets
 from edgecmp.export.doctor import DoctorReport, doctor
-from edgecmp.export.doctor_network import tiny_network
+from edgecmp.export.doctor_network import probe_network
 from edgecmp.export.runtimes.runners import RUNTIMES, LiteRtRunner, OnnxRunner
 
 Edgecmp = Callable[..., Any]
@@ -56,9 +56,9 @@ def test_everything_is_tried(edgecmp: Edgecmp, tmp_path: Path) -> None:
     assert "written and run here" in result.out
 
 
-def test_the_tiny_network_tells_images_apart() -> None:
+def test_the_probe_network_tells_images_apart() -> None:
     """Else any two runtimes would agree."""
-    network = tiny_network()
+    network = probe_network()
     images = np.random.default_rng(0).standard_normal((4, 3, 32, 32)).astype(np.float32)
     images *= np.array([0.1, 0.5, 1, 2])[:, None, None, None]
     embeddings = network(torch.from_numpy(images.astype(np.float32))).numpy()
@@ -84,7 +84,7 @@ def test_a_runtime_that_computes_something_else(
     monkeypatch.setattr(LiteRtRunner, "_run", turned)
     found = verdicts(doctor())
     assert found["fp32", "litert"][0] == "fails"
-    assert "computes something else" in found["fp32", "litert"][1]
+    assert "computes other embeddings than torch" in found["fp32", "litert"][1]
     assert edgecmp("doctor").code == 1
 
 

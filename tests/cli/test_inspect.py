@@ -18,7 +18,7 @@ from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle
 from edgecmp.cli.inspect import inspect_path, text
 from edgecmp.data import load_dataset
 from edgecmp.export import export
-from edgecmp.export.latency_parts import lowering_fingerprint
+from edgecmp.export.fingerprint import lowering_fingerprint
 from edgecmp.gallery.index import GalleryIndex
 from edgecmp.gallery.open import open_gallery
 from edgecmp.networks.architecture import Architecture
@@ -122,13 +122,13 @@ def test_another_index_is_a_failed_check(
         assert edgecmp("inspect", path, "--index", kit.path("index")).code == 0
         result = edgecmp("inspect", path, "--index", index)
         assert result.code == 1
-        assert "FAILED: that one was made by gallery model cdcdcdcdcdcd" in result.out
+        assert "FAILED: the index was made by gallery model cdcdcdcdcdcd" in result.out
 
 
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        ("truncated", "weights are whole"),
+        ("truncated", "weights are complete"),
         ("changed", "weights are those that the manifest names"),
         ("other", "weights fit the network"),
     ],
@@ -288,8 +288,8 @@ def test_a_latency_table(edgecmp: Edgecmp, tmp_path: Path) -> None:
     done = edgecmp("inspect", table)
     assert done.code == 0
     assert re.search(r"what +latency table", done.out)
-    assert re.search(r"compared with whole networks +unknown: run edgecmp latency", done.out)
+    assert re.search(r"compared with complete networks +unknown: run edgecmp latency", done.out)
     make_table().save(table)
     done = edgecmp("inspect", table)
     assert done.code == 1
-    assert re.search(r"today's files are lowered alike +FAILED: build it again", done.out)
+    assert re.search(r"lowered as by this edgecmp +FAILED: build it again", done.out)

@@ -14,8 +14,10 @@ import pytest
 from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.benchmarks.devices import DeviceRunError
 from edgecmp.networks.architecture import Architecture
+from edgecmp.search.strategies.base import SearchSize
+from edgecmp.search.strategies.evolution import EvolutionSettings
 from tests.fixtures.search_tables import LOWERING, flops_like
-from tests.fixtures.small_search import SIZE, save_tiny_models
+from tests.fixtures.small_search import SIZE, save_small_models
 
 Edgecmp = Callable[..., Any]
 Measure = Callable[[LatencyTable, Sequence[Architecture]], list[float]]
@@ -24,15 +26,15 @@ Measure = Callable[[LatencyTable, Sequence[Architecture]], list[float]]
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    save_tiny_models(folder)
+    save_small_models(folder)
     return folder
 
 
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Callable[[Measure], None]:
     """Puts a function in the place of the one that measures on the table's device."""
-    monkeypatch.setattr("edgecmp.export.latency_parts.lowering_fingerprint", lambda: LOWERING)
-    monkeypatch.setattr("edgecmp.search.settings.FULL", (5, 2))
+    monkeypatch.setattr("edgecmp.export.fingerprint.lowering_fingerprint", lambda: LOWERING)
+    monkeypatch.setattr(EvolutionSettings, "full", SearchSize(population=5, generations=2))
 
     def put(measure: Measure) -> None:
         module = ModuleType("edgecmp.benchmarks.latency")
@@ -49,7 +51,7 @@ def words(models: Path, folder: Path, **changes: str) -> list[str]:
         "--table": str(folder / "t.json"),
         "--supernet": str(models / "supernet"),
         "--gallery": str(models / "gallery"),
-        "--data": "tiny-emoji",
+        "--data": "small-emoji",
         "--out": str(folder / "out"),
         "--json": str(folder / "report.json"),
     } | {f"--{name}": value for name, value in changes.items()}
@@ -67,7 +69,7 @@ def test_the_winner_is_measured_again(
     assert report["verified"] is True
     assert "measured_ms" in result.out
     assert "pareto.png" in result.out
-    assert "hold both" in result.err
+    assert "satisfy both bounds" in result.err
     assert report["rows"][report["winner"] - 1]["holds"]
     inspected = edgecmp("inspect", tmp_path / "out")
     assert inspected.code == 0, inspected.out + inspected.err
@@ -97,13 +99,13 @@ def test_a_device_that_fails_leaves_the_result(
 @pytest.mark.parametrize(
     ("size", "lowering", "changes", "says"),
     [
-        (SIZE, LOWERING, {"latency": "4 minutes"}, "'4 minutes' is no latency. Write a number"),
+        (SIZE, LOWERING, {"latency": "4 minutes"}, "'4 minutes' is not a latency. Give a number"),
         (SIZE, LOWERING, {"latency": "1us"}, "the fastest under this budget takes"),
         (SIZE, LOWERING, {"latency": ""}, "Give both"),
         (SIZE, LOWERING, {"table": ""}, "Give both"),
         (SIZE, LOWERING, {"table": "/nowhere.json"}, "/nowhere.json cannot be read"),
         (64, LOWERING, {}, "at 64 pixels with 128-d embeddings, not 100M at 32 with 128"),
-        (SIZE, "1" * 64, {}, "was measured on files that another edgecmp wrote"),
+        (SIZE, "1" * 64, {}, "is out of date: another edgecmp wrote the measured files"),
     ],
 )
 def test_bad_bounds_are_one_sentence_and_write_nothing(

@@ -1,8 +1,9 @@
-"""DeepFashion2's layout: who is query and gallery, what is trained on, what is wrong with it."""
+"""DeepFashion2: queries, gallery and training images of its layout, and errors in it."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,14 @@ from edgecmp.data import Dataset, load_dataset
 from edgecmp.data.deepfashion2 import Item
 from edgecmp.errors import UserError
 from edgecmp.preprocessing import Preprocessing
-from tests.fixtures.deepfashion2_layout import items_of, lay_out
+from tests.fixtures.deepfashion2_layout import items_of, write_deepfashion2
 
 Box = tuple[float, ...]
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lay_out(tmp_path_factory.mktemp("deepfashion2"))
+    return write_deepfashion2(tmp_path_factory.mktemp("deepfashion2"))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def as_items(keys: tuple[str, ...]) -> set[tuple[int, int, Box]]:
     return {(one.image_id, one.category, one.box) for one in found if one}
 
 
-def test_queries_are_users_items_with_a_counterpart_and_the_gallery_is_all_of_the_shops(
+def test_queries_are_users_items_with_a_counterpart_and_the_gallery_is_all_shop_items(
     root: Path, data: Dataset
 ) -> None:
     items = items_of(root, "validation")
@@ -55,7 +56,7 @@ def test_queries_are_users_items_with_a_counterpart_and_the_gallery_is_all_of_th
     assert distractors.sum() >= sum(i["style"] == 0 for i in shop) == 20
 
 
-def test_training_takes_items_with_a_style_and_holds_out_whole_pairs(
+def test_training_uses_items_with_a_style_and_holds_out_complete_pairs(
     root: Path, data: Dataset
 ) -> None:
     items = items_of(root, "train")
@@ -99,12 +100,14 @@ def test_a_description_sets_the_share_and_the_category(root: Path, tmp_path: Pat
         "category 7",
     }
     file.write_text("\n".join([*lines, "margin = 0.1"]))
-    with pytest.raises(UserError, match=r"read as deepfashion2, which has no margin.*category_in"):
+    with pytest.raises(
+        UserError, match=r"has the format deepfashion2, which has no key margin.*category_in"
+    ):
         load_dataset(file)
 
 
 def test_with_the_category_in_the_key_another_category_is_another_product(tmp_path: Path) -> None:
-    root = lay_out(tmp_path, train_pairs=4, test_pairs=4)
+    root = write_deepfashion2(tmp_path, train_pairs=4, test_pairs=4)
     changed = next(
         file
         for file in sorted((root / "validation" / "annos").iterdir())
@@ -125,13 +128,14 @@ def test_with_the_category_in_the_key_another_category_is_another_product(tmp_pa
 def test_images_that_are_missing_are_refused_or_skipped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = lay_out(tmp_path / "data", train_pairs=4, test_pairs=4)
+    root = write_deepfashion2(tmp_path / "data", train_pairs=4, test_pairs=4)
     (root / "train" / "image" / "000001.jpg").unlink()
     with pytest.raises(UserError, match=r"3 of \d+ images .* cannot be read: train/image/000001"):
         load_dataset(root)
     (tmp_path / "d.toml").write_text('path = "data"\non_bad_image = "skip"\n')
     load_dataset(tmp_path / "d.toml")
-    assert "Skipped images: 3 of" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert re.search(r"3 of \d+ images of .* cannot be read and are skipped: train/image", told)
 
 
 @pytest.mark.parametrize(
@@ -148,21 +152,23 @@ def test_images_that_are_missing_are_refused_or_skipped(
 def test_wrong_annotations_are_named(
     tmp_path: Path, change: Callable[[dict[str, Any]], object], says: str
 ) -> None:
-    root = lay_out(tmp_path, train_pairs=4, test_pairs=4)
+    root = write_deepfashion2(tmp_path, train_pairs=4, test_pairs=4)
     file = root / "train" / "annos" / "000002.json"
     document = json.loads(file.read_text())
     change(document)
     file.write_text(json.dumps(document))
-    with pytest.raises(UserError, match=f"000002.json is no annotation of DeepFashion2: {says}"):
+    with pytest.raises(
+        UserError, match=f"000002.json is not an annotation of DeepFashion2: {says}"
+    ):
         load_dataset(root)
 
 
 @pytest.mark.parametrize("text", ['{"source": "sh', "[]", "\x00"])
-def test_annotations_that_are_no_json_object_are_named(tmp_path: Path, text: str) -> None:
+def test_annotations_that_are_not_json_objects_are_named(tmp_path: Path, text: str) -> None:
     for portion in ("train", "validation"):
         (tmp_path / portion / "annos").mkdir(parents=True)
         (tmp_path / portion / "annos" / "000001.json").write_text(text)
-    with pytest.raises(UserError, match=r"000001.json is no annotation"):
+    with pytest.raises(UserError, match=r"000001.json is not an annotation"):
         load_dataset(tmp_path)
 
 
@@ -171,15 +177,15 @@ def test_a_portion_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"train/annos cannot be read: No such file"):
         load_dataset(tmp_path)
     (tmp_path / "train" / "annos").mkdir(parents=True)
-    with pytest.raises(UserError, match="holds no annotation"):
+    with pytest.raises(UserError, match="contains no annotation file"):
         load_dataset(tmp_path)
     (tmp_path / "train" / "annos" / "one.json").write_text("{}")
-    with pytest.raises(UserError, match="its name is no number"):
+    with pytest.raises(UserError, match="its name is not a number"):
         load_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("box", [(1.0, 2.0, 30.5, 40.125), (0.1, 0.2, 123456.7, 1e6)])
-def test_a_key_gives_its_item_back(box: tuple[float, float, float, float]) -> None:
+def test_an_item_is_read_back_from_its_key(box: tuple[float, float, float, float]) -> None:
     item = Item(image_id=42, item=3, category=13, box=box)
     assert Item.of(item.key("train", "000042")) == item
     assert Item.of("photos/000042.jpg#1,2,3,4") is None

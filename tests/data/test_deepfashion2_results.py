@@ -1,4 +1,4 @@
-"""DeepFashion2's results, judged by the official rule, which is written again here: our top-k."""
+"""DeepFashion2's results have our top-k under the official rule, reimplemented here."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from edgecmp.data.shard_writer import write_shards
 from edgecmp.errors import UserError
 from edgecmp.evaluation.retrieval import evaluate_retrieval
 from edgecmp.metrics import ranked, top_k
-from tests.fixtures.deepfashion2_layout import items_of, lay_out
+from tests.fixtures.deepfashion2_layout import items_of, write_deepfashion2
 
 Box = tuple[float, ...]
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lay_out(tmp_path_factory.mktemp("deepfashion2"))
+    return write_deepfashion2(tmp_path_factory.mktemp("deepfashion2"))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def data(root: Path) -> Dataset:
     return load_dataset(root)
 
 
-# The official evaluation, written again from its rule (method: for each ground-truth query item
+# The official evaluation, reimplemented from its rule (method: for each ground-truth query item
 # take the detection of its class that overlaps it most, best score first; it is right at k if one
 # of its first k boxes overlaps by half a ground-truth item of that pair and style in that image).
 
@@ -43,42 +43,51 @@ def overlap(a: Box, b: Box) -> float:
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
-def official_evaluation(
-    results: list[dict[str, Any]], items: list[dict[str, Any]], k: int
-) -> float:
-    shop = [i for i in items if i["source"] == "shop"]
+Item = dict[str, Any]
+Result = dict[str, Any]
+
+
+def counterparts(query: Item, items: list[Item]) -> list[Item]:
+    """The shop's items of the query's pair and style."""
+    key = query["pair"], query["style"]
+    return [i for i in items if i["source"] == "shop" and (i["pair"], i["style"]) == key]
+
+
+def detected(query: Item, results: list[Result], items: list[Item]) -> Result | None:
+    """The result with the best score among those whose box is the query's."""
+    same_image = [i for i in items if i["image"] == query["image"]]
+    mine = [
+        result
+        for result in results
+        if result["query_image_id"] == query["image"]
+        and result["query_cls"] == query["category"]
+        and max(same_image, key=lambda i: overlap(result["query_bbox"], i["box"])) is query
+    ]
+    return max(mine, key=lambda result: float(result["query_score"]), default=None)
+
+
+def retrieved(result: Result, wanted: list[Item], k: int) -> bool:
+    """Whether one of the first k boxes overlaps a wanted item by half."""
+    boxes = zip(result["gallery_image_id"][:k], result["gallery_bbox"][:k], strict=True)
+    return any(
+        image == one["image"] and overlap(box, one["box"]) >= 0.5
+        for image, box in boxes
+        for one in wanted
+    )
+
+
+def official_evaluation(results: list[Result], items: list[Item], k: int) -> float:
     queries = [
-        i
-        for i in items
-        if i["source"] == "user"
-        and i["style"] > 0
-        and any((s["pair"], s["style"]) == (i["pair"], i["style"]) for s in shop)
+        i for i in items if i["source"] == "user" and i["style"] > 0 and counterparts(i, items)
     ]
     hits = 0
     for query in queries:
-        same_image = [i for i in items if i["image"] == query["image"]]
-        mine = [
-            result
-            for result in results
-            if result["query_image_id"] == query["image"]
-            and result["query_cls"] == query["category"]
-            and max(same_image, key=lambda i: overlap(result["query_bbox"], i["box"])) is query
-        ]
-        if not mine:
-            continue
-        best = max(mine, key=lambda result: float(result["query_score"]))
-        wanted = [s for s in shop if (s["pair"], s["style"]) == (query["pair"], query["style"])]
-        hits += any(
-            image == one["image"] and overlap(box, one["box"]) >= 0.5
-            for image, box in zip(
-                best["gallery_image_id"][:k], best["gallery_bbox"][:k], strict=True
-            )
-            for one in wanted
-        )
+        result = detected(query, results, items)
+        hits += result is not None and retrieved(result, counterparts(query, items), k)
     return hits / len(queries)
 
 
-def test_the_official_evaluation_of_the_exported_file_gives_our_top_k(
+def test_the_official_evaluation_of_the_exported_file_equals_our_top_k(
     root: Path, data: Dataset, tmp_path: Path, edgecmp: Callable[..., Any]
 ) -> None:
     found, report = tmp_path / "found.json", tmp_path / "report.json"

@@ -1,4 +1,4 @@
-"""The shipped set is the one the script built, its splits share nobody, its vendors are named."""
+"""The shipped set is the one that the script built; its splits are disjoint, its vendors named."""
 
 import hashlib
 import importlib.util
@@ -55,7 +55,7 @@ def test_splits_share_no_identity_and_follow_the_names() -> None:
     assert len(data.validation.identity_names) == 109
 
 
-def test_no_drawing_stands_for_two_identities() -> None:
+def test_no_drawing_belongs_to_two_identities() -> None:
     data = load_dataset("emoji")
     owner: dict[bytes, str] = {}
     for images in (data.train, data.validation, data.test):
@@ -103,7 +103,7 @@ def test_other_sizes_are_resized_and_indices_choose() -> None:
     assert test.subset([2]).keys == (test.keys[2],)
 
 
-def test_fingerprint_tells_sets_apart() -> None:
+def test_different_sets_have_different_fingerprints() -> None:
     data = load_dataset("emoji")
     prints = {data.test.fingerprint, data.train.fingerprint, data.test.subset([0]).fingerprint}
     assert len(prints) == 3
@@ -125,7 +125,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, damage: str) -> None:
             arrays = dict(file)
         arrays["identity"] = arrays["identity"][::-1]
         np.savez(path, **arrays)
-    with pytest.raises(UserError, match="Install edgecmp again"):
+    with pytest.raises(UserError, match=r"The embedded emoji set .*emoji\.npz .*Reinstall edgecmp"):
         EmojiFile(path, CONTENT_SHA256)
 
 

@@ -48,11 +48,13 @@ def test_faces_are_cut_from_images_of_any_stored_size(tmp_path: Path) -> None:
     assert np.abs(pixels.astype(int) - (255, 0, 0)).max() <= 2  # JPEG
     assert data.train.keys[0].endswith("/rm0#20,10,40,30")
     assert set(data.train.identity_names) < {f"nm{person:07d}" for person in range(40)}
-    with pytest.raises(UserError, match=r"has no test split\. State a test split or a test_share"):
+    with pytest.raises(
+        UserError, match=r"has no test split\. Assign images to the split 'test', set test_share in"
+    ):
         data.retrieval("test")
 
 
-def test_five_percent_of_the_people_are_held_out_unless_described(tmp_path: Path) -> None:
+def test_five_percent_of_the_people_are_held_out_by_default(tmp_path: Path) -> None:
     file = fill(tmp_path / "data", people=60, images=1)
     data = load_dataset(file)
     assert (len(data.train.identity_names), len(data.validation.identity_names)) == (57, 3)
@@ -111,7 +113,7 @@ def test_missing_images_are_counted(tmp_path: Path, capsys: pytest.CaptureFixtur
         (row("../nm1", "rm1"), "line 2: index"),
         (row("nm1", "rm1") * 2, "line 3: nm1/rm1#20,10,40,30 is listed twice"),
         (row("nm1", "rm1", rect="100 100 120 120"), "lies outside the 80x40 image"),
-        ('"nm1,rm', "is not CSV"),
+        ('"nm1,rm', "is not valid CSV after line 1"),
     ],
 )
 def test_wrong_rows_are_named(tmp_path: Path, rows: str, says: str) -> None:
@@ -125,7 +127,9 @@ def test_a_folder_that_is_missing_and_a_format_that_does_not_fit(tmp_path: Path)
     (tmp_path / "faces.csv").write_text(HEADER + row("nm1", "rm1"))
     description = tmp_path / "d.toml"
     description.write_text('path = "faces.csv"\nimages = "nowhere"\n')
-    with pytest.raises(UserError, match=r"nowhere: there is no such folder.*images = "):
+    with pytest.raises(
+        UserError, match=r"The image folder .*nowhere of .* does not exist.*images = "
+    ):
         load_dataset(description)
     description.write_text('path = "faces.csv"\nformat = "imdb"\n')
     with pytest.raises(UserError, match=r"Unknown format 'imdb'\. Did you mean imdb-face\?"):

@@ -14,7 +14,7 @@ import webdataset
 from PIL import Image
 
 from edgecmp.data import Dataset, ImageSet, load_dataset, quarter_turns
-from edgecmp.data.rotations import TURNS
+from edgecmp.data.rotations import ROTATIONS
 from edgecmp.data.shard_writer import write_shards
 from edgecmp.errors import UserError
 from edgecmp.preprocessing import Preprocessing
@@ -99,7 +99,7 @@ def test_training_images_are_shuffled_over_the_shards(shards: Path) -> None:
     shard_of = train.source.shards[train.rows]
     assert len(np.unique(shard_of)) == len(list(shards.glob("train-*.tar"))) > 3
     spread = [len(set(shard_of[train.identities == i])) for i in np.unique(train.identities)]
-    assert np.mean(spread) > 2  # an identity's five images lie in several shards
+    assert np.mean(spread) > 2  # an identity's five images are in several shards
 
 
 def test_the_same_images_give_the_same_bytes(photos: Dataset, shards: Path, tmp_path: Path) -> None:
@@ -130,22 +130,22 @@ def test_jpeg_shards_are_close_and_keep_sizes(photos: Dataset, tmp_path: Path) -
     assert 0 < np.abs(difference).mean() < 4  # of noise, the hardest there is
 
 
-def test_turned_images_lie_where_the_upright_ones_do(shards: Path) -> None:
+def test_rotated_images_are_in_the_shards_of_the_upright_ones(shards: Path) -> None:
     upright = load_dataset(shards).train
-    turned = quarter_turns(upright)
-    assert turned.source.shards is not None
+    rotated = quarter_turns(upright)
+    assert rotated.source.shards is not None
     assert upright.source.shards is not None
-    assert len(turned.source.shards) == TURNS * len(upright.source.shards)
-    for place in range(0, len(turned), 17):
+    assert len(rotated.source.shards) == ROTATIONS * len(upright.source.shards)
+    for place in range(0, len(rotated), 17):
         expected = upright.source.shards[upright.rows[place % len(upright)]]
-        assert turned.source.shards[turned.rows[place]] == expected
+        assert rotated.source.shards[rotated.rows[place]] == expected
 
 
 def test_nothing_is_written_over_or_left_behind(photos: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine").write_text("mine")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         write_shards(photos, out)
     broken = load_dataset(_folder(tmp_path / "folder"))
     (tmp_path / "folder" / broken.test.keys[0]).write_bytes(b"")
@@ -178,12 +178,12 @@ def edit(**changes: Any) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("name", "damage", "says"),
     [
-        ("train-00000.tar", cut, r"train-00000.tar is damaged: it holds \d+ bytes instead of"),
-        ("train-00001.tar", Path.unlink, "train-00001.tar is damaged: there is no such file"),
-        ("rows.npz", cut, "rows.npz is damaged: it is not the file that was written"),
+        ("train-00000.tar", cut, r"train-00000.tar is damaged: it has \d+ bytes instead of"),
+        ("train-00001.tar", Path.unlink, "train-00001.tar is damaged: the file does not exist"),
+        ("rows.npz", cut, "rows.npz is damaged: its SHA-256 is not the one in shards.json"),
         ("rows.npz", Path.unlink, "rows.npz is damaged: .*No such file"),
         ("shards.json", cut, "shards.json is not an index of shards: it is truncated"),
-        ("shards.json", edit(version=2), "is of version 2, this edgecmp reads version 1"),
+        ("shards.json", edit(version=2), "has version 2, but this edgecmp reads version 1"),
         ("shards.json", edit(domain_names="gone"), "is damaged: domain_names: field required"),
         ("shards.json", edit(shards=[{"file": "a"}]), "is damaged: shards.0.split"),
     ],
@@ -202,7 +202,7 @@ def test_damage_inside_a_shard_is_named_when_it_is_read(shards: Path, tmp_path: 
     data = load_dataset(copy)
     path = copy / "test-00000.tar"
     path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(UserError, match=r"test-00000.tar is damaged: an image at byte"):
+    with pytest.raises(UserError, match=r"test-00000.tar is damaged: no image can be read at byte"):
         data.test.pixels(SIDE)
     path.unlink()
     with pytest.raises(UserError, match=r"test-00000.tar cannot be read: No such file"):
@@ -221,11 +221,11 @@ def test_the_command_writes_them(tmp_path: Path, edgecmp: Callable[..., Any]) ->
     assert edgecmp("data", "shard", "--data", source, "--out", out).code == 2
     assert edgecmp("data", "shard", "--out", tmp_path / "new", "--size", 0).code == 2
     (tmp_path / "s.toml").write_text('path = "out"\non_bad_image = "skip"\n')
-    with pytest.raises(UserError, match="read as shards, which has no on_bad_image"):
+    with pytest.raises(UserError, match="has the format shards, which has no key on_bad_image"):
         load_dataset(tmp_path / "s.toml")
 
 
-def test_inspect_tells_what_they_are_and_finds_a_changed_byte(
+def test_inspect_describes_them_and_detects_a_changed_byte(
     photos: Dataset, shards: Path, tmp_path: Path, edgecmp: Callable[..., Any]
 ) -> None:
     told = edgecmp("inspect", shards)
@@ -243,4 +243,4 @@ def test_inspect_tells_what_they_are_and_finds_a_changed_byte(
     told = edgecmp("inspect", copy, "--json", tmp_path / "i.json")
     assert told.code == 1
     (check,) = json.loads((tmp_path / "i.json").read_text())["artefacts"][0]["checks"]
-    assert "is not the file that was written" in check["detail"]
+    assert "its SHA-256 is not the one in shards.json" in check["detail"]

@@ -1,4 +1,4 @@
-"""Users' own images: folders and manifests become datasets, and what is wrong is named."""
+"""The user's images: folders and manifests become datasets, and errors are named."""
 
 import csv
 import json
@@ -97,7 +97,7 @@ def test_an_identity_in_two_splits_is_refused(tmp_path: Path) -> None:
         load_dataset(tmp_path)
 
 
-def test_other_files_are_not_looked_at(tmp_path: Path) -> None:
+def test_other_files_are_ignored(tmp_path: Path) -> None:
     fill_folder(tmp_path, identities=4)
     (tmp_path / "README.md").write_text("mine")
     (tmp_path / "id0" / "Thumbs.db").write_bytes(b"no image")
@@ -122,7 +122,7 @@ def test_manifest_with_domains_and_boxes(tmp_path: Path, write: object) -> None:
     other_box = dict(zip(corners, (0, 10, 10, 20), strict=True))
     rows.append({"path": "photos/p.png", "identity": 9, "domain": "shop"} | other_box)
     rows.append({"path": absolute, "identity": 8, "domain": "user"} | dict.fromkeys(corners, ""))
-    rows = [row | {"split": "test", "note": "not looked at"} for row in rows]
+    rows = [row | {"split": "test", "note": "ignored"} for row in rows]
     suffix = ".csv" if write is write_csv else ".jsonl"
     path = write(tmp_path / f"m{suffix}", rows)  # type: ignore[operator]
     data = load_dataset(str(path), gallery_domain="shop")
@@ -147,9 +147,9 @@ def test_box_counts_in_the_upright_image(tmp_path: Path) -> None:
     stored = Image.new("RGB", (20, 10), "blue")
     stored.paste("red", (0, 0, 10, 10))
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned a quarter clockwise: the red half comes to the top
-    stored.save(tmp_path / "turned.png", exif=exif)
-    record = ImageRecord(path=tmp_path / "turned.png", key="k", identity="i", box=(0, 0, 10, 10))
+    exif[0x0112] = 6  # shown rotated by 90 degrees clockwise: the red half is at the top
+    stored.save(tmp_path / "rotated.png", exif=exif)
+    record = ImageRecord(path=tmp_path / "rotated.png", key="k", identity="i", box=(0, 0, 10, 10))
     pixels = FileImages([record], ["digest"]).pixels(np.array([0]), SMALL)
     assert (pixels == (255, 0, 0)).all()
 
@@ -225,7 +225,7 @@ def test_empty_identities_are_refused_or_left_out(
 ) -> None:
     fill_folder(tmp_path)
     (tmp_path / "nobody").mkdir()
-    with pytest.raises(UserError, match="hold no image: nobody"):
+    with pytest.raises(UserError, match="contain no image: nobody"):
         load_dataset(tmp_path)
     kept = names(load_dataset(tmp_path, on_bad_image="skip"))
     assert set.union(*kept.values()) == {f"id{number}" for number in range(10)}
@@ -247,10 +247,10 @@ def test_empty_identities_are_refused_or_left_out(
         ("m.csv", "path,identity,x1,y1,x2,y2\na.png,a,0,zero,5,9\n", "line 2: box.1"),
         ("m.csv", "path,identity,x1,y1,x2,y2\na.png,a,50,50,60,60\n", "lies outside the 12x12"),
         ("m.csv", "path,identity,split\na.png,a,tset\n", "line 2: split"),
-        ("m.csv", 'path,identity\n"a.png,a\n', "is not CSV"),
+        ("m.csv", 'path,identity\n"a.png,a\n', "is not valid CSV after line 1"),
         ("m.jsonl", '{"path": "a.png"}\n', "line 1: there is no 'identity'"),
         ("m.jsonl", '{"path": "a.png", "identity": "a"}\n{"pa', "line 2, is not JSON"),
-        ("m.jsonl", "[1]\n", "line 1, is no JSON object"),
+        ("m.jsonl", "[1]\n", "line 1, is not a JSON object"),
         ("m.jsonl", "\n\n", "lists no image"),
     ],
 )
@@ -263,14 +263,14 @@ def test_wrong_manifests_are_named(tmp_path: Path, name: str, text: str, message
 
 def test_binary_manifest_missing_file_and_loose_images(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_bytes(b"\xff\xfe\x00path")
-    with pytest.raises(UserError, match="not text in UTF-8"):
+    with pytest.raises(UserError, match="is not UTF-8 text"):
         load_dataset(tmp_path / "m.csv")
     with pytest.raises(UserError, match="cannot be read"):
         load_dataset(tmp_path / "no.csv")
-    with pytest.raises(UserError, match="holds no images"):
+    with pytest.raises(UserError, match="contains no images"):
         load_dataset(tmp_path)
     write_image(tmp_path / "loose.png")
-    with pytest.raises(UserError, match="outside of the identity folders"):
+    with pytest.raises(UserError, match="is not in an identity folder"):
         load_dataset(tmp_path)
     with pytest.raises(UserError, match="neither a folder nor"):
         load_dataset(tmp_path / "loose.png")
@@ -295,11 +295,11 @@ def test_domains_and_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         load_dataset(write_csv(tmp_path / "m.csv", rows))
 
 
-def test_one_image_an_identity_poses_no_task(tmp_path: Path) -> None:
+def test_one_image_per_identity_is_not_a_task(tmp_path: Path) -> None:
     data = load_dataset(fill_folder(tmp_path, images=1))
-    with pytest.raises(UserError, match="two images or more"):
+    with pytest.raises(UserError, match="at least two images"):
         data.retrieval("test")
-    with pytest.raises(UserError, match="one identity in the gallery"):
+    with pytest.raises(UserError, match="only one identity in its gallery"):
         load_dataset(fill_folder(tmp_path / "three", identities=3)).retrieval("validation")
     with pytest.raises(UserError, match="validation, test"):
         data.retrieval("train")  # type: ignore[arg-type]

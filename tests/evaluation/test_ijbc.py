@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -107,40 +108,75 @@ def tars(
     return found
 
 
-def identification(
-    world: World, enrolled: Vectors, probes: Vectors, *, insightface: bool
-) -> dict[str, float]:
-    who = world.orl.subjects
-    asked = world.orl.roster(range(1, 41), enrolled=False)
-    rosters = [world.orl.roster(part, enrolled=True) for part in (G1, G2)]
+Ranked = list[tuple[float, bool]]
+"""Score of each gallery template, the highest first, and whether it is the probe's subject."""
 
-    def ranking(probe: int, gallery: list[int]) -> list[tuple[float, bool]]:
-        row = [(float(enrolled[t] @ probes[probe]), who[t] == who[probe]) for t in gallery]
+
+@dataclass(frozen=True)
+class Identification:
+    """The 1:N protocols of one pair of models, from plain loops over the probes."""
+
+    orl: Orl
+    enrolled: Vectors
+    probes: Vectors
+
+    @cached_property
+    def asked(self) -> list[int]:
+        return self.orl.roster(range(1, 41), enrolled=False)
+
+    @cached_property
+    def galleries(self) -> list[list[int]]:
+        return [self.orl.roster(subjects, enrolled=True) for subjects in (G1, G2)]
+
+    def ranking(self, probe: int, gallery: list[int]) -> Ranked:
+        who = self.orl.subjects
+        row = [
+            (float(self.enrolled[t] @ self.probes[probe]), who[t] == who[probe]) for t in gallery
+        ]
         return sorted(row, key=lambda entry: -entry[0])
 
-    merged = [ranking(probe, rosters[0] + rosters[1]) for probe in asked]
-    found = {}
-    for k in (1, 5, 10, 20):
-        found[f"top{k}"] = sum(any(hit for _, hit in row[:k]) for row in merged) / len(asked)
-        each = [any(hit for _, hit in ranking(p, g)[:k]) for p in asked for g in rosters]
-        found[f"top{k}_each"] = sum(each) / len(asked)
-    for name in ("1e-2", "1e-1"):
-        if insightface:
-            impostors = sorted((s for row in merged for s, hit in row if not hit), reverse=True)
-            limit = impostors[math.ceil(len(asked) * float(name)) - 1]
-            share = sum(any(hit and s > limit for s, hit in row) for row in merged) / len(asked)
-        else:
-            shares = []
-            for gallery in rosters:
-                inside = {who[t] for t in gallery}
-                strangers = [ranking(p, gallery)[0][0] for p in asked if who[p] not in inside]
-                allowed = max(int(len(strangers) * float(name)), 1)
-                limit = sorted(strangers, reverse=True)[allowed - 1]
-                first = [ranking(p, gallery)[0] for p in asked if who[p] in inside]
-                shares.append(sum(hit and s > limit for s, hit in first) / len(first))
-            share = sum(shares) / 2
-        found[f"tpir_fpir{name}"] = share
-    return found
+    @cached_property
+    def merged(self) -> list[Ranked]:
+        first, second = self.galleries
+        return [self.ranking(probe, first + second) for probe in self.asked]
+
+    def top(self, k: int) -> float:
+        rows = self.merged
+        return sum(any(hit for _, hit in row[:k]) for row in rows) / len(rows)
+
+    def top_each(self, k: int) -> float:
+        hits = [
+            any(hit for _, hit in self.ranking(probe, gallery)[:k])
+            for probe in self.asked
+            for gallery in self.galleries
+        ]
+        return sum(hits) / len(self.asked)
+
+    def tpir_of_insightface(self, fpir: float) -> float:
+        rows = self.merged
+        impostors = sorted((s for row in rows for s, hit in row if not hit), reverse=True)
+        limit = impostors[math.ceil(len(rows) * fpir) - 1]
+        return sum(any(hit and s > limit for s, hit in row) for row in rows) / len(rows)
+
+    def tpir(self, fpir: float) -> float:
+        return sum(self.tpir_in(gallery, fpir) for gallery in self.galleries) / 2
+
+    def tpir_in(self, gallery: list[int], fpir: float) -> float:
+        who = self.orl.subjects
+        inside = {who[t] for t in gallery}
+        strangers = [self.ranking(p, gallery)[0][0] for p in self.asked if who[p] not in inside]
+        allowed = max(int(len(strangers) * fpir), 1)
+        limit = sorted(strangers, reverse=True)[allowed - 1]
+        first = [self.ranking(p, gallery)[0] for p in self.asked if who[p] in inside]
+        return sum(hit and s > limit for s, hit in first) / len(first)
+
+    def figures(self, *, insightface: bool) -> dict[str, float]:
+        tpir = self.tpir_of_insightface if insightface else self.tpir
+        return {
+            **{f"top{k}": self.top(k) for k in (1, 5, 10, 20)},
+            **{f"top{k}_each": self.top_each(k) for k in (1, 5, 10, 20)},
+            **{f"tpir_fpir{name}": tpir(float(name)) for name in ("1e-2", "1e-1")},
+        }
 
 
 @pytest.mark.parametrize("forms", list(FORMS))
@@ -152,7 +188,8 @@ def test_every_figure_equals_plain_loops(world: World, forms: str) -> None:
     for protocol, row in rows.items():
         probes, enrolled = vectors[protocol[0]], vectors[protocol[1]]
         expected = tars(world, protocol, enrolled, probes, nearest=insightface)
-        expected |= identification(world, enrolled, probes, insightface=insightface)
+        identification = Identification(world.orl, enrolled, probes)
+        expected |= identification.figures(insightface=insightface)
         assert {key: row[key] for key in expected} == pytest.approx(
             {key: 100 * share for key, share in expected.items()}, abs=0.006
         )
@@ -175,7 +212,7 @@ def test_the_forms_differ_and_are_named(world: World) -> None:
         "gallery_g1": 15,
         "gallery_g2": 15,
     }
-    assert len(STRANGERS) * 3 == 30  # probes that no gallery holds are misses of top-k
+    assert len(STRANGERS) * 3 == 30  # probes without a mate are misses of top-k
     assert all(row["top20"] <= 75 for row in default["rows"])
 
 

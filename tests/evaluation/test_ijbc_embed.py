@@ -1,4 +1,4 @@
-"""Faces are aligned whatever their size, embedded block by block, and kept when a run is killed."""
+"""Faces of any size are aligned and embedded block by block, and interrupted runs resume."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.fixtures.orl import POINTS, photograph, write_ijbc
 
 
 class Pixels:
-    """An `Embedder` that gives the pixels of a small image, scaled to unit length."""
+    """An `Embedder` that returns the pixels of a small image, scaled to unit length."""
 
     name = "pixels"
     gallery_sha256: str | None = None
-    foreign = True
+    external = True
 
     def __init__(self, side: int, *, fails_after: int | None = None) -> None:
         self.preprocessing = Preprocessing(input_size=side)
@@ -50,14 +50,14 @@ def orl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ijbc:
     return read_ijbc(tmp_path / "IJBC")
 
 
-def test_a_face_is_aligned_alike_turned_and_enlarged(orl: Ijbc) -> None:
+def test_a_face_is_aligned_alike_if_rotated_or_enlarged(orl: Ijbc) -> None:
     points = np.array(POINTS, np.float64)
     upright = photograph(3, 1)
-    turned = Image.fromarray(np.rot90(np.asarray(upright)))  # x, y -> y, 91 - x
+    rotated = Image.fromarray(np.rot90(np.asarray(upright)))  # x, y -> y, 91 - x
     large = upright.resize((230, 280), Image.Resampling.BICUBIC)
     versions = {
         "1.jpg": (upright, points),
-        "2.jpg": (turned, np.stack([points[:, 1], 91 - points[:, 0]], 1)),
+        "2.jpg": (rotated, np.stack([points[:, 1], 91 - points[:, 0]], 1)),
         "3.jpg": (large, points * 2.5 + 0.75),
     }
     for place, (name, (image, moved)) in enumerate(versions.items()):
@@ -67,7 +67,7 @@ def test_a_face_is_aligned_alike_turned_and_enlarged(orl: Ijbc) -> None:
     assert first.std() > 30
     for other in others:
         assert np.abs(first - other).mean() < 2
-    orl.faces.points[1] = points  # as if it had not been turned
+    orl.faces.points[1] = points  # as if it had not been rotated
     assert np.abs(first - np.asarray(AlignedFaces(orl).read([1])[0])).mean() > 20
 
 
@@ -85,7 +85,7 @@ def test_blocks_and_models_do_not_change_the_result(orl: Ijbc) -> None:
     np.testing.assert_allclose(flipped, small.embed(images) + small.embed(mirrored), atol=1e-6)
 
 
-def test_a_run_that_was_killed_goes_on(orl: Ijbc, tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes(orl: Ijbc, tmp_path: Path) -> None:
     faces, cache = AlignedFaces(orl), tmp_path / "cache"
     with pytest.raises(KeyboardInterrupt):
         embed_faces(faces, [Pixels(6, fails_after=350)], flip=False, cache=cache)

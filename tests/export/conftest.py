@@ -1,4 +1,4 @@
-"""Live networks (see `networks.random_weights`), a small trained-like bundle and its exports."""
+"""Random networks (see `networks.random_weights`), a small trained-like bundle and its exports."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from edgecmp.artefacts.bundle import Manifest, QueryBundle
 from edgecmp.export import export, targets
 from edgecmp.networks.architecture import Architecture
-from edgecmp.networks.baselines import BaselineNet, live_baseline
+from edgecmp.networks.baselines import BaselineNet, random_baseline
 from edgecmp.networks.query import QueryNet
-from edgecmp.networks.random_weights import live_network as _live_network
 from edgecmp.networks.random_weights import patch_images
+from edgecmp.networks.random_weights import random_network as _random_network
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.preprocessing import Preprocessing
 
@@ -32,16 +32,16 @@ def images() -> MakeImages:
 
 
 @pytest.fixture(scope="session")
-def live_network() -> MakeNetwork:
-    """live_network(architecture, seed): see `edgecmp.networks.random_weights`."""
-    return _live_network
+def random_network() -> MakeNetwork:
+    """random_network(architecture, seed): see `edgecmp.networks.random_weights`."""
+    return _random_network
 
 
 @pytest.fixture(scope="session")
 def query_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small query network, as training writes it."""
     architecture = Architecture.random("100M", seed=3, embedding_dim=32, input_size=64)
-    network = _live_network(architecture, 3)
+    network = _random_network(architecture, 3)
     return _saved(network, network.embedding.bn, tmp_path_factory.mktemp("bundle") / "query")
 
 
@@ -51,7 +51,7 @@ def baseline_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     For what is true of a format, whatever the network.
     """
-    network = live_baseline("mobilenet_wd2", 64, 3)
+    network = random_baseline("mobilenet_wd2", 64, 3)
     network.architecture = network.architecture.resized(64)
     return _saved(network, network.bn, tmp_path_factory.mktemp("baseline") / "query")
 

@@ -43,7 +43,7 @@ def test_round_trip(metadata: Metadata) -> None:
     [
         ({"format": "edgecmp-export/1"}, "older edgecmp"),
         ({"format": "edgecmp-export/3"}, "newer edgecmp"),
-        ({"format": "something"}, "not an edgecmp export's"),
+        ({"format": "something"}, r"not that of an edgecmp export \(format 'something'\)"),
         ({"preprocessing": {"input_size": 32}}, "does not match its fingerprint"),
         ({"weights_sha256": "12"}, "damaged: weights_sha256"),
         ({"surprise": 1}, "damaged: surprise"),

@@ -14,7 +14,7 @@ import pytest
 from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.errors import UserError
 from edgecmp.export import Metadata, export, targets
-from edgecmp.export.targets import registry as table
+from edgecmp.export.formats import registry as registry
 
 PAIRS = [(name, precision) for name, t in targets().items() for precision in t.precisions]
 
@@ -102,7 +102,7 @@ def test_a_failure_leaves_what_was_there(
     out = tmp_path / f"net{suffix}"
     out.write_text("before")
     broken = replace(targets()["tflite"], write=fail, suffix=suffix)
-    monkeypatch.setattr(table, "target", lambda name: broken)
+    monkeypatch.setattr(registry, "target", lambda name: broken)
     with pytest.raises(UserError, match=r"No space left.*Free some space"):
         export("tflite", model=query_folder, out=out)
     assert out.read_text() == "before"
@@ -122,13 +122,13 @@ def test_replaces_a_package_but_no_other_folder(
     out = tmp_path / "net.mlpackage"
     for content in ("first", "second"):
         fake = replace(targets()["tflite"], write=package(content), suffix=".mlpackage")
-        monkeypatch.setattr(table, "target", lambda name, fake=fake: fake)
+        monkeypatch.setattr(registry, "target", lambda name, fake=fake: fake)
         export("tflite", model=query_folder, out=out)
         assert (out / "Manifest.json").read_text() == content
     assert list(tmp_path.iterdir()) == [out]
     shutil.rmtree(out)
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match="folder of something else"):
+    with pytest.raises(UserError, match="folder with other files, not a package to replace"):
         export("tflite", model=query_folder, out=out)
     assert (out / "thesis.txt").read_text() == "mine"

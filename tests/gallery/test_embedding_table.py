@@ -1,4 +1,4 @@
-"""Tables of embeddings: every kind read alike, an index too, and clear refusals of the rest."""
+"""Tables of embeddings: all kinds are read alike, also an index, and wrong ones are refused."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _write(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", [".npz", ".safetensors", ".csv", ".jsonl"])
-def test_every_kind_gives_unit_embeddings_by_key(kind: str, tmp_path: Path) -> None:
+def test_every_kind_is_read_as_unit_embeddings_by_key(kind: str, tmp_path: Path) -> None:
     table = EmbeddingTable.load(_write(tmp_path, kind))
     assert list(table.rows) == KEYS
     expected = VALUES / np.linalg.norm(VALUES, axis=1, keepdims=True)
@@ -75,7 +75,7 @@ def test_an_index_is_a_table_of_its_gallery_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "values", "match"),
     [
-        (["a", "a"], VALUES[:2], "has the image 'a' twice"),
+        (["a", "a"], VALUES[:2], "contains the image 'a' twice"),
         (["a"], VALUES[:2], r"1 keys and embeddings of shape \(2, 8\)"),
         (["a", "b"], VALUES[:2] * [[0], [1]], "1 of 2 embeddings .* are zero or not finite"),
         (["a", "b"], VALUES[:2] * [[np.nan], [1]], "1 of 2 embeddings"),
@@ -94,7 +94,10 @@ def test_unusable_tables_are_refused(
         ('tables = "x.npz"', "Unknown key 'tables' in .*Did you mean table"),
         ("keys = 3", "table: field required"),
         ('table = "x.parquet"', "Unknown kind of table"),
-        ('table = "none.npz"', r"none\.npz cannot be read as a table .*needs the arrays `keys`"),
+        (
+            'table = "none.npz"',
+            r"none\.npz cannot be read as a table .*again with the arrays `keys`",
+        ),
         ('table = "bad.csv"', r"bad\.csv cannot be read as a table"),
         ('table = "empty.jsonl"', r"empty\.jsonl cannot be read as a table"),
         ("table = ", "cannot be read as a description"),

@@ -1,4 +1,4 @@
-"""The gallery index: exact, faithful to its model, and not to be mistaken for another's."""
+"""The gallery index: exact search, its model's embeddings, refusal of another model's index."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def folder(bundle: GalleryBundle, images: ImageSet, tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-def test_index_holds_the_models_embeddings(
+def test_index_contains_the_models_embeddings(
     folder: Path, bundle: GalleryBundle, images: ImageSet
 ) -> None:
     index = GalleryIndex.load(folder, gallery_sha256=bundle.sha256)
@@ -103,7 +103,7 @@ def test_another_models_index_is_refused(folder: Path) -> None:
 
 
 def test_embeddings_of_another_size_are_refused(folder: Path) -> None:
-    with pytest.raises(UserError, match="64 values, the gallery's 24"):
+    with pytest.raises(UserError, match="has 64 values, but a gallery embedding has 24"):
         GalleryIndex.load(folder).search(np.zeros((1, 64), np.float32), 1)
 
 
@@ -128,7 +128,7 @@ def test_a_damaged_index_is_refused(folder: Path, name: str, damage: str) -> Non
 
 def test_a_models_folder_is_not_an_index(bundle: GalleryBundle) -> None:
     assert bundle.folder is not None
-    with pytest.raises(UserError, match="holds no gallery index"):
+    with pytest.raises(UserError, match="is not a gallery index"):
         GalleryIndex.load(bundle.folder)
 
 

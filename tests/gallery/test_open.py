@@ -1,4 +1,4 @@
-"""Networks given as ONNX files: any layout, type and batch axis, and clear refusals of the rest."""
+"""Networks in ONNX files: any layout, type and batch axis; unusable files are refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NORMALISED = f"mean = {list(MEAN)}\nstd = {list(STD)}\n"
 
 @pytest.fixture(scope="module")
 def network() -> GalleryNet:
-    """A small ResNet of pytorchcv's units with live statistics."""
+    """A small ResNet of pytorchcv's units with recalibrated statistics."""
     torch.manual_seed(0)
     made = build_gallery("resnet18s", embedding_dim=24, input_size=SIZE)
     recalibrate(made, [torch.randn(64, 3, SIZE, SIZE)])
@@ -55,9 +55,9 @@ def expected(network: GalleryNet, pixels: NDArray[np.uint8]) -> NDArray[np.float
 
 
 @pytest.fixture(scope="module")
-def foreign(network: GalleryNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The network as torch's own exporter writes it: free batch axis, weights beside the file."""
-    path = tmp_path_factory.mktemp("foreign") / "net.onnx"
+def exported(network: GalleryNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network as torch's exporter writes it: free batch axis, external weights."""
+    path = tmp_path_factory.mktemp("exported") / "net.onnx"
     torch.onnx.export(
         network,
         (torch.zeros(2, 3, SIZE, SIZE),),
@@ -74,11 +74,11 @@ Write = Callable[..., Path]
 
 
 @pytest.fixture
-def write(foreign: Path, tmp_path: Path) -> Write:
+def write(exported: Path, tmp_path: Path) -> Write:
     """write(edit, toml): a copy of the network with the description beside it; the .toml's path."""
 
     def make(edit: Callable[[onnx.ModelProto], None] | None = None, toml: str = NORMALISED) -> Path:
-        model = onnx.load(foreign)
+        model = onnx.load(exported)
         if edit is not None:
             edit(model)
         onnx.save(model, tmp_path / "net.onnx")
@@ -154,17 +154,17 @@ def append(op: str, shape: tuple[int | str, ...], *inputs: NDArray[Any], **attri
     return edit
 
 
-def test_torchs_own_export_with_weights_beside_it(
-    foreign: Path, pixels: NDArray[np.uint8], expected: NDArray[np.float32], tmp_path: Path
+def test_an_export_by_torch_with_external_weights(
+    exported: Path, pixels: NDArray[np.uint8], expected: NDArray[np.float32], tmp_path: Path
 ) -> None:
-    (tmp_path / "net.toml").write_text(f'onnx = "{foreign}"\n{NORMALISED}')
+    (tmp_path / "net.toml").write_text(f'onnx = "{exported}"\n{NORMALISED}')
     model = open_gallery(tmp_path / "net.toml")
     np.testing.assert_allclose(model.embed(pixels), expected, atol=1e-5)
     assert model.embedding_dim == 24
     assert model.preprocessing.input_size == SIZE
-    assert model.foreign
+    assert model.external
     assert model.gallery_sha256 is None
-    for path in (foreign, foreign.with_name("net.onnx.data")):
+    for path in (exported, exported.with_name("net.onnx.data")):
         shutil.copy(path, tmp_path)
     (tmp_path / "net.toml").write_text(f'onnx = "net.onnx"\n{NORMALISED}')
     assert open_gallery(tmp_path / "net.toml").sha256 == model.sha256
@@ -201,7 +201,7 @@ def test_torchs_own_export_with_weights_beside_it(
         *("batch 1", "batch 3", "D x 1 x 1", "long"),
     ],
 )
-def test_every_form_gives_the_networks_embeddings(
+def test_every_form_returns_the_networks_embeddings(
     edit: Any,
     toml: str,
     write: Write,
@@ -223,7 +223,7 @@ def test_half_precision_input(
     np.testing.assert_allclose(model.embed(pixels), expected, atol=5e-3)
 
 
-def test_scaling_is_told_once(
+def test_scaling_is_reported_once(
     write: Write, pixels: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = open_described(write(append("Mul", ("batch", 24), np.array(7.5, np.float32))))
@@ -280,19 +280,19 @@ def oblong(model: onnx.ModelProto) -> None:
         ),
         (None, "mean = [0.5, 0.5]\n", r"net\.toml does not describe an ONNX file: mean"),
         (None, "mean = 0.5 0.5\n", r"net\.toml cannot be read"),
-        (None, "", r"lacks the mean"),
+        (None, "", r"has no mean, which .*net\.onnx needs"),
         (None, "mean = [0, 0, 0]\nstd = [0, 1, 1]\n", "outside its range"),
         (None, f"{NORMALISED}input_size = 32\n", "an input_size of 32.* images of 16 pixels"),
-        (None, f"{NORMALISED}layout = 'NHWC'\n", "in NHWC that is no RGB image"),
-        (None, f"{NORMALISED}gallery = 'gone.toml'\n", "neither a SHA-256 nor a path"),
+        (None, f"{NORMALISED}layout = 'NHWC'\n", "which in NHWC is not an RGB image"),
+        (None, f"{NORMALISED}gallery = 'gone.toml'\n", "neither a SHA-256 nor an existing path"),
         (None, f"{NORMALISED}gallery = 'net.toml'\n", "names itself"),
-        (free_size, NORMALISED, "does not say the size.*input_size = 224"),
+        (free_size, NORMALISED, "does not fix the size.*input_size = 224"),
         (free_axes, NORMALISED, "where the channels are.*layout = "),
         (gray, NORMALISED, "where the channels are"),
         (oblong, NORMALISED, "must be square"),
         (read_as(TensorProto.UINT8, scale=True), NORMALISED, "normalises them itself"),
         (read_as(TensorProto.INT32), NORMALISED, "not a batch of images of float32"),
-        (feature_map, NORMALISED, r"of the shape \(1, 6, 2, 2\).*not one embedding each"),
+        (feature_map, NORMALISED, r"has the shape \(1, 6, 2, 2\).*not one embedding per image"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(edit: Any, toml: str, says: str, write: Write) -> None:
@@ -322,7 +322,7 @@ def test_a_missing_file_or_package_is_named(write: Write, monkeypatch: pytest.Mo
     with pytest.raises(UserError, match=r"no\.onnx cannot be read: No such file"):
         open_gallery(source.with_name("no.onnx"))
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(UserError, match=r"needs onnxruntime.*pip install 'edgecmp\[export\]'"):
+    with pytest.raises(UserError, match=r"without onnxruntime, .*pip install 'edgecmp\[export\]'"):
         open_described(source)
 
 
@@ -333,7 +333,9 @@ def test_a_bare_file_prints_the_description_to_write(
     bare = source.with_suffix(".onnx")
     np.testing.assert_allclose(open_gallery(bare).embed(pixels), expected, atol=1e-5)
     source.unlink()
-    with pytest.raises(UserError, match="does not say how images are prepared") as raised:
+    with pytest.raises(
+        UserError, match="does not contain the preprocessing of its images"
+    ) as raised:
         open_gallery(bare)
     printed = raised.value.way_out.partition("\n\n")[2]
     assert f"# input_size = {SIZE}" in printed
@@ -373,7 +375,7 @@ def test_an_index_by_the_command_line(
 
 
 def test_a_query_network_is_no_gallery_model(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is a file, and here the network itself is needed"):
+    with pytest.raises(UserError, match="is a file, not the folder of a gallery model"):
         GalleryBundle.load(kit.path("query") / "architecture.json")
     bundle = QueryBundle.load(kit.path("query"))
     assert open_query(kit.path("query")).sha256 == bundle.sha256

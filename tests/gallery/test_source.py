@@ -20,12 +20,12 @@ from edgecmp.gallery.open import open_gallery
 from edgecmp.gallery.source import GallerySource, ModelSource, TableSource, open_source
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.search import run
-from edgecmp.search.run import open_evaluator
+from edgecmp.search.evaluation.supernet import open_evaluator
 from edgecmp.training.recipes import supernet_recipe
 from edgecmp.training.supernet import train_supernet
-from tests.fixtures.small_search import SIZE, save_tiny_models, tiny_emoji
+from tests.fixtures.small_search import SIZE, save_small_models, small_emoji
 
-DATA = "tiny-emoji"
+DATA = "small-emoji"
 FORMS = ("onnx", "table")
 
 
@@ -33,7 +33,7 @@ FORMS = ("onnx", "table")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with a bundle, gallery.onnx and its onnx.toml, and table.toml for DATA."""
     folder = tmp_path_factory.mktemp("models")
-    save_tiny_models(folder)
+    save_small_models(folder)
     bundle = GalleryBundle.load(folder / "gallery")
     torch.onnx.export(
         bundle.network,
@@ -51,15 +51,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _train() -> ImageSet:
-    return tiny_emoji().train
+    return small_emoji().train
 
 
 def _gallery() -> ImageSet:
-    return tiny_emoji().retrieval("validation").gallery
+    return small_emoji().retrieval("validation").gallery
 
 
 def _queries() -> ImageSet:
-    return tiny_emoji().retrieval("validation").queries
+    return small_emoji().retrieval("validation").queries
 
 
 def write_table(toml: Path, bundle: GalleryBundle, *parts: ImageSet) -> None:
@@ -75,7 +75,7 @@ def _open(models: Path, form: str) -> GallerySource:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_it_gives_what_the_model_gives(form: str, models: Path) -> None:
+def test_its_embeddings_are_those_of_the_model(form: str, models: Path) -> None:
     bundle, source = ModelSource(GalleryBundle.load(models / "gallery")), _open(models, form)
     few = _train().subset(np.array([5, 1, 1, 9]))
     np.testing.assert_allclose(source.embeddings(few), bundle.embeddings(few), atol=1e-5)
@@ -83,16 +83,18 @@ def test_it_gives_what_the_model_gives(form: str, models: Path) -> None:
     assert source.sha256 != bundle.sha256
 
 
-def test_a_file_answers_for_images_as_the_query_network_sees_them(models: Path) -> None:
+def test_a_file_embeds_the_inputs_of_a_query_network(models: Path) -> None:
     """Of the same network, with other means for the query network: the same but for rounding."""
     bundle, file = ModelSource(GalleryBundle.load(models / "gallery")), _open(models, "onnx")
     other = Preprocessing(input_size=SIZE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
-    assert file.sees_alike(other)
-    assert not file.sees_alike(Preprocessing(input_size=64))
+    assert file.same_pixels(other)
+    assert not file.same_pixels(Preprocessing(input_size=64))
     images = other.normalise(_train().pixels(other, np.arange(6)))
     exact = file.embeddings(_train().subset(np.arange(6)))
-    np.testing.assert_allclose(file.live(images, other).numpy(), exact, atol=1e-5)
-    np.testing.assert_allclose(bundle.live(images, other).numpy(), exact, atol=0.02)  # bfloat16
+    np.testing.assert_allclose(file.embed_normalised(images, other).numpy(), exact, atol=1e-5)
+    np.testing.assert_allclose(
+        bundle.embed_normalised(images, other).numpy(), exact, atol=0.02
+    )  # bfloat16
 
 
 @pytest.mark.parametrize(
@@ -177,13 +179,19 @@ def test_a_table_of_the_gallery_alone_evaluates_without_the_paragon(
         tmp_path / "query", gallery=tmp_path / "few.toml", data=DATA, split="validation"
     )
     assert [row["protocol"] for row in report.rows] == ["qq", "qg"]
-    assert f"lacks {len(_queries())} of the {len(_queries())} queries" in capsys.readouterr().err
+    assert f"no embedding for {len(_queries())} of the {len(_queries())} queries" in (
+        capsys.readouterr().err
+    )
     write_table(tmp_path / "fewer.toml", bundle, _gallery().subset(np.arange(2)))
     with pytest.raises(UserError, match=r"no embedding for 9 of the 11 images of emoji"):
-        evaluate_retrieval(tmp_path / "query", gallery=tmp_path / "fewer.toml", data=DATA, split="validation")
+        evaluate_retrieval(
+            tmp_path / "query", gallery=tmp_path / "fewer.toml", data=DATA, split="validation"
+        )
 
 
 def test_a_table_is_refused_where_the_network_is_needed(models: Path) -> None:
     assert isinstance(_open(models, "table"), TableSource)
-    with pytest.raises(UserError, match="describes a table of embeddings, and here the network"):
+    with pytest.raises(
+        UserError, match="describes a table of embeddings, but this command needs the network"
+    ):
         open_gallery(models / "table.toml")

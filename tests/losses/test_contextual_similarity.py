@@ -1,4 +1,4 @@
-"""ContextualSimilarity against loops and scipy, its gradient, and where it is zero."""
+"""ContextualSimilarity against loops and scipy, its gradient, and its zeros."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_it_is_its_formula_and_its_gradient() -> None:
     )
 
 
-def test_the_gallerys_own_embeddings_cost_nothing_at_equal_temperatures() -> None:
+def test_it_is_zero_at_the_gallerys_embeddings_for_equal_temperatures() -> None:
     random = np.random.default_rng(1)
     theirs = torch.from_numpy(_unit(random, 3, 8)).requires_grad_()
     anchors = torch.from_numpy(_unit(random, 3, 6, 8))

@@ -1,4 +1,4 @@
-"""DecoupledDifferences against loops over pairs, its gradient, and where it is zero."""
+"""DecoupledDifferences against loops over pairs, its gradient, and its zeros."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_it_is_its_formula_and_its_gradient() -> None:
         assert torch.autograd.gradcheck(loss, (given, fixed))
 
 
-def test_equal_similarities_cost_nothing_and_pull_nowhere() -> None:
+def test_loss_and_gradient_are_zero_for_equal_similarities() -> None:
     theirs = torch.rand(3, 5, dtype=torch.float64)
     given = theirs.clone().requires_grad_()
     loss = DecoupledDifferences()(given, theirs)

@@ -1,4 +1,4 @@
-"""Each loss against its formula, written out with torch's own functions or by hand."""
+"""Each loss against its formula, written with torch's functions or by hand."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_bct_keeps_the_gallery_classifier_frozen_and_scale_free() -> None:
     torch.testing.assert_close(loss(embeddings, labels), BCT(classifier * 3)(embeddings, labels))
 
 
-def test_bct_falls_towards_the_gallery_classifier() -> None:
+def test_bct_is_smaller_at_the_gallery_classifier() -> None:
     classifier = _unit(5, 8, 2)
     labels = torch.arange(5)
     assert BCT(classifier)(classifier, labels) < BCT(classifier)(_unit(5, 8, 3), labels)

@@ -24,6 +24,6 @@ def test_it_is_its_formula_and_its_gradient(temperature: float) -> None:
     np.testing.assert_allclose(given.grad.numpy(), temperature * (q - p) / 5, atol=1e-12)
 
 
-def test_equal_logits_cost_nothing() -> None:
+def test_it_is_zero_for_equal_logits() -> None:
     logits = torch.randn(4, 6)
     assert SoftLabels()(logits, logits).item() == pytest.approx(0.0, abs=1e-6)

@@ -107,7 +107,7 @@ def test_all_forms_equal_plain_loops(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_searches_hold_rank_mate_and_rival(seed: int) -> None:
+def test_searches_have_rank_mate_and_rival(seed: int) -> None:
     task = drawn(seed, grid=True, repeats=2)
     gallery = task.galleries[0]
     found = search(task.probes, task.subjects, *gallery)
@@ -132,11 +132,13 @@ def test_the_two_forms_of_tpir_differ() -> None:
     assert nist != other
 
 
-def test_a_gallery_of_everybody_or_nobody_is_named() -> None:
+def test_a_gallery_with_all_subjects_or_none_is_refused() -> None:
     task = drawn(0, grid=False)
     for subjects in (np.zeros(60, np.int64), np.full(60, 99)):
         one = search(task.probes, subjects, *task.galleries[0])
-        with pytest.raises(UserError, match=rf"Of 60 probes {one.mated.sum()} are in"):
+        with pytest.raises(
+            UserError, match=rf"The subjects of {one.mated.sum()} of 60 probes are in the gallery"
+        ):
             tpir_nist([one], fpirs=[0.1])
     with pytest.raises(UserError, match="impostor pairs"):
         tpir_insightface(task.probes, np.zeros(60), task.probes[:1], np.zeros(1), fpirs=[0.1])

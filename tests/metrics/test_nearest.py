@@ -1,4 +1,4 @@
-"""insightface's TAR@FAR equals scikit-learn's ROC curve read as its scripts read it."""
+"""insightface's TAR@FAR equals its scripts' rule on scikit-learn's ROC curve."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_scores_without_ties(seed: int) -> None:
     assert 0 < measured[1e-4] < measured[1e-1] < 1
 
 
-def test_it_may_accept_more_impostors_than_asked_for() -> None:
+def test_it_may_exceed_the_rate() -> None:
     genuine = np.array([3, 1], np.float32)
     impostor = np.array([2, 0, 0], np.float32)  # FAR 0, then a third, where both are found
     assert tar_nearest(genuine, impostor, fars=[0.3]) == {0.3: 1.0}

@@ -51,7 +51,7 @@ def test_pieces_order_and_repeats_do_not_matter(
         assert pair_scores(enrolled, probes, first, second).tolist() == expected
 
 
-def test_what_cannot_be_scored_is_refused() -> None:
+def test_pairs_that_cannot_be_scored_are_refused() -> None:
     eye = np.eye(3, dtype=np.float32)
     with pytest.raises(ValueError, match="2 and 1 rows"):
         pair_scores(eye, eye, np.array([0, 1]), np.array([0]))

@@ -1,4 +1,4 @@
-"""Top-k and ranking equal scikit-learn's and a whole sort; ties are ranked by place."""
+"""Top-k and ranking equal scikit-learn's and a complete sort; ties are ranked by index."""
 
 import numpy as np
 import pytest
@@ -42,13 +42,13 @@ def drawn(seed: int) -> tuple[Embeddings, Labels, Embeddings, Labels]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_top_k_equals_scikit_learn_and_a_whole_sort(seed: int) -> None:
+def test_random_top_k_equals_scikit_learn_and_a_complete_sort(seed: int) -> None:
     queries, query_ids, gallery, gallery_ids = drawn(seed)
     measured = top_k(queries, query_ids, gallery, gallery_ids, ks=(1, 5, 10))
     nearest = NearestNeighbors(metric="cosine", algorithm="brute").fit(gallery)
     places = nearest.kneighbors(queries, 10, return_distance=False)
-    whole = np.argsort(-(queries @ gallery.T), axis=1)[:, :10]
-    for found in (places, whole):
+    full = np.argsort(-(queries @ gallery.T), axis=1)[:, :10]
+    for found in (places, full):
         hits = gallery_ids[found] == query_ids[:, None]
         assert measured == {k: hits[:, :k].any(1).mean() for k in (1, 5, 10)}
     assert 0.2 < measured[1] < measured[10] < 1
@@ -57,7 +57,7 @@ def test_random_top_k_equals_scikit_learn_and_a_whole_sort(seed: int) -> None:
 def test_emoji_top_k_equals_scikit_learn(emoji: tuple[Embeddings, ...]) -> None:
     queries, query_ids, gallery, gallery_ids = emoji
     measured = top_k(queries, query_ids, gallery, gallery_ids, ks=(1, 10))
-    order = np.argsort(gallery_ids)  # one drawing an identity: a gallery image is a class
+    order = np.argsort(gallery_ids)  # one drawing per identity: a gallery image is a class
     labels = gallery_ids[order]
     scores = queries @ gallery[order].T
     for k in (1, 10):
@@ -65,7 +65,7 @@ def test_emoji_top_k_equals_scikit_learn(emoji: tuple[Embeddings, ...]) -> None:
     assert 10 / len(gallery) < measured[10] < 1
 
 
-def test_emoji_ranking_equals_a_whole_sort(emoji: tuple[Embeddings, ...]) -> None:
+def test_emoji_ranking_equals_a_complete_sort(emoji: tuple[Embeddings, ...]) -> None:
     queries, _, gallery, _ = emoji
     scores, indices = ranked(queries, gallery, 10)
     exact = queries.astype(np.float64) @ gallery.T.astype(np.float64)
@@ -81,7 +81,7 @@ def test_emoji_ranking_equals_a_whole_sort(emoji: tuple[Embeddings, ...]) -> Non
     gallery=st_numpy.arrays(np.float32, (9, 2), elements=st.sampled_from([-1.0, 0.0, 1.0])),
     k=st.integers(min_value=1, max_value=12),
 )
-def test_ties_are_ranked_by_place(queries: Embeddings, gallery: Embeddings, k: int) -> None:
+def test_ties_are_ranked_by_index(queries: Embeddings, gallery: Embeddings, k: int) -> None:
     scores, indices = ranked(queries, gallery, k)
     exact = queries @ gallery.T
     expected = np.argsort(-exact, axis=1, kind="stable")[:, :k]

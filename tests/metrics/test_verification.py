@@ -1,4 +1,4 @@
-"""TAR@FAR equals what scikit-learn's full ROC curve gives, ties and small sets included."""
+"""TAR@FAR equals that of scikit-learn's full ROC curve, also for ties and small sets."""
 
 import numpy as np
 import pytest
@@ -89,5 +89,5 @@ def test_pairs_of_one_kind_are_not_enough() -> None:
         tar_at_far(eye, np.arange(3), fars=[0.1])
     with pytest.raises(UserError, match="3 genuine and 0 impostor"):
         tar_at_far(eye, np.zeros(3), fars=[0.1])
-    with pytest.raises(ValueError, match="go together"):
+    with pytest.raises(ValueError, match="must be given together"):
         tar_at_far(eye, np.arange(3), eye, fars=[0.1])

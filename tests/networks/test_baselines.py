@@ -10,16 +10,16 @@ from torch import nn
 
 from edgecmp import Architecture, UserError
 from edgecmp.artefacts.bundle import Manifest, QueryBundle
-from edgecmp.networks.baselines import BASELINES, Baseline, live_baseline
-from edgecmp.networks.form import load_form, searched
+from edgecmp.networks.baselines import BASELINES, Baseline, random_baseline
+from edgecmp.networks.form import load_form, load_searched
 from edgecmp.networks.fvcore_flops import count_fvcore
 from edgecmp.networks.random_weights import patch_images
 from edgecmp.preprocessing import Preprocessing
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_a_bundle_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
-    network = live_baseline(name, 32, 0)
+def test_a_bundle_is_read_back_unchanged(name: str, tmp_path: Path) -> None:
+    network = random_baseline(name, 32, 0)
     about = Preprocessing(input_size=32)
     manifest = Manifest(kind="query", preprocessing=about.to_dict(), gallery_sha256="ab" * 32)
     QueryBundle(network=network, manifest=manifest).save(tmp_path)
@@ -64,7 +64,10 @@ def test_names_and_files_of_forms(tmp_path: Path) -> None:
         load_form(tmp_path / "no.json")
     file = Baseline(name="shufflenetv2_w1", input_size=64).save(tmp_path / "net.json")
     assert load_form(file) == Baseline(name="shufflenetv2_w1", input_size=64)
-    with pytest.raises(UserError, match=r"net\.json holds shufflenetv2_w1, no network of the"):
-        searched(file)
+    with pytest.raises(
+        UserError,
+        match=r"net\.json describes shufflenetv2_w1, which is not a network of the search",
+    ):
+        load_searched(file)
     ours = Architecture.random("100M", seed=0)
-    assert searched(ours.save(tmp_path / "ours.json")) == ours
+    assert load_searched(ours.save(tmp_path / "ours.json")) == ours

@@ -1,4 +1,4 @@
-"""The depthwise convolution of training, against torch's own."""
+"""The depthwise convolution of training, against torch's."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from edgecmp.networks.baselines import BASELINES, Baseline
 from edgecmp.networks.depthwise import (
     DepthwiseConv2d,
     depthwise_conv2d,
-    pays,
-    quicken,
+    is_faster,
+    use_fast_depthwise,
     weight_gradient,
 )
 
@@ -58,7 +58,7 @@ def test_the_weight_gradient_is_autograds(case: Case) -> None:
 def test_forward_is_the_plain_convolution_and_both_gradients_are_autograds(case: Case) -> None:
     x, weight, stride, padding = case
     plain, ours = [(x.clone().requires_grad_(), weight.clone().requires_grad_()) for _ in range(2)]
-    with patch.object(depthwise, "pays", return_value=True):
+    with patch.object(depthwise, "is_faster", return_value=True):
         y = depthwise_conv2d(*ours, stride, padding)
     expected = F.conv2d(*plain, None, stride, padding, groups=len(weight))
     assert type(y.grad_fn).__name__ == "_WithFastGradientBackward"
@@ -71,7 +71,7 @@ def test_forward_is_the_plain_convolution_and_both_gradients_are_autograds(case:
     torch.testing.assert_close(ours[1].grad, plain[1].grad, rtol=1e-12, atol=1e-12)
 
 
-def test_only_a_training_step_on_small_maps_leaves_the_plain_convolution() -> None:
+def test_only_a_training_step_on_small_maps_uses_the_fast_gradient() -> None:
     x, weight = torch.randn(2, 4, 4, 4), torch.randn(4, 1, 7, 7, requires_grad=True)
 
     def made_by(x: torch.Tensor, weight: torch.Tensor) -> str:
@@ -86,7 +86,7 @@ def test_only_a_training_step_on_small_maps_leaves_the_plain_convolution() -> No
         assert made_by(x, weight) == "ConvolutionBackward0"
 
 
-def test_what_traces_it_sees_the_plain_convolution() -> None:
+def test_tracing_records_the_plain_convolution() -> None:
     layer, x = DepthwiseConv2d(4, 7), torch.randn(2, 4, 4, 4)
     expected = F.conv2d(x, layer.weight, None, 1, 3, groups=4)
     scripted = torch.jit.trace(layer, x)  # type: ignore[no-untyped-call]
@@ -104,8 +104,8 @@ def test_what_traces_it_sees_the_plain_convolution() -> None:
     ("size", "kernel", "faster"),
     [(2, 3, True), (4, 3, False), (8, 5, True), (8, 7, True), (16, 5, False), (16, 7, False)],
 )
-def test_where_it_pays(size: int, kernel: int, faster: bool) -> None:
-    assert pays((size, size), (kernel, kernel)) is faster
+def test_where_it_is_faster(size: int, kernel: int, faster: bool) -> None:
+    assert is_faster((size, size), (kernel, kernel)) is faster
 
 
 def test_a_network_trains_to_the_same_gradients() -> None:
@@ -115,7 +115,7 @@ def test_a_network_trains_to_the_same_gradients() -> None:
     plain = copy.deepcopy(network)
     images = torch.randn(4, 3, 64, 64, dtype=torch.float64)
     network(images)[:, 0].sum().backward()
-    with patch.object(depthwise, "pays", return_value=False):
+    with patch.object(depthwise, "is_faster", return_value=False):
         plain(images)[:, 0].sum().backward()
     for (name, ours), theirs in zip(network.named_parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-9, atol=1e-9, msg=name)
@@ -151,18 +151,20 @@ def _same_but(**settings: object) -> nn.Conv2d:
         ({"bias": True}, False),
     ],
 )
-def test_what_is_quickened_computes_what_it_did(settings: dict[str, object], quick: bool) -> None:
+def test_a_layer_with_the_fast_gradient_computes_the_same(
+    settings: dict[str, object], quick: bool
+) -> None:
     layer = _same_but(**settings)
     network, x = nn.Sequential(copy.deepcopy(layer)), torch.randn(2, 4, 8, 8)
-    assert quicken(network) == quick
-    assert quicken(network) == 0
+    assert use_fast_depthwise(network) == quick
+    assert use_fast_depthwise(network) == 0
     assert isinstance(network[0], DepthwiseConv2d) is quick
     assert torch.equal(network(x), layer(x))
     assert network.state_dict().keys() == nn.Sequential(layer).state_dict().keys()
 
 
 @pytest.mark.parametrize("name", sorted(set(BASELINES) - {"resnet101"}))
-def test_every_depthwise_layer_of_a_baseline_is_quick(name: str) -> None:
+def test_every_depthwise_layer_of_a_baseline_has_the_fast_gradient(name: str) -> None:
     network = Baseline(name=name, input_size=32, embedding_dim=8).build()
     depthwise_layers = [
         layer

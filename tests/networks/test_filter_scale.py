@@ -1,4 +1,4 @@
-"""Taming leaves the network what it was and its weights within float16."""
+"""limit_filter_scale keeps the function of a network and brings its weights into float16."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from edgecmp import Architecture, UserError
 from edgecmp.artefacts.bundle import Manifest, SupernetBundle
 from edgecmp.networks.blocks import ChoiceBlock, ConvBN
-from edgecmp.networks.filter_scale import tame
+from edgecmp.networks.filter_scale import limit_filter_scale
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
@@ -29,7 +29,7 @@ def test_the_same_function_with_small_weights() -> None:
     recalibrate(network, [images])
     with torch.no_grad():
         before = network(images)
-        tame(network)
+        limit_filter_scale(network)
         after = network(images)
     assert torch.nn.functional.cosine_similarity(before, after).min() > 0.9999
     for module in network.modules():

@@ -1,4 +1,4 @@
-"""LayerwiseEmbedder: the plain way's embeddings, and the same bits whatever was kept before."""
+"""LayerwiseEmbedder: equal to direct evaluation, and the same bits whatever is cached."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.feature_cache import PrefixCache
 from edgecmp.networks.layerwise import LayerwiseEmbedder
-from edgecmp.networks.random_weights import draw_norms, patch_images
+from edgecmp.networks.random_weights import patch_images, randomise_norms
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.networks.supernet import Supernet
 from edgecmp.networks.tiers import DEPTH
@@ -30,12 +30,12 @@ def supernet() -> Supernet:
     torch.manual_seed(0)
     network = Supernet("100M", embedding_dim=16, input_size=32)
     with torch.no_grad():
-        draw_norms(network)
+        randomise_norms(network)
     return network.eval()
 
 
 def _architecture(choices: list[int]) -> Architecture:
-    """Few choices a layer, so that starts are often shared."""
+    """Few choices per layer, so that prefixes are often shared."""
     return Architecture(
         tier="100M",
         blocks=tuple(3 * (choice % 2) for choice in choices),
@@ -58,13 +58,13 @@ def test_it_embeds_as_the_extracted_and_recalibrated_subnet_in_float64(
     with torch.no_grad():
         expected = torch.cat([exact(x.double()) for x in IMAGES]).numpy()
     found = LayerwiseEmbedder(supernet, CALIBRATION, IMAGES).embed(architecture)
-    assert np.abs(found - expected).max() < 5e-5  # 12 positions a statistic amplify rounding
+    assert np.abs(found - expected).max() < 5e-5  # statistics over 12 positions amplify rounding
     assert np.abs(expected[1:] - expected[:-1]).max() > 0.01
 
 
 @settings(max_examples=8)
 @given(asked=st.lists(ARCHITECTURES, min_size=1, max_size=4), megabytes=st.sampled_from([0.3, 100]))
-def test_what_is_kept_changes_no_bit(
+def test_cached_maps_change_no_bit(
     supernet: Supernet, asked: list[Architecture], megabytes: float
 ) -> None:
     limit = int(megabytes * 2**20)
@@ -86,7 +86,7 @@ KEYS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max
 
 
 @given(asked=st.lists(KEYS, max_size=40), limit=st.integers(0, 100))
-def test_the_cache_holds_its_bound_and_gives_back_what_it_took(
+def test_the_cache_satisfies_its_bound_and_returns_the_maps_it_was_given(
     asked: list[tuple[tuple[int, int], ...]], limit: int
 ) -> None:
     cache = PrefixCache(limit * 4)
@@ -102,7 +102,7 @@ def test_the_cache_holds_its_bound_and_gives_back_what_it_took(
         assert cache.bytes <= cache.limit
 
 
-def test_the_second_time_is_kept_and_the_third_is_free() -> None:
+def test_maps_are_cached_at_the_second_occurrence() -> None:
     cache, maps = PrefixCache(1000), (torch.zeros(10),)
     choices = ((0, 1), (2, 3))
     for expected in (0, 0, 2):
@@ -112,7 +112,7 @@ def test_the_second_time_is_kept_and_the_third_is_free() -> None:
             cache.keep(choices[:depth], maps)
 
 
-def test_deep_maps_make_room_for_shallow_ones_and_never_the_other_way() -> None:
+def test_deep_maps_are_evicted_for_shallow_ones_and_never_the_reverse() -> None:
     cache, maps = PrefixCache(40), (torch.zeros(10),)
     deep, shallow = ((0, 0), (0, 0)), ((1, 1),)
     for choices in (deep, deep, shallow, shallow, deep):

@@ -41,7 +41,7 @@ def test_one_of_two_convolutions_can_be_pruned() -> None:
     embedding_dim=st.integers(1, 512),
     input_size=st.integers(32, 224),
 )
-def test_the_document_gives_the_form_back(
+def test_the_form_is_read_back_from_its_document(
     gallery: str, amount: float, embedding_dim: int, input_size: int
 ) -> None:
     form = Pruned.of(gallery, amount, embedding_dim=embedding_dim, input_size=input_size)
@@ -52,7 +52,7 @@ def test_the_document_gives_the_form_back(
     assert form.resized(48).input_size == 48
 
 
-def test_a_file_gives_the_form_back(tmp_path: Path) -> None:
+def test_the_form_is_read_back_from_a_file(tmp_path: Path) -> None:
     form = Pruned.of("resnet26s", 0.7)
     form.save(tmp_path / "architecture.json")
     assert load_form(tmp_path) == form
@@ -79,7 +79,7 @@ def test_what_it_builds_differs_from_the_gallery_network_in_filters_alone(
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_fresh_filters_have_the_spread_of_the_filters_there_are() -> None:
+def test_initial_filters_have_the_deviation_for_the_remaining_filters() -> None:
     for name, weight in Pruned.of("resnet26s", 0.5).build().named_parameters():
         if name.endswith("conv.weight"):
             fan_out = weight.shape[0] * weight[0, 0].numel()
@@ -103,10 +103,10 @@ def test_macs_are_those_that_torch_counts(amount: float) -> None:
         ({"kept": [[8]] * 8}, "cannot keep these filters"),
         ({"kept": [[8, 8]] * 7 + [[8, 193]]}, "cannot keep these filters"),
         ({"kept": [[8, 0]] * 8}, "cannot keep these filters"),
-        ({"kept": [[8, 8.0]] * 8}, "is no pruned network"),
-        ({"kept": [8] * 8}, "is no pruned network"),
-        ({"more": 1}, "is no pruned network"),
-        ({"input_size": "64"}, "is no pruned network"),
+        ({"kept": [[8, 8.0]] * 8}, "is not a pruned network: it needs exactly the fields"),
+        ({"kept": [8] * 8}, "is not a pruned network: it needs exactly the fields"),
+        ({"more": 1}, "is not a pruned network: it needs exactly the fields"),
+        ({"input_size": "64"}, "is not a pruned network: it needs exactly the fields"),
         ({"embedding_dim": 0}, "cannot be built"),
     ],
 )

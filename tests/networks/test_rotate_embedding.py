@@ -1,4 +1,4 @@
-"""turn_embedding: the deployed network gives R times what it gave, whatever its head is."""
+"""rotate_embedding: the network then returns R times its embedding, for every kind of head."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from scipy.stats import ortho_group
 from torch import Tensor, nn
 
 from edgecmp import Architecture, UserError
-from edgecmp.networks.baselines import live_baseline
+from edgecmp.networks.baselines import random_baseline
 from edgecmp.networks.pruned import Pruned
-from edgecmp.networks.random_weights import draw_norms, live_network, patch_images
+from edgecmp.networks.random_weights import patch_images, random_network, randomise_norms
 from edgecmp.networks.recalibrate import recalibrate
-from edgecmp.networks.rotate_embedding import turn_embedding
+from edgecmp.networks.rotate_embedding import rotate_embedding
 
 DIM = 12
-TURN = torch.from_numpy(ortho_group.rvs(DIM, random_state=0))
+ROTATION = torch.from_numpy(ortho_group.rvs(DIM, random_state=0))
 
 
 def _check(network: nn.Module, size: int) -> None:
     images = patch_images(5, size, seed=9)
     with torch.no_grad():
         before = network(images)
-        turn_embedding(network, TURN)
+        rotate_embedding(network, ROTATION)
         after = network(images)
-    torch.testing.assert_close(after.double(), before.double() @ TURN.T, atol=1e-5, rtol=0)
+    torch.testing.assert_close(after.double(), before.double() @ ROTATION.T, atol=1e-5, rtol=0)
     assert not torch.allclose(before, after, atol=0.05)
 
 
 def test_linear_layer_with_batch_norm() -> None:
     architecture = Architecture.random("100M", seed=0, embedding_dim=DIM, input_size=32)
-    network = live_network(architecture, seed=1)
+    network = random_network(architecture, seed=1)
     with torch.no_grad():
         network.embedding.bn.bias.uniform_(-1, 1)
         network.embedding.bn.running_mean.uniform_(-1, 1)  # type: ignore[union-attr]
@@ -46,19 +46,19 @@ def test_linear_layer_with_batch_norm() -> None:
     ],
 )
 def test_baselines(name: str) -> None:
-    _check(live_baseline(name, 32, seed=2, embedding_dim=DIM), 32)
+    _check(random_baseline(name, 32, seed=2, embedding_dim=DIM), 32)
 
 
 def test_a_linear_layer_with_a_bias() -> None:
     form = Pruned.of("resnet18s", 0.5, embedding_dim=DIM, input_size=32)
     network = form.build().eval()
     with torch.no_grad():
-        draw_norms(network)
+        randomise_norms(network)
     recalibrate(network, [patch_images(8, 32, seed=3)])
     _check(network, 32)
 
 
-def test_a_head_that_cannot_take_it_is_refused_and_left_as_it_was() -> None:
+def test_a_head_that_cannot_be_rotated_is_refused_and_not_changed() -> None:
     class Bent(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -70,6 +70,6 @@ def test_a_head_that_cannot_take_it_is_refused_and_left_as_it_was() -> None:
 
     network = Bent()
     before = network.linear.weight.clone()
-    with pytest.raises(UserError, match="cannot take a rotation"):
-        turn_embedding(network, TURN)
+    with pytest.raises(UserError, match="embeddings of a Bent cannot be rotated by its last layer"):
+        rotate_embedding(network, ROTATION)
     assert torch.equal(network.linear.weight, before)

@@ -22,7 +22,7 @@ genes = st.tuples(
 
 @pytest.fixture(scope="module")
 def supernets() -> dict[str, Supernet]:
-    """One supernet a tier, with batch-norm statistics that are not the initial ones."""
+    """One supernet per tier, with batch-norm statistics that are not the initial ones."""
     nets = {}
     for name in TIERS:
         torch.manual_seed(1)
@@ -118,7 +118,7 @@ def test_even_odd_split_is_the_interleave_of_spos() -> None:
 
 
 def test_recalibration_is_the_cumulative_average() -> None:
-    """Equal to torch's own momentum=None over the same batches, and the mode is evaluation."""
+    """Equal to torch's momentum=None over the same batches; the mode is evaluation afterwards."""
     ours, theirs = ConvBN(3, 5), ConvBN(3, 5)
     theirs.load_state_dict(ours.state_dict())
     batches = [torch.randn(6, 3, 8, 8) for _ in range(5)]

@@ -1,4 +1,4 @@
-"""Channel pruning: least squares, its reach, and what it keeps of a real network."""
+"""Channel pruning: the least squares, and how much of a real network is preserved."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.pruning import prune
 from edgecmp.pruning.channel import reconstruct
 from edgecmp.pruning.lasso import moments, select_channels
-from tests.fixtures.pruning_networks import PREPROCESSING, drawings, inner_pairs, live_gallery
+from tests.fixtures.pruning_networks import PREPROCESSING, drawings, inner_pairs, random_gallery
 
 
 @pytest.fixture(scope="module")
 def gallery() -> GalleryBundle:
-    return live_gallery("resnet26s")
+    return random_gallery("resnet26s")
 
 
 def problem(seed: int, samples: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -47,7 +47,7 @@ def test_least_squares_is_that_of_scipy(seed: int) -> None:
     assert error(inputs, responses, mended) <= error(inputs, responses, weight)
 
 
-def test_what_the_samples_leave_open_stays_as_trained() -> None:
+def test_weights_that_the_samples_do_not_determine_do_not_change() -> None:
     inputs, responses, weight = problem(0, 30)  # 30 samples for 45 weights
     inputs[:, 2] = 0
     mended = reconstruct(inputs, responses, weight)
@@ -78,32 +78,32 @@ def test_the_seed_decides(gallery: GalleryBundle) -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["resnet26s", "resnet18s"])
-def test_channels_that_say_nothing_go_and_nothing_changes(name: str) -> None:
+def test_dead_channels_are_removed_and_nothing_changes(name: str) -> None:
     """Half of the filters are dead after their norm, with the largest weights of all."""
-    bundle = live_gallery(name, seed=3)
+    bundle = random_gallery(name, seed=3)
     random = np.random.default_rng(0)
-    lives = []
+    active = []
     for producer, _ in inner_pairs(bundle.network):
         count = producer.conv.out_channels
         dead = random.permutation(count)[: count // 2]
         producer.bn.weight[dead], producer.bn.bias[dead] = 0, -0.1
         producer.conv.weight[dead] *= 100
-        lives.append(np.setdiff1d(np.arange(count), dead))
-    # so that all others answer
+        active.append(np.setdiff1d(np.arange(count), dead))
+    # so that all other channels respond
     recalibrate(bundle.network, [PREPROCESSING.normalise(drawings(64))])
     _, network = prune(bundle, "channel", 0.5, images=drawings(64))
-    for (producer, _), (narrow, _), live in zip(
-        inner_pairs(bundle.network), inner_pairs(network), lives, strict=True
+    for (producer, _), (narrow, _), channels in zip(
+        inner_pairs(bundle.network), inner_pairs(network), active, strict=True
     ):
-        assert torch.equal(narrow.bn.bias, producer.bn.bias[live])
+        assert torch.equal(narrow.bn.bias, producer.bn.bias[channels])
     images = PREPROCESSING.normalise(drawings(32))
     torch.testing.assert_close(network(images), bundle.network(images), atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
 def kit_layers(images: NDArray[Any]) -> list[tuple[NDArray[Any], NDArray[Any], NDArray[Any], Any]]:
-    """Of each unit of the starter kit's trained gallery network: patches by torch's own unfold,
-    responses and weights of the second convolution, and the filters of the first."""
+    """For each unit of the starter kit's gallery network: patches by torch's unfold, responses and
+    weights of the second convolution, and the filters of the first."""
     bundle = GalleryBundle.load(kit.path("gallery"))
     network = copy.deepcopy(bundle.network)
     seen: list[Any] = []

@@ -1,4 +1,4 @@
-"""Channel selection against sklearn's LASSO on the whole problem, and on planted channels."""
+"""Channel selection against sklearn's LASSO on the full problem, and on planted channels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgecmp.pruning.lasso import moments, select_channels
 def layer(
     seed: int, *, samples: int = 60, channels: int = 12, pixels: int = 9, outputs: int = 7
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Inputs (P, C, K) that hang together, as images' do, and weights (O, C, K)."""
+    """Correlated inputs (P, C, K), like those of images, and weights (O, C, K)."""
     random = np.random.default_rng(seed)
     inputs = random.normal(size=(samples, channels, pixels)).clip(0)
     inputs += 0.5 * random.normal(size=(samples, 1, pixels)).clip(0)
@@ -28,12 +28,12 @@ def layer(
 
 
 def responses_by_channel(inputs: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
-    """Z: what each channel alone gives, samples and outputs in one column, (P O, C)."""
+    """Z (P O, C): the contribution of each channel, samples and outputs in one column."""
     responses: NDArray[Any] = np.einsum("pck,ock->poc", inputs, weight)
     return responses.reshape(-1, weight.shape[1])
 
 
-def test_moments_are_those_of_the_whole_problem() -> None:
+def test_moments_are_those_of_the_full_problem() -> None:
     inputs, weight = layer(0)
     responses = np.random.default_rng(1).normal(size=(len(inputs), len(weight)))
     gram, cross = moments(inputs, responses, weight)
@@ -43,8 +43,8 @@ def test_moments_are_those_of_the_whole_problem() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_choice_is_that_of_sklearn_on_the_whole_problem(seed: int) -> None:
-    """Down a fine grid of alpha, the first support of that size is ours."""
+def test_the_choice_is_that_of_sklearn_on_the_full_problem(seed: int) -> None:
+    """Along a fine descending grid of alpha, ours is the first support of each size."""
     inputs, weight = layer(seed)
     responses = np.einsum("pck,ock->po", inputs, weight)
     z, y = responses_by_channel(inputs, weight), responses.reshape(-1)
@@ -71,13 +71,13 @@ def test_exactly_as_many_stay_as_wanted(seed: int, keep: int, dead: int) -> None
         chosen = select_channels(*moments(inputs, responses, weight), keep)
     assert len(chosen) == keep
     assert sorted({*chosen.tolist()}) == chosen.tolist()
-    live = 12 - dead
-    assert np.count_nonzero(chosen >= dead) == min(keep, live)  # dead ones only where none is left
+    active = 12 - dead
+    assert np.count_nonzero(chosen >= dead) == min(keep, active)  # dead channels come last
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_channels_that_matter_are_found(seed: int) -> None:
-    """Where channels hardly hang together, so that LASSO's first ones are the right ones."""
+    """With nearly uncorrelated channels, so that LASSO's first ones are the right ones."""
     random = np.random.default_rng(seed)
     inputs, weight = random.normal(size=(400, 12, 9)), random.normal(size=(7, 12, 9))
     chosen = np.sort(random.permutation(12)[:4])

@@ -13,14 +13,14 @@ from edgecmp.artefacts.bundle import GalleryBundle
 from edgecmp.networks.gallery import GalleryNet
 from edgecmp.networks.pruned import Pruned
 from edgecmp.pruning import prune
-from tests.fixtures.pruning_networks import PREPROCESSING, drawings, inner_pairs, live_gallery
+from tests.fixtures.pruning_networks import PREPROCESSING, drawings, inner_pairs, random_gallery
 
 AMOUNTS = (0.3, 0.5, 0.7, 0.9)
 
 
 @pytest.fixture(scope="module", params=["resnet26s", "resnet18s"])
 def gallery(request: pytest.FixtureRequest) -> GalleryBundle:
-    return live_gallery(request.param)
+    return random_gallery(request.param)
 
 
 def largest(weight: Any, keep: int) -> Any:
@@ -45,7 +45,7 @@ def test_filters_are_ranked_by_their_l1_norms(gallery: GalleryBundle, amount: fl
 
 @torch.no_grad()
 def masked(network: GalleryNet, amount: float) -> GalleryNet:
-    """The whole network, in which the dropped filters answer zero after their batch norm."""
+    """The unpruned network, in which the dropped filters are zero after their batch norm."""
     network = copy.deepcopy(network)
     for producer, _ in inner_pairs(network):
         count = producer.conv.out_channels
@@ -64,12 +64,12 @@ def test_it_equals_the_network_with_the_filters_masked(
     images = PREPROCESSING.normalise(drawings(16))
     with torch.no_grad():
         ours, theirs = network(images), masked(gallery.network, amount).eval()(images)
-        whole = gallery.network(images)
+        unpruned = gallery.network(images)
     torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=0)
-    assert (ours - whole).abs().max() > 1e-3  # masking does something
+    assert (ours - unpruned).abs().max() > 1e-3  # masking has an effect
 
 
-def test_the_gallery_network_stays_as_it_is(gallery: GalleryBundle) -> None:
+def test_the_gallery_network_is_not_changed(gallery: GalleryBundle) -> None:
     before = {name: tensor.clone() for name, tensor in gallery.network.state_dict().items()}
     prune(gallery, "magnitude", 0.5, images=drawings(1))
     after = gallery.network.state_dict()
@@ -82,7 +82,7 @@ def test_nothing_pruned_is_the_same_network_bit_for_bit(
     gallery: GalleryBundle, method: str
 ) -> None:
     form, network = prune(gallery, method, 0.0, images=drawings(1))
-    assert form.whole
+    assert form.unpruned
     theirs = gallery.network.state_dict()
     assert all(torch.equal(ours, theirs[name]) for name, ours in network.state_dict().items())
     images = PREPROCESSING.normalise(drawings(16))

@@ -1,4 +1,4 @@
-"""`edgecmp prune`: what it prints and writes, and that training goes on from it."""
+"""`edgecmp prune`: what it prints and writes, and that its network can be trained further."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edgecmp.pruning import METHODS, prune
 from edgecmp.training.methods import Imitation
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import query_recipe
-from tests.fixtures.pruning_networks import PREPROCESSING, drawings, live_gallery
+from tests.fixtures.pruning_networks import PREPROCESSING, drawings, random_gallery
 
 Edgecmp = Callable[..., Any]
 SPLITS = ("train", "validation", "test")
@@ -29,7 +29,7 @@ SPLITS = ("train", "validation", "test")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight drawings a split, each an identity of three shifted copies."""
+    """Eight drawings per split, each an identity of three shifted copies."""
     folder = tmp_path_factory.mktemp("images")
     for place, picture in enumerate(drawings(24)):
         target = folder / SPLITS[place % 3] / f"identity{place:02d}"
@@ -42,7 +42,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gallery")
-    live_gallery("resnet26s", embedding_dim=128).save(folder)
+    random_gallery("resnet26s", embedding_dim=128).save(folder)
     return folder
 
 
@@ -74,7 +74,7 @@ def test_a_query_network_is_written(
     assert after["qg_top1"] == bundle.manifest.metrics["holdout"]["qg_top1"]
 
 
-def test_training_goes_on_from_it_and_evaluation_takes_it(
+def test_its_network_can_be_trained_and_evaluated(
     data: Path, gallery: Path, tmp_path: Path, edgecmp: Edgecmp
 ) -> None:
     flags = ("--gallery", gallery, "--data", data, "--method", "channel", "--amount", 0.9)
@@ -99,10 +99,10 @@ def test_training_goes_on_from_it_and_evaluation_takes_it(
     ("flags", "message"),
     [
         (("--method", "chanel"), "Did you mean channel?"),
-        (("--amount", 1), "An amount of 1 filters cannot be pruned"),
+        (("--amount", 1), "A share of 1 of the filters cannot be pruned. Set --amount"),
     ],
 )
-def test_a_mistake_is_told(
+def test_a_mistake_is_named(
     flags: tuple[Any, ...],
     message: str,
     data: Path,

@@ -1,4 +1,4 @@
-"""`edgecmp.search.run` on real parts: what it writes, resume after SIGKILL, and bad input."""
+"""`edgecmp.search.run` with a real supernet: files, resuming after SIGKILL, and invalid input."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import time
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,28 +16,29 @@ from edgecmp.errors import UserError
 from edgecmp.networks.architecture import Architecture
 from edgecmp.search import run
 from edgecmp.search.space.flops import FlopsTable
-from tests.fixtures.small_search import SIZE, save_tiny_models, tiny_run
+from tests.fixtures.small_search import SIZE, save_small_models, small_run
 
 FILES = ("architecture.json", "history.jsonl")
+SETTINGS: dict[str, Any] = {"population": 5, "generations": 4, "seed": 3}
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    save_tiny_models(folder)
+    save_small_models(folder)
     return folder
 
 
-def test_killed_with_a_real_supernet_it_ends_the_same(models: Path, tmp_path: Path) -> None:
-    """Three SIGKILLs; history and winner equal those of the undisturbed run, byte for byte."""
+def test_a_killed_search_of_a_real_supernet_ends_the_same(models: Path, tmp_path: Path) -> None:
+    """Three SIGKILLs; history and winner equal those of an uninterrupted run, byte for byte."""
     torch_threads = torch.get_num_threads()
-    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    uninterrupted, killed = tmp_path / "uninterrupted", tmp_path / "killed"
     context = get_context("forkserver")
     context.set_forkserver_preload(["tests.fixtures.small_search"])
     generator = random.Random(1)
     history = killed / "history.jsonl"
     for lines in (2, 4, 8):
-        run_once = context.Process(target=tiny_run, args=(models, killed))
+        run_once = context.Process(target=small_run, args=(models, killed), kwargs=SETTINGS)
         run_once.start()
         deadline = time.monotonic() + 120
         while not history.exists() or len(history.read_bytes().splitlines()) < lines:
@@ -46,19 +48,19 @@ def test_killed_with_a_real_supernet_it_ends_the_same(models: Path, tmp_path: Pa
         time.sleep(generator.uniform(0, 0.02))
         run_once.kill()
         run_once.join()
-    resumed = tiny_run(models, killed)
+    resumed = small_run(models, killed, **SETTINGS)
     assert 0 < resumed.new_evaluations < resumed.evaluations
-    first = context.Process(target=tiny_run, args=(models, undisturbed))
+    first = context.Process(target=small_run, args=(models, uninterrupted), kwargs=SETTINGS)
     first.start()
     first.join()
     assert first.exitcode == 0
     headers, rest = zip(
-        *((killed / FILES[1]).read_bytes().split(b"\n", 1) for killed in (undisturbed, killed)),
+        *((killed / FILES[1]).read_bytes().split(b"\n", 1) for killed in (uninterrupted, killed)),
         strict=True,
     )
     assert rest[0] == rest[1]
     assert json.loads(headers[0])["search"] == json.loads(headers[1])["search"]
-    assert (killed / FILES[0]).read_bytes() == (undisturbed / FILES[0]).read_bytes()
+    assert (killed / FILES[0]).read_bytes() == (uninterrupted / FILES[0]).read_bytes()
     assert Architecture.load(killed).input_size == SIZE
     assert torch.get_num_threads() == torch_threads
 
@@ -70,24 +72,24 @@ def test_killed_with_a_real_supernet_it_ends_the_same(models: Path, tmp_path: Pa
         ({"budget": "1M"}, "No architecture of the 100M tier has at most 1,000,000"),
         ({"reward": "r4"}, "Unknown reward.*Did you mean r3"),
         ({"metric": "top11"}, "Unknown metric.*Did you mean top1"),
-        ({"seed": -1}, "A seed of -1"),
-        ({"population": 0}, "cannot run"),
-        ({"generations": 0}, "cannot run"),
+        ({"seed": -1}, r"--seed must be at least 0 \(got -1\)"),
+        ({"population": 0}, "cannot run with a population of 0"),
+        ({"generations": 0}, "cannot run with .* 0 generations"),
         ({"data": "emojii"}, "emojii"),
     ],
 )
-def test_bad_input_is_named_and_writes_nothing(
+def test_invalid_input_is_named_and_nothing_written(
     models: Path, tmp_path: Path, given: dict[str, object], what: str
 ) -> None:
-    settings = {"budget": "100M", "data": "tiny-emoji", **given}
+    arguments = {
+        "budget": "100M",
+        "data": "small-emoji",
+        "supernet": models / "supernet",
+        "gallery": models / "gallery",
+        **given,
+    }
     with pytest.raises(UserError, match=what):
-        run(
-            settings.pop("budget"),  # type: ignore[arg-type]
-            out=tmp_path / "out",
-            supernet=models / "supernet",
-            gallery=models / "gallery",
-            **settings,  # type: ignore[arg-type]
-        )
+        run(out=tmp_path / "out", **arguments)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
 
 
@@ -95,4 +97,4 @@ def test_an_infeasible_budget_names_the_smallest_feasible_one(models: Path, tmp_
     table = FlopsTable.of("100M")
     smallest = table.count(table.smallest())
     with pytest.raises(UserError, match=f"--budget {smallest}"):
-        run("20M", out=tmp_path / "out", supernet=models / "supernet", gallery=models / "gallery")
+        small_run(models, tmp_path / "out", "20M")

@@ -1,4 +1,4 @@
-"""The search loop with a cheap evaluator: files, resume after SIGKILL, refusals, the picture."""
+"""The search loop with a cheap evaluator: files, resuming after SIGKILL, refusals, pictures."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from matplotlib.image import imread
 from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.errors import UserError
 from edgecmp.networks.architecture import Architecture
-from edgecmp.search.loop import SearchSettings
 from edgecmp.search.run import search_and_write
+from edgecmp.search.settings import SearchSettings
 from edgecmp.search.space.constraint import FlopsBudget
 from edgecmp.search.space.flops import FlopsTable
 from edgecmp.search.strategies.evolution import EvolutionSettings
@@ -33,17 +33,17 @@ KILLS = 20
 
 
 @pytest.mark.parametrize("table", [None, flops_like()], ids=["flops", "latency too"])
-def test_killed_at_random_moments_it_ends_with_the_same_history(
+def test_a_search_killed_at_random_moments_ends_with_the_same_history(
     tmp_path: Path, table: LatencyTable | None
 ) -> None:
-    """20 SIGKILLs at random moments of a search that is resumed after each."""
-    undisturbed = toy_search(tmp_path / "undisturbed.jsonl", generations=12, table=table)
+    """20 SIGKILLs at random moments, after each of which the search is resumed."""
+    uninterrupted = toy_search(tmp_path / "uninterrupted.jsonl", generations=12, table=table)
     path = tmp_path / "killed.jsonl"
     generator = random.Random(0)
     sizes = [0]
     for kill in range(KILLS):
         with toy_process(path, seconds_each=0.03, table=table) as run:
-            if kill % 2:  # every second one after it has got on, the others even while it starts
+            if kill % 2:  # every second kill after new evaluations, the others even at the start
                 until(lambda: size(path) > sizes[-1])
             time.sleep(generator.uniform(0.0, 0.1))
             run.kill()
@@ -54,21 +54,23 @@ def test_killed_at_random_moments_it_ends_with_the_same_history(
     assert len(set(sizes)) > KILLS // 2
     resumed = toy_search(path, generations=12, table=table)
     assert 0 < resumed.new < len(resumed.ranked)
-    assert resumed.winner == undisturbed.winner
-    assert path.read_bytes() == (tmp_path / "undisturbed.jsonl").read_bytes()
+    assert resumed.winner == uninterrupted.winner
+    assert path.read_bytes() == (tmp_path / "uninterrupted.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.37, 0.62, 0.999])
-def test_cut_at_any_byte_it_ends_with_the_same_bytes(tmp_path: Path, keep: float) -> None:
+def test_a_history_truncated_at_any_byte_is_completed_to_the_same_bytes(
+    tmp_path: Path, keep: float
+) -> None:
     path = tmp_path / "history.jsonl"
-    undisturbed = toy_search(path)
+    uninterrupted = toy_search(path)
     content = path.read_bytes()
     header = content.index(b"\n") + 1
     path.write_bytes(content[: header + int(keep * (len(content) - header))])
     resumed = toy_search(path)
     assert path.read_bytes() == content
-    assert resumed.winner == undisturbed.winner
-    assert 0 < resumed.new < undisturbed.new
+    assert resumed.winner == uninterrupted.winner
+    assert 0 < resumed.new < uninterrupted.new
 
 
 def test_a_finished_search_runs_again_without_evaluating(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_a_finished_search_runs_again_without_evaluating(tmp_path: Path) -> None
     assert second.ranked == first.ranked
 
 
-def test_nothing_is_evaluated_twice_and_all_obey(tmp_path: Path) -> None:
+def test_nothing_is_evaluated_twice_and_all_satisfy_the_budget(tmp_path: Path) -> None:
     evaluator = ToyEvaluator()
     outcome = toy_search(tmp_path / "history.jsonl", evaluator=evaluator)
     assert evaluator.calls == len({one.genes for one in outcome.ranked}) == len(outcome.ranked)
@@ -96,15 +98,15 @@ def test_the_history_logs_every_reward_and_metric(tmp_path: Path) -> None:
         assert line["rewards"] == {"r1": mqq, "r2": mqg, "r3": mqq * mqg, "r3sum": mqq + mqg}
 
 
-def test_it_climbs(tmp_path: Path) -> None:
-    """Twelve of each generation beat as many random ones, on every seed."""
+def test_it_beats_random_search(tmp_path: Path) -> None:
+    """With as many evaluations, for every seed."""
     for seed in range(3):
         found = toy_search(tmp_path / f"{seed}.jsonl", generations=12, seed=seed)
         budget = FlopsBudget(FlopsTable.of("100M"), 100_000_000)
-        blind = evaluate_random(
+        baseline = evaluate_random(
             ToyEvaluator(), budget, count=len(found.ranked), metric="top10", seed=seed
         )
-        best = max(one.reward("r3") for one in blind)
+        best = max(one.reward("r3") for one in baseline)
         assert found.winner.reward("r3") > 1.2 * best
 
 
@@ -131,53 +133,53 @@ def test_the_history_of_another_search_is_refused(
     assert path.read_bytes() == before
 
 
-def swap_two(rows: list[bytes]) -> None:
+def swapped_lines(rows: list[bytes]) -> None:
     rows[3], rows[4] = rows[4], rows[3]
 
 
-def drop_one(rows: list[bytes]) -> None:
+def missing_line(rows: list[bytes]) -> None:
     del rows[5]
 
 
-def better_number(rows: list[bytes]) -> None:
+def higher_accuracy(rows: list[bytes]) -> None:
     rows[2] = rows[2].replace(b'"top10":0.', b'"top10":0.9', 1)
 
 
-def cheaper(rows: list[bytes]) -> None:
+def fewer_flops(rows: list[bytes]) -> None:
     line = json.loads(rows[2])
     line["flops"] -= 1
     rows[2] = json.dumps(line).encode()
 
 
-def no_json(rows: list[bytes]) -> None:
+def invalid_json(rows: list[bytes]) -> None:
     rows[2] = rows[2][:-5]
 
 
-def lost_field(rows: list[bytes]) -> None:
+def missing_field(rows: list[bytes]) -> None:
     line = json.loads(rows[2])
     del line["mqg"]
     rows[2] = json.dumps(line).encode()
 
 
-def one_too_many(rows: list[bytes]) -> None:
+def repeated_line(rows: list[bytes]) -> None:
     rows.append(rows[-1])
 
 
-def no_header(rows: list[bytes]) -> None:
+def missing_header(rows: list[bytes]) -> None:
     del rows[0]
 
 
 @pytest.mark.parametrize(
     "tamper",
     [
-        swap_two,
-        drop_one,
-        better_number,
-        cheaper,
-        no_json,
-        lost_field,
-        one_too_many,
-        no_header,
+        swapped_lines,
+        missing_line,
+        higher_accuracy,
+        fewer_flops,
+        invalid_json,
+        missing_field,
+        repeated_line,
+        missing_header,
     ],
 )
 def test_a_changed_history_is_refused(
@@ -210,24 +212,24 @@ def search_on_a_full_disk(path: Path, room: int, told: Connection) -> None:
         told.send(str(error))
 
 
-def test_a_full_disk_stops_it_and_it_goes_on_later(tmp_path: Path) -> None:
-    """No file may grow beyond a limit that falls inside a line."""
-    toy_search(tmp_path / "undisturbed.jsonl")
+def test_a_full_disk_stops_it_and_it_resumes_later(tmp_path: Path) -> None:
+    """A file size limit in the middle of a line stands in for a full disk."""
+    toy_search(tmp_path / "uninterrupted.jsonl")
     path = tmp_path / "history.jsonl"
-    content = (tmp_path / "undisturbed.jsonl").read_bytes()
+    content = (tmp_path / "uninterrupted.jsonl").read_bytes()
     context = get_context("fork")
     here, there = context.Pipe()
     full = context.Process(target=search_on_a_full_disk, args=(path, len(content) // 2, there))
     full.start()
     full.join(60)
     assert here.poll()
-    assert "it goes on from here" in here.recv()
+    assert "rerun the command to resume the search" in here.recv()
     assert path.stat().st_size == len(content) // 2
     toy_search(path)
     assert path.read_bytes() == content
 
 
-def test_a_budget_that_a_handful_meets_ends_early(tmp_path: Path) -> None:
+def test_a_budget_that_few_satisfy_ends_early(tmp_path: Path) -> None:
     table = FlopsTable.of("100M")
     flops = round(table.count(table.smallest()) * 1.003)
     outcome = toy_search(tmp_path / "history.jsonl", flops=flops, population=50)
@@ -238,7 +240,7 @@ def test_a_budget_that_a_handful_meets_ends_early(tmp_path: Path) -> None:
 def test_the_four_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     budget = FlopsBudget(FlopsTable.of("100M"), 100_000_000)
     settings = SearchSettings(
-        evolution=EvolutionSettings(population=10, generations=4, retain=2), metric="top1"
+        strategy=EvolutionSettings(population=10, generations=4, retain=2), metric="top1"
     )
     result = search_and_write(ToyEvaluator(), budget, settings, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -257,16 +259,16 @@ def test_the_four_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert best["macs_deployed"] < best["macs_224"] < best["flops_224"] <= 100_000_000
     assert [row["rank"] for row in result.rows] == [1, 2, 3, 4, 5]
     told = capsys.readouterr().err
-    assert "35.1% of the 100M tier" in told
+    assert "satisfied by 35.1% of the 100M tier" in told
     assert told.count("Generation ") == 4
-    assert "evaluations to go" in told
+    assert "evaluations remain" in told
 
 
 @contextmanager
 def toy_process(
     path: Path, *, seconds_each: float, table: LatencyTable | None = None
 ) -> Iterator[ForkProcess]:
-    """A search in a process of its own, forked so that it starts at once; always reaped."""
+    """A search in another process, forked so that it starts at once, and always ended."""
     run = get_context("fork").Process(
         target=toy_search,
         args=(path,),

@@ -43,7 +43,7 @@ def test_range_shape_and_reproducibility() -> None:
     assert not torch.equal(first, other)
 
 
-def test_each_image_draws_its_own_change() -> None:
+def test_each_image_is_changed_separately() -> None:
     images = _images()[:1].expand(4, -1, -1, -1)
     changed = Augmentation()(images, torch.Generator().manual_seed(1))
     assert not torch.allclose(changed[0], changed[1])

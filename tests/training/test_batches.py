@@ -1,4 +1,4 @@
-"""Batches: memory's as they always were; a stream's the same for any number of processes."""
+"""Batches from memory and from shards; the latter are the same for any number of processes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def train(folder: Path) -> ImageSet:
 
 
 def drawn(batches: Any, seed: int, size: int = 32) -> tuple[NDArray[Any], NDArray[Any], Tensor]:
-    """All indices and images of an epoch, and what the generator gives after it."""
+    """All indices and images of an epoch, and the next random number of the generator."""
     generator = torch.Generator().manual_seed(seed)
     parts = list(batches.epoch(size, generator))
     assert len(parts) == steps_of(batches, size)
@@ -58,7 +58,7 @@ def drawn(batches: Any, seed: int, size: int = 32) -> tuple[NDArray[Any], NDArra
     return indices, images, torch.rand(1, generator=generator)
 
 
-def test_memory_gives_what_a_permutation_gives() -> None:
+def test_batches_from_memory_follow_a_permutation() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3), dtype=np.uint8)
     indices, images, after = drawn(InMemory(pixels), seed=7, size=8)
     generator = torch.Generator().manual_seed(7)
@@ -67,23 +67,25 @@ def test_memory_gives_what_a_permutation_gives() -> None:
     assert np.array_equal(images, pixels[order])
     assert torch.equal(after, torch.rand(1, generator=generator))
     few = list(InMemory(pixels).epoch(64, torch.Generator().manual_seed(0)))
-    assert [len(part) for part, _ in few] == [50]  # one batch at least
+    assert [len(part) for part, _ in few] == [50]  # at least one batch
 
 
-def test_any_number_of_processes_gives_the_same_batches(folder: Path, train: ImageSet) -> None:
+def test_the_batches_do_not_depend_on_the_number_of_processes(
+    folder: Path, train: ImageSet
+) -> None:
     whole = load_dataset(folder / "images").train.pixels(SIDE)
     assert load_dataset(folder / "images").train.keys == train.keys
     torch.manual_seed(1)
     state = torch.random.get_rng_state()
     first = drawn(Streamed(train, SIDE, 0), seed=3)
-    assert np.array_equal(first[1], whole[first[0]])  # each image under its own number
+    assert np.array_equal(first[1], whole[first[0]])  # each image has its index
     assert len(set(first[0].tolist())) == len(first[0]) == 384
     for workers in (1, 2):
         again = drawn(Streamed(train, SIDE, workers), seed=3)
         assert np.array_equal(again[0], first[0])
         assert np.array_equal(again[1], first[1])
         assert torch.equal(again[2], first[2])
-    assert torch.equal(state, torch.random.get_rng_state())  # networks draw from that one
+    assert torch.equal(state, torch.random.get_rng_state())  # which networks use
     assert not np.array_equal(first[0], drawn(Streamed(train, SIDE, 0), seed=4)[0])
 
 
@@ -92,7 +94,7 @@ def test_any_number_of_processes_gives_the_same_batches(folder: Path, train: Ima
     seed=st.integers(0, 2**31),
     window=st.integers(1, 9),
 )
-def test_an_order_has_every_image_once_and_few_shards_at_a_time(
+def test_an_order_contains_every_image_once_and_few_shards_at_a_time(
     shard_of: list[int], seed: int, window: int
 ) -> None:
     class Source:
@@ -124,19 +126,21 @@ def test_an_order_has_every_image_once_and_few_shards_at_a_time(
 
 
 def test_images_of_a_window_are_mixed(train: ImageSet) -> None:
-    """A batch holds about as many identities as a fair draw would."""
+    """A batch has about as many identities as a uniform sample."""
     order = Streamed(train, SIDE, 0).order(torch.Generator().manual_seed(0))
     counts = [len(set(train.identities[order[s : s + 32]])) for s in range(0, 384, 32)]
     fair = 20 * (1 - (1 - 1 / 20) ** 32)  # 16.1
     assert abs(np.mean(counts) - fair) < 1.5
 
 
-def test_what_lies_in_shards_streams_and_the_rest_is_kept(folder: Path, train: ImageSet) -> None:
+def test_images_in_shards_are_streamed_and_others_are_in_memory(
+    folder: Path, train: ImageSet
+) -> None:
     assert isinstance(open_batches(load_dataset(folder / "images").train, SIDE), InMemory)
     assert isinstance(open_batches(train, SIDE), Streamed)
-    turned = open_batches(quarter_turns(train), SIDE, workers=1)
-    assert len(turned) == 1600
-    indices, images, _ = drawn(turned, seed=0, size=400)
+    rotated = open_batches(quarter_turns(train), SIDE, workers=1)
+    assert len(rotated) == 1600
+    indices, images, _ = drawn(rotated, seed=0, size=400)
     some = np.arange(0, 1600, 100)
     assert np.array_equal(images[some], quarter_turns(train).pixels(SIDE, indices[some]))
 
@@ -146,7 +150,9 @@ def test_a_shard_that_breaks_in_a_worker_is_a_users_error(folder: Path, tmp_path
     write_shards(load_dataset(folder / "images"), out, images_per_shard=50)
     train = load_dataset(out).train
     (out / "train-00003.tar").unlink()
-    with pytest.raises(UserError, match=r"train-00003.tar cannot be read.*Put the shard back"):
+    with pytest.raises(
+        UserError, match=r"train-00003.tar cannot be read: No such file.*Restore the shard"
+    ):
         drawn(Streamed(train, SIDE, 2), seed=0)
 
 
@@ -163,7 +169,7 @@ class _Task:
         return nn.functional.cross_entropy(self.module(images), self.labels[indices])
 
 
-def test_training_on_a_stream_learns_and_goes_on_with_the_same_weights(
+def test_training_on_a_stream_learns_and_resumes_with_the_same_weights(
     folder: Path, train: ImageSet, tmp_path: Path
 ) -> None:
     class KilledError(Exception):

@@ -1,4 +1,4 @@
-"""CompatibleLoss: the recipes' losses bit for bit, what blended images leave out, refusals."""
+"""CompatibleLoss: the recipes' losses bit for bit, blended images, and refusals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _images() -> Tensor:
 
 
 FACE = {"scale": 30.0, "margin": 0.35, "bct_margin": 0.35}
-# what each recipe's loss was before there were methods: weights of the old formula
+# weights of the formula that the recipes' losses had before there were methods
 OLD = {
     ("query", "emoji"): {"bct": 0.3, "imitation": 10.0, "mixed": 0.75},
     ("query", "emoji-imitate"): {"imitation": 10.0, "mixed": 1.0},
@@ -90,7 +90,7 @@ def _old_formula(
 
 
 @pytest.mark.parametrize(("kind", "name"), OLD)
-def test_recipes_of_the_kit_have_the_loss_they_had_bit_for_bit(
+def test_the_losses_of_recipes_equal_the_old_formula_bit_for_bit(
     kind: str, name: str, gallery: GalleryBundle
 ) -> None:
     recipe = query_recipe(name) if kind == "query" else supernet_recipe(name)
@@ -122,7 +122,7 @@ def test_losses_of_several_methods_add_up(gallery: GalleryBundle) -> None:
     assert both == pytest.approx(2 * loss(bct) + 3 * loss(regression), rel=1e-5)
 
 
-def test_blended_images_count_for_imitation_only(gallery: GalleryBundle) -> None:
+def test_blended_images_are_used_for_imitation_only(gallery: GalleryBundle) -> None:
     images, indices = _images(), torch.arange(12)
     methods = (Imitation(weight=0.0, mixed=0.5), BackwardCompatible(own=0.0, bct_margin=0.0))
     criterion = CompatibleLoss(methods, supervised(gallery))
@@ -177,13 +177,17 @@ def test_a_table_refuses_what_needs_the_network_and_lists_what_works(
 
 def test_a_table_without_some_training_images_says_how_many(gallery: GalleryBundle) -> None:
     ground = supervised(table_of(gallery, TRAIN.subset(np.arange(9))))
-    with pytest.raises(UserError, match=r"lacks 3 of the 12.* work with it here: scratch\.$"):
+    with pytest.raises(
+        UserError, match=r"none for 3 of 12 images.* works with this gallery: scratch\.$"
+    ):
         CompatibleLoss([BackwardCompatible()], ground)
     CompatibleLoss([Scratch()], ground)
 
 
 def test_another_size_refuses_the_network_only(gallery: GalleryBundle) -> None:
     ground = supervised(gallery, preprocessing=Preprocessing(input_size=48))
-    with pytest.raises(UserError, match="prepares them differently"):
+    with pytest.raises(
+        UserError, match=r"same pixels, but the gallery model in .* prepares images differently"
+    ):
         CompatibleLoss([Imitation()], ground)
     CompatibleLoss([RegressionCosine()], ground)

@@ -1,4 +1,4 @@
-"""fit: resumes with the very same weights, refuses another run's checkpoint, learns something."""
+"""fit: resumes with exactly the same weights, refuses another run's checkpoint, and learns."""
 
 from __future__ import annotations
 

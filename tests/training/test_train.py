@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from scipy.linalg import orthogonal_procrustes
 
 import edgecmp.training.supernet as supernet_module
@@ -31,6 +31,7 @@ from edgecmp.training.recipes import (
     supernet_recipe,
 )
 from edgecmp.training.supernet import train_supernet
+from tests.fixtures.identity_folders import write_identities
 
 NONE = Augmentation(
     rotation=0, scale=0, stretch=0, shift=0, brightness=0, contrast=0, saturation=0, hue=0
@@ -40,18 +41,7 @@ SPLITS = {"train": 8, "validation": 10, "test": 6}
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Noise on a random pattern for each identity: 24 identities, 4 images each."""
-    folder = tmp_path_factory.mktemp("images")
-    random = np.random.default_rng(0)
-    for split, count in SPLITS.items():
-        for identity in range(count):
-            pattern = random.integers(0, 256, (8, 8, 3)).repeat(4, 0).repeat(4, 1)
-            place = folder / split / f"{split}-{identity}"
-            place.mkdir(parents=True)
-            for index in range(4):
-                noisy = (pattern + random.normal(0, 20, pattern.shape)).clip(0, 255)
-                Image.fromarray(noisy.astype(np.uint8)).save(place / f"{index}.png")
-    return str(folder)
+    return str(write_identities(tmp_path_factory.mktemp("images"), SPLITS))
 
 
 @pytest.fixture(scope="module")
@@ -72,24 +62,26 @@ def test_a_gallery_bundle_has_its_classifier_and_says_what_it_is(gallery: Path) 
     assert bundle.manifest.provenance["torch"] == torch.__version__
 
 
-def test_a_gallery_model_goes_on_from_another_in_four_directions(
+def test_a_gallery_model_starts_from_another_with_four_rotations(
     data: str, gallery: Path, tmp_path: Path
 ) -> None:
     recipe = replace(gallery_recipe("tiny"), quarter_turns=True)
     still = replace(recipe, schedule=replace(recipe.schedule, lr=0.0))
-    train_gallery(still, out=tmp_path / "turned", start=gallery, data=data)
-    first, turned = GalleryBundle.load(gallery), GalleryBundle.load(tmp_path / "turned")
-    assert turned.classifier.shape == (4 * SPLITS["train"], 128)
-    assert turned.manifest.recipe["start_sha256"] == first.sha256
-    for one, other in zip(first.network.parameters(), turned.network.parameters(), strict=True):
+    train_gallery(still, out=tmp_path / "rotated", start=gallery, data=data)
+    first, rotated = GalleryBundle.load(gallery), GalleryBundle.load(tmp_path / "rotated")
+    assert rotated.classifier.shape == (4 * SPLITS["train"], 128)
+    assert rotated.manifest.recipe["start_sha256"] == first.sha256
+    for one, other in zip(first.network.parameters(), rotated.network.parameters(), strict=True):
         assert torch.equal(one, other)  # at a learning rate of zero
     train = load_dataset(data).train
     embeddings = embed(first.network, train.pixels(first.preprocessing), first.preprocessing)
-    upright = turned.classifier[: SPLITS["train"]].numpy()
+    upright = rotated.classifier[: SPLITS["train"]].numpy()
     means = [embeddings[train.identities == identity].mean(0) for identity in range(len(upright))]
     for mean, row in zip(means, upright, strict=True):
         assert mean @ row / np.linalg.norm(mean) == pytest.approx(1.0, abs=1e-3)
-    with pytest.raises(UserError, match="embeddings of 128 values, the recipe trains"):
+    with pytest.raises(
+        UserError, match="with 128 embedding values, but the recipe trains a resnet18s with 64"
+    ):
         train_gallery(replace(recipe, embedding_dim=64), out=tmp_path / "x", start=gallery)
 
 
@@ -134,7 +126,7 @@ def test_every_method_trains_and_is_recorded(
     assert method["name"] == name
 
 
-def test_procrustes_is_scratch_turned_towards_the_gallery(
+def test_procrustes_is_scratch_rotated_to_the_gallery(
     data: str, gallery: Path, tmp_path: Path
 ) -> None:
     for name in ("scratch", "procrustes"):
@@ -148,36 +140,40 @@ def test_procrustes_is_scratch_turned_towards_the_gallery(
     train = load_dataset(data).train
     pixels = train.pixels(GalleryBundle.load(gallery).preprocessing)
     theirs = GalleryBundle.load(gallery).embed(pixels)
-    plain, turned = (
+    plain, rotated = (
         QueryBundle.load(tmp_path / name).embed(pixels) for name in ("scratch", "procrustes")
     )
-    turn, _ = orthogonal_procrustes(plain.astype(np.float64), theirs.astype(np.float64))
-    np.testing.assert_allclose(turned, plain @ turn, atol=2e-3)  # weights are kept in float16
-    np.testing.assert_allclose(turned @ turned.T, plain @ plain.T, atol=4e-3)
-    assert (turned * theirs).sum() > (plain * theirs).sum() + 1
+    rotation, _ = orthogonal_procrustes(plain.astype(np.float64), theirs.astype(np.float64))
+    np.testing.assert_allclose(rotated, plain @ rotation, atol=2e-3)  # weights are in float16
+    np.testing.assert_allclose(rotated @ rotated.T, plain @ plain.T, atol=4e-3)
+    assert (rotated * theirs).sum() > (plain * theirs).sum() + 1
 
 
 def test_procrustes_is_not_for_supernets(data: str, gallery: Path, tmp_path: Path) -> None:
     recipe = replace(supernet_recipe("tiny"), methods=(method_named("procrustes"),))
-    with pytest.raises(UserError, match="one finished network"):
+    with pytest.raises(
+        UserError, match=r"procrustes changes a network after its.*with --method procrustes"
+    ):
         train_supernet(recipe, gallery=gallery, out=tmp_path, data=data)
 
 
-@pytest.mark.parametrize(("vanilla", "where"), [(False, "the gallery"), (True, "their own index")])
+@pytest.mark.parametrize(("vanilla", "protocol"), [(False, "M(q,g)"), (True, "M(q,q)")])
 def test_a_supernet_at_chance_is_refused_and_not_written(
     vanilla: bool,
-    where: str,
+    protocol: str,
     data: str,
     gallery: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing ties a vanilla one to the gallery: it has to find its own embeddings."""
+    """A vanilla supernet does not use the gallery, so M(q,q) is what counts."""
     monkeypatch.setattr(supernet_module, "CHANCE_FACTOR", 100.0)
     recipe = supernet_recipe("tiny")
     if vanilla:
         recipe = replace(recipe, seed_schedule=None, methods=(method_named("scratch"),))
-    with pytest.raises(UserError, match=f"has not learned.* in {where}"):
+    with pytest.raises(
+        UserError, match=rf"near chance: their hold-out {re.escape(protocol)} top-1 is"
+    ):
         train_supernet(recipe, gallery=gallery, out=tmp_path, data=data)
     assert not (tmp_path / "manifest.json").exists()
 
@@ -204,7 +200,7 @@ def test_a_supernet_reuses_its_seed_network_and_hands_out_subnets(
     assert QueryBundle.load(tmp_path / "query").architecture.input_size == 32
 
 
-def test_a_supernet_goes_on_from_another(
+def test_a_supernet_starts_from_another(
     data: str, gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supernet_module, "CHANCE_FACTOR", 0.0)
@@ -218,7 +214,7 @@ def test_a_supernet_goes_on_from_another(
     assert second.manifest.recipe["start_sha256"] == first.sha256
     for one, other in zip(first.network.parameters(), second.network.parameters(), strict=True):
         assert torch.equal(one, other)
-    with pytest.raises(UserError, match=r"100M supernet .* at 32 px, the recipe trains a 330M"):
+    with pytest.raises(UserError, match=r"100M supernet .* at 32 px, but the recipe trains a 330M"):
         train_supernet(
             replace(recipe, tier="330M"),
             gallery=gallery,
@@ -228,7 +224,7 @@ def test_a_supernet_goes_on_from_another(
         )
 
 
-def test_a_query_network_goes_on_from_another(data: str, gallery: Path, tmp_path: Path) -> None:
+def test_a_query_network_starts_from_another(data: str, gallery: Path, tmp_path: Path) -> None:
     architecture = Architecture.random("100M", seed=0)
     recipe = query_recipe("tiny")
     first = tmp_path / "first"
@@ -265,7 +261,7 @@ def test_a_query_network_goes_on_from_another(data: str, gallery: Path, tmp_path
 
 
 def test_imitation_needs_the_same_preprocessing(data: str, gallery: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="prepares them differently"):
+    with pytest.raises(UserError, match="prepares images differently"):
         train_query(
             query_recipe("emoji"),
             architecture=Architecture.random("100M", seed=0),
@@ -292,7 +288,7 @@ def test_broken_bundles_are_refused(change: str, data: str, gallery: Path, tmp_p
     elif change == "tamper":
         content[-5] ^= 0xFF
         weights.write_bytes(content)
-        match = "not those its manifest names"
+        match = "not those that its manifest.json names"
     else:
         Architecture.random("100M", seed=1).save(tmp_path / "architecture.json")
         match = "another architecture"
@@ -311,7 +307,7 @@ def test_every_recipe_is_found_by_name_and_a_typo_is_met_with_the_list() -> None
         supernet_recipe("emojis")
 
 
-def test_a_file_keeps_its_input_size_and_a_form_takes_the_recipes(
+def test_a_file_has_its_input_size_and_a_form_gets_the_recipes(
     data: str, gallery: Path, tmp_path: Path
 ) -> None:
     recipe = replace(query_recipe("tiny"), methods=(method_named("regression-cosine"),))

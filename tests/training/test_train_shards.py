@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from edgecmp import Architecture
 from edgecmp.artefacts.bundle import GalleryBundle
@@ -24,6 +22,7 @@ from edgecmp.training.methods import BackwardCompatible
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import gallery_recipe, query_recipe
 from edgecmp.training.supervision import Supervision
+from tests.fixtures.identity_folders import write_identities
 
 SPLITS = {"train": 8, "validation": 4, "test": 4}
 
@@ -31,16 +30,8 @@ SPLITS = {"train": 8, "validation": 4, "test": 4}
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("images")
-    random = np.random.default_rng(0)
-    for split, count in SPLITS.items():
-        for identity in range(count):
-            pattern = random.integers(0, 256, (8, 8, 3)).repeat(4, 0).repeat(4, 1)
-            place = root / "images" / split / f"{split}-{identity}"
-            place.mkdir(parents=True)
-            for index in range(4):
-                noisy = (pattern + random.normal(0, 20, pattern.shape)).clip(0, 255)
-                Image.fromarray(noisy.astype(np.uint8)).save(place / f"{index}.png")
-    write_shards(load_dataset(root / "images"), root / "shards", images_per_shard=5, lossless=True)
+    images = load_dataset(write_identities(root / "images", SPLITS))
+    write_shards(images, root / "shards", images_per_shard=5, lossless=True)
     return root / "shards"
 
 
@@ -67,7 +58,7 @@ def test_gallery_and_query_network_train_on_shards(shards: Path, tmp_path: Path)
 def test_targets_of_all_training_images_are_indexed_by_their_number(
     shards: Path, tmp_path: Path
 ) -> None:
-    """What a regression is tied to, for the images as they are in memory."""
+    """The targets of a regression are those of the same images in memory."""
     train_gallery(gallery_recipe("tiny"), out=tmp_path, data=str(shards))
     gallery = GalleryBundle.load(tmp_path)
     train = load_dataset(shards).train

@@ -66,7 +66,7 @@ class _LiteRt:
             raise RuntimeError(f"LiteRt{name} gave status {status}")
 
     def get(self, name: str, *arguments: Any) -> ctypes.c_void_p:
-        """The object that a function makes or finds."""
+        """The object that a function makes or returns."""
         handle = ctypes.c_void_p()
         self.call(name, *arguments, ctypes.byref(handle))
         return handle

@@ -1,6 +1,6 @@
-"""The part of the harness that runs on the device: times models, or computes with them.
+"""The program of the harness that runs on the device: times models, or computes with them.
 
-It prints JSON, one object a line.
+It prints JSON, one object per line.
 
 One file that needs Python >= 3.8, numpy and a runtime (LiteRT or tflite-runtime for .tflite, ONNX
 Runtime for .onnx). It imports nothing of edgecmp, so it can be copied to a board and run there.
@@ -57,7 +57,7 @@ def load_runtime(name: str) -> tuple[Any, str]:
 
 
 class Model(NamedTuple):
-    """A loaded model: `feed` gives it an input, `run` computes, `read` gives the first output."""
+    """A loaded model: `feed` sets its input, `run` computes, `read` returns the first output."""
 
     run: Any
     feed: Any
@@ -143,7 +143,7 @@ def arm_cores(cpuinfo: str) -> str:
     counts: dict[str, int] = {}
     maker = ""
     for line in cpuinfo.splitlines():
-        key, _, value = (part.strip() for part in line.partition(":"))
+        key, _, value = (text.strip() for text in line.partition(":"))
         if key == "CPU implementer":
             maker = value
         elif key == "CPU part":

@@ -1,8 +1,8 @@
-"""Alignment of a face: its eyes, nose and corners of the mouth go where ArcFace has them.
+"""Face alignment: moves the eyes, the nose and the corners of the mouth to ArcFace's positions.
 
-The similarity transform with the least squared error is Umeyama's ("Least-squares estimation of
-transformation parameters between two point patterns", PAMI 1991); the template is that of the
-ArcFace models at 112 x 112 pixels, which public IJB-C evaluations use.
+The least-squares similarity transform is Umeyama's ("Least-squares estimation of transformation
+parameters between two point patterns", PAMI 1991). The template is that of the ArcFace models
+(https://arxiv.org/abs/1801.07698) at 112 x 112 pixels, which public IJB-C evaluations use.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ the centre of the first pixel is (0, 0)."""
 
 
 def similarity(points: NDArray[Any], target: NDArray[Any] = TEMPLATE) -> NDArray[np.float64]:
-    """The similarity transforms that bring sets of points nearest to the target.
+    """The least-squares similarity transforms from sets of points to the target.
 
     Args:
-        points: (..., P, 2) x and y, not all in one place.
-        target: (P, 2) where they are to go.
+        points: (..., P, 2) x and y in pixels, not all P equal.
+        target: (P, 2) the wanted positions.
 
     Returns:
-        (..., 2, 3): scaled rotation and translation, so that `target` is about
+        (..., 2, 3): M, a scaled rotation and a translation, such that `target` is approximately
         `points @ M[:, :2].T + M[:, 2]`; never a reflection.
     """
     points = np.asarray(points, np.float64)
@@ -57,15 +57,15 @@ def similarity(points: NDArray[Any], target: NDArray[Any] = TEMPLATE) -> NDArray
 
 
 def align(image: Image.Image, transform: NDArray[Any]) -> Image.Image:
-    """The aligned face, 112 x 112 pixels, RGB; black where the image has nothing.
+    """The aligned face, 112 x 112 pixels, RGB; black outside the image.
 
     Args:
         image: an upright image of any mode.
-        transform: (2, 3), what `similarity` gives for the points on this image.
+        transform: (2, 3), the result of `similarity` for the points of this image.
     """
-    linear = np.linalg.inv(transform[:, :2])  # Pillow asks where each new pixel comes from
+    linear = np.linalg.inv(transform[:, :2])  # Pillow maps output to input pixels
     shift = -linear @ transform[:, 2]
-    # and counts from the corners of the pixels, the points from their centres
+    # Pillow's coordinates are those of pixel corners, the points' those of pixel centres
     shift += 0.5 - linear.sum(1) * 0.5
     coefficients = np.column_stack([linear, shift]).ravel().tolist()
     return image.convert("RGB").transform(

@@ -1,26 +1,26 @@
-"""How an IJB-C folder is evaluated: a small TOML file, or the folder alone for the defaults.
+"""How to evaluate an IJB-C folder: a small TOML file, or just the folder for the defaults.
 
     format = "ijbc"
     path = "IJBC"              # the folder with loose_crop/ and meta/, relative to this file
     flip = true                # add the embedding of the mirrored face
-    norm = false               # scale each image's feature to unit length before they are averaged
-    detector_score = true      # weigh each image by the face detector's score
+    norm = false               # scale each image's feature to unit length before averaging
+    detector_score = true      # weight each image by the face detector's score
     tar = "at-most"            # or "nearest": see edgecmp.metrics.nearest
     tpir = "nist"              # or "insightface": see edgecmp.metrics.open_set
-    cache = "runs/ijbc"        # keeps embeddings, so that a run that was killed goes on
+    cache = "runs/ijbc"        # keep embeddings, so that an interrupted run resumes
 
-All keys but the first two are optional; the values above are the defaults, but for `cache`, which
-is off. flip, norm and detector_score stand as in insightface's scripts.
+All keys but the first two are optional. The values above are the defaults, except that there is no
+cache by default; flip, norm and detector_score have the defaults of insightface's scripts.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from edgecmp.documents import parse_document, peek_toml
+from edgecmp.documents import peek_toml, read_description
 
 __all__ = ["FORMAT", "IjbcDescription", "find_ijbc"]
 
@@ -28,7 +28,7 @@ FORMAT = "ijbc"
 
 
 class IjbcDescription(BaseModel):
-    """What the file says; see the module's docstring."""
+    """The keys of the file; see the module's docstring."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,7 +43,7 @@ class IjbcDescription(BaseModel):
 
     @property
     def forms(self) -> dict[str, str]:
-        """In words: how images become templates, and by which rules the figures are read."""
+        """In words: how images become templates, and the rule behind each figure."""
         switches = {"flip": self.flip, "norm": self.norm, "detector score": self.detector_score}
         return {
             "templates": ", ".join(f"{key} {'on' if on else 'off'}" for key, on in switches.items())
@@ -64,30 +64,22 @@ class IjbcDescription(BaseModel):
 
 
 def find_ijbc(data: str | Path) -> IjbcDescription | None:
-    """The description of the IJB-C folder that `data` is or describes; None if it is other data.
+    """The description of the IJB-C folder that `data` is or describes; None for other data.
 
     Raises:
-        UserError: a .toml file says that it is IJB-C and is wrong otherwise.
+        UserError: a .toml file has the format "ijbc", but another of its keys is wrong.
     """
     path = Path(data)
     if any((path / "meta").glob("ijbc_*")):
         return IjbcDescription(path=path)
     if path.suffix.lower() != ".toml" or not path.is_file():
         return None
-    document = peek_toml(path)
-    return _described(path, document) if document.get("format") == FORMAT else None
-
-
-def _described(file: Path, document: dict[str, Any]) -> IjbcDescription:
-    """The description in `document`, its paths relative to the working directory."""
-    described = parse_document(
+    if peek_toml(path).get("format") != FORMAT:
+        return None
+    return read_description(
         IjbcDescription,
-        document,
-        refusal=f"{file} does not describe an IJB-C folder",
+        path,
+        what="an IJB-C folder",
         way_out="See docs/faces.md for its keys.",
-        keys_of=file,
+        paths=("path", "cache"),
     )
-    moved = {"path": file.parent / described.path}
-    if described.cache is not None:
-        moved["cache"] = file.parent / described.cache
-    return described.model_copy(update=moved)

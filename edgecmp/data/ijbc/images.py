@@ -1,4 +1,4 @@
-"""The aligned faces of an IJB-C folder, decoded when they are asked for."""
+"""The aligned faces of an IJB-C folder, decoded on demand."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _WORKERS = 4
 
 
 class AlignedFaces:
-    """N faces, cut out of their images and turned upright by their five points.
+    """N faces, each aligned by the five points in its image.
 
     Args:
-        data: what `read_ijbc` gives.
+        data: the result of `read_ijbc`.
     """
 
     def __init__(self, data: Ijbc) -> None:
@@ -37,7 +37,7 @@ class AlignedFaces:
         """The faces of `rows`, 112 x 112 pixels each, RGB.
 
         Raises:
-            UserError: a file is gone, or not a whole image.
+            UserError: a file is missing, or is not a complete image.
         """
         with ThreadPoolExecutor(_WORKERS) as pool:
             return list(pool.map(self._read, rows))
@@ -46,10 +46,13 @@ class AlignedFaces:
         return align(_open(self._paths[row]), self._transforms[row])
 
     def fingerprint(self, rows: Iterable[int]) -> str:
-        """SHA-256 over what the faces of `rows` are made from.
+        """SHA-256 over the files and points that the faces of `rows` are made from.
 
-        A file stands there with its name, size and time of change, as for `make`, since reading
-        hundreds of thousands of them to hash their bytes would take as long as embedding them.
+        A file counts with its name, size and time of modification, as in `make`: hashing the
+        bytes of hundreds of thousands of files would take as long as embedding the faces.
+
+        Raises:
+            UserError: a file is missing.
         """
         digest = hashlib.sha256()
         for row in rows:
@@ -68,7 +71,7 @@ def _open(path: Path) -> Image.Image:
     try:
         with Image.open(path) as stored:
             return ImageOps.exif_transpose(stored).convert("RGB")
-    except Exception as error:  # Pillow raises a dozen kinds for files that are damaged
+    except Exception as error:  # Pillow raises many types for damaged files
         raise _unreadable(path, error) from error
 
 

@@ -1,13 +1,14 @@
-"""The folder of IJB-C: loose_crop/ with the images, meta/ with the protocols; read and checked.
+"""Reads and checks a folder of IJB-C: loose_crop/ with the images, meta/ with the protocols.
 
     loose_crop/1.jpg ...                      faces cut out of photographs and videos
     meta/ijbc_face_tid_mid.txt                image, template, media
     meta/ijbc_name_5pts_score.txt             image, five points, score of the face detector
     meta/ijbc_template_pair_label.txt         1:1: enrolled template, probe template, genuine or not
-    meta/ijbc_1N_gallery_G1.csv, _G2.csv      1:N: template and subject, a row an image
+    meta/ijbc_1N_gallery_G1.csv, _G2.csv      1:N: template and subject, one row per image
     meta/ijbc_1N_probe_mixed.csv              1:N: the probes, likewise
 
-This is the layout that insightface distributes and public evaluation code reads.
+IJB-C is Maze et al., "IARPA Janus Benchmark - C", ICB 2018. This is the layout that insightface
+distributes and that public evaluation code reads.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Pairs:
     Attributes:
         enrolled: (P,) int32, row of the enrolled template (embedded by the gallery model).
         probes: (P,) int32, row of the probe template (embedded by the query model).
-        genuine: (P,) bool, whether both are of one subject.
+        genuine: (P,) bool, whether both templates show the same subject.
     """
 
     enrolled: NDArray[np.int32]
@@ -60,7 +61,7 @@ class Roster:
     """The templates of a gallery, or of the probes.
 
     Attributes:
-        rows: (n,) int32, rows of the templates, in rising order of their ids.
+        rows: (n,) int32, rows of the templates, in ascending order of their ids.
         subjects: (n,) int64, subject ids.
     """
 
@@ -70,7 +71,7 @@ class Roster:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Protocols:
-    """Who is compared with whom; rows are those of the templates' embeddings."""
+    """The templates that are compared, as rows of the templates' embeddings."""
 
     pairs: Pairs
     g1: Roster
@@ -85,7 +86,7 @@ class Ijbc:
     Attributes:
         images: the folder of the images.
         faces: the N faces and their five points.
-        template_ids: (T,) int64, rising.
+        template_ids: (T,) int64, ascending.
         rows: (N,) int64, the row in `template_ids` of each face.
         protocols: the 1:1 and the 1:N lists.
     """
@@ -98,10 +99,11 @@ class Ijbc:
 
 
 def read_ijbc(folder: str | Path) -> Ijbc:
-    """Reads and checks the lists; images are only looked for, and read when they are needed.
+    """Reads and checks the lists, and checks that the images exist; they are read when needed.
 
     Raises:
-        UserError: a file is missing or malformed, the lists disagree, or images are missing.
+        UserError: a file is missing or malformed, the lists contradict each other, or images are
+            missing.
     """
     folder = Path(folder)
     say(f"Reading the lists of {folder / 'meta'}")
@@ -112,7 +114,7 @@ def read_ijbc(folder: str | Path) -> Ijbc:
     if len(both):
         raise UserError(
             f"{folder / _G1} and {_G2.name} share {len(both)} subjects, such as {both[0]}.",
-            "The two galleries of IJB-C hold different people: copy both files again.",
+            "Copy both files again: the two galleries of IJB-C have no subject in common.",
         )
     pairs = _pairs(folder / _PAIRS, template_ids)
     _check_images(folder / _IMAGES, folder / _MEMBERSHIP, faces.names)
@@ -126,7 +128,7 @@ def read_ijbc(folder: str | Path) -> Ijbc:
 
 
 def _rows(ids: NDArray[Any], template_ids: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[Any]]:
-    """The rows of template ids (n,), and which of them there are."""
+    """The rows of template ids (n,), and whether each id exists (n,)."""
     rows = np.minimum(np.searchsorted(template_ids, ids), len(template_ids) - 1)
     return rows.astype(np.int32), template_ids[rows] == ids
 
@@ -151,8 +153,9 @@ def _pairs(path: Path, template_ids: NDArray[Any]) -> Pairs:
     genuine = listed[:, 2] == 1
     if genuine.all() or not genuine.any():
         raise UserError(
-            f"{path} holds {genuine.sum()} genuine pairs of {len(genuine)}.",
-            "TAR@FAR needs genuine and impostor pairs: copy the file again.",
+            f"{path} lists {genuine.sum()} genuine pairs among {len(genuine)} pairs, but TAR@FAR "
+            "needs genuine and impostor pairs.",
+            "Copy the file again from the IJB-C release.",
         )
     columns = []
     for column in (0, 1):
@@ -166,17 +169,17 @@ def _pairs(path: Path, template_ids: NDArray[Any]) -> Pairs:
 
 
 def _check_images(folder: Path, membership: Path, names: tuple[str, ...]) -> None:
-    """Refuses a folder that lacks images, before hours are spent on the others."""
+    """Refuses a folder with missing images before hours are spent on the others."""
     try:
         there = {entry.name for entry in folder.iterdir()}
     except OSError as error:
         raise UserError(
-            f"{folder} is not a folder that can be read.", "Put the images of IJB-C there."
+            f"{folder} is not a folder that can be read.", "Copy the images of IJB-C to it."
         ) from error
     lost = [place for place, name in enumerate(names) if name not in there]
     if lost:
         raise UserError(
-            f"{len(lost)} of {len(names)} images that {membership} names are not in {folder}, "
-            f"such as {names[lost[0]]}.",
-            "Copy the folder again, whole.",
+            f"{len(lost)} of {len(names)} images that {membership} lists are missing from "
+            f"{folder}, such as {names[lost[0]]}.",
+            "Copy the complete folder again from the IJB-C release.",
         )

@@ -1,8 +1,8 @@
-"""Templates: the images of one person that are compared as one, as IJB-C's protocols have it.
+"""Templates: sets of images of one person that IJB-C's protocols compare as one.
 
-The features of the images of one media (a photograph, or the frames of one video) are averaged, the
-media are summed, and the sum is scaled to unit length, so that a video of a hundred frames counts
-as much as one photograph.
+The features of the images of one medium (a photograph, or the frames of one video) are averaged,
+the averages of a template's media are summed, and the sum is scaled to unit length. A video of a
+hundred frames thus has the same weight as one photograph.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def template_embeddings(
     """The embedding of each template.
 
     Args:
-        features: (N, D), one image each.
+        features: (N, D), one row per image.
         templates: (N,) row 0..T-1 of the template of each image; every row occurs.
-        media: (N,) media ids.
-        norm: scale each image's feature to unit length first; insightface keeps its length.
+        media: (N,) medium id of each image.
+        norm: scale each image's feature to unit length first; insightface does not.
         scores: (N,) weights of the images, such as the face detector's scores; None: all 1.
 
     Returns:
         (T, D) float32, unit length.
 
     Raises:
-        UserError: features that are not finite, or a template whose features cancel out.
+        UserError: features are not finite, or those of a template sum to zero.
     """
     features = checked(features)
     weights = _share_of_media(np.asarray(templates), np.asarray(media))  # (N,)
@@ -57,16 +57,16 @@ def template_embeddings(
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     if not lengths.all():
         raise UserError(
-            f"The features of {int((lengths == 0).sum())} templates add up to nothing, such as "
-            f"those of template number {int(np.argmin(lengths)) + 1}.",
-            "Leave the detector's scores out, or mend those that are 0.",
+            f"The features of {int((lengths == 0).sum())} templates sum to zero, such as those of "
+            f"template number {int(np.argmin(lengths)) + 1}.",
+            "Set detector_score = false in the description, or correct the scores that are 0.",
         )
     embeddings: Embeddings = (sums / lengths).astype(np.float32)
     return embeddings
 
 
 def _share_of_media(templates: NDArray[Any], media: NDArray[Any]) -> NDArray[np.float64]:
-    """(N,) one over the number of images of the same media in the same template."""
+    """(N,) one over the number of images of the same medium in the same template."""
     _, medium = np.unique(media, return_inverse=True)
     groups = templates.astype(np.int64) * (medium.max() + 1) + medium
     _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)

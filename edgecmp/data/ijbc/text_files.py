@@ -1,22 +1,22 @@
-"""The text files in the meta/ folder of IJB-C, read line by line or all at once; see `read_ijbc`.
+"""Reads the text files in the meta/ folder of IJB-C; see `read_ijbc`.
 
-What is wrong in a file is told in one sentence that names its line.
+An error names the first wrong line of a file.
 """
 
 from __future__ import annotations
 
 import csv
-import os
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecmp.errors import UserError
+from edgecmp.errors import UserError, system_reason
 
 __all__ = ["FaceList", "read_faces", "read_pairs", "read_roster", "wrong_line"]
 
@@ -29,12 +29,12 @@ class FaceList:
     """N faces, in the order of the files.
 
     Attributes:
-        names: (N,) file names below loose_crop/.
+        names: (N,) file names in loose_crop/.
         templates: (N,) int64 template ids.
-        media: (N,) int64 media ids: a photograph, or the video that the frame is from.
+        media: (N,) int64 medium ids: of a photograph, or of the video that the frame is from.
         points: (N, 5, 2) float64, x and y of left eye, right eye, nose, left and right corner of
             the mouth, in pixels of the image.
-        scores: (N,) float32, the face detector's.
+        scores: (N,) float32, the face detector's scores.
     """
 
     names: tuple[str, ...]
@@ -50,87 +50,108 @@ def wrong_line(path: Path, line: int, why: str) -> UserError:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of the file that hold something, with their numbers.
+    """The lines of the file that are not blank, with their numbers.
 
     Raises:
-        UserError: the file cannot be read, or holds nothing.
+        UserError: the file cannot be read, or is empty.
     """
-    number = 0
+    number, empty = 0, True
     try:
         with path.open(encoding="utf-8", newline="") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
+                    empty = False
                     yield number, line
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
         raise UserError(
-            f"{path} cannot be read: {reason}.",
-            "The folder needs loose_crop/ and meta/ as in the IJB-C release (see docs/faces.md).",
+            f"{path} cannot be read: {system_reason(error)}.",
+            "Name a folder with loose_crop/ and meta/ as in the IJB-C release (see docs/faces.md).",
         ) from error
     except UnicodeDecodeError as error:
         raise wrong_line(path, number + 1, "it is not text") from error
-    if not number:
+    if empty:
         raise UserError(f"{path} is empty.", _AGAIN)
 
 
 def read_faces(membership: Path, landmarks: Path) -> FaceList:
-    """The faces of ijbc_face_tid_mid.txt and ijbc_name_5pts_score.txt, which list the same images.
+    """Reads ijbc_face_tid_mid.txt and ijbc_name_5pts_score.txt, which list the same images.
 
     Raises:
-        UserError: a file is missing or malformed, or the two disagree.
+        UserError: a file is missing or malformed, or the two contradict each other.
     """
-    names, members, places = [], [], []
-    for number, line in _lines(membership):
-        parts = line.split()
-        try:
-            name, template, medium = parts
-            members.append((int(template), int(medium)))
-        except ValueError as error:
-            raise wrong_line(
-                membership, number, f"it is not `name template media` but {line.strip()!r}"
-            ) from error
-        names.append(name)
-        places.append(number)
-    values: list[list[float]] = []
-    lines: list[int] = []
-    for number, line in _lines(landmarks):
-        name, *rest = line.split()
-        row = len(values)
-        if row == len(names) or name != names[row]:
-            expected = f"{names[row]!r}, as in {membership.name}" if row < len(names) else "the end"
-            raise wrong_line(landmarks, number, f"it says {name!r} instead of {expected}")
-        try:
-            values.append([float(word) for word in rest])
-        except ValueError as error:
-            raise wrong_line(landmarks, number, f"it is not `{_POINTS}`") from error
-        if len(rest) != 11:
-            raise wrong_line(landmarks, number, f"it is not `{_POINTS}`")
-        lines.append(number)
-    if len(values) < len(names):
-        raise wrong_line(
-            membership, places[len(values)], f"{names[len(values)]!r} has no line in {landmarks}"
-        )
-    numbers = np.array(values, np.float64)  # (N, 11)
-    points = numbers[:, :10].reshape(-1, 5, 2)
-    if not np.isfinite(numbers).all():
-        row = int(np.argmin(np.isfinite(numbers).all(1)))
-        raise wrong_line(landmarks, lines[row], f"it is not `{_POINTS}`")
-    spread = np.ptp(points, axis=1).max(1)  # (N,)
-    if not spread.all():
-        row = int(np.argmin(spread))
-        raise wrong_line(landmarks, lines[row], "its five points are one and the same")
-    ids = np.array(members, np.int64)
+    members = _read_membership(membership)
+    numbers = _read_landmarks(landmarks, membership, members)
+    ids = np.array([(member.template, member.medium) for member in members], np.int64)
     return FaceList(
-        names=tuple(names),
+        names=tuple(member.name for member in members),
         templates=ids[:, 0],
         media=ids[:, 1],
-        points=points,
+        points=numbers[:, :10].reshape(-1, 5, 2),
         scores=numbers[:, 10].astype(np.float32),
     )
 
 
+class _Member(NamedTuple):
+    """One line of ijbc_face_tid_mid.txt."""
+
+    name: str
+    template: int
+    medium: int
+    line: int
+
+
+def _read_membership(path: Path) -> list[_Member]:
+    members = []
+    for number, line in _lines(path):
+        try:
+            name, template, medium = line.split()
+            members.append(_Member(name, int(template), int(medium), number))
+        except ValueError as error:
+            raise wrong_line(
+                path, number, f"it is not `name template media` but {line.strip()!r}"
+            ) from error
+    return members
+
+
+def _read_landmarks(
+    path: Path, membership: Path, members: Sequence[_Member]
+) -> NDArray[np.float64]:
+    """(N, 11): x and y of the five points of each image, and its score."""
+    values: list[list[float]] = []
+    lines: list[int] = []
+    for number, line in _lines(path):
+        name, *words = line.split()
+        row = len(values)
+        if row == len(members) or name != members[row].name:
+            at_end = row == len(members)
+            expected = "the end" if at_end else f"{members[row].name!r}, as in {membership.name}"
+            raise wrong_line(path, number, f"it says {name!r} instead of {expected}")
+        values.append(_landmark_values(path, number, words))
+        lines.append(number)
+    if len(values) < len(members):
+        name, *_, number = members[len(values)]
+        raise wrong_line(membership, number, f"{name!r} has no line in {path}")
+    numbers = np.array(values, np.float64)  # (N, 11)
+    spread = np.ptp(numbers[:, :10].reshape(-1, 5, 2), axis=1).max(1)  # (N,)
+    if not spread.all():
+        row = int(np.argmin(spread))
+        raise wrong_line(path, lines[row], "its five points are all equal")
+    return numbers
+
+
+def _landmark_values(path: Path, line: int, words: Sequence[str]) -> list[float]:
+    """The ten coordinates and the score in one line."""
+    try:
+        values = [float(word) for word in words]
+    except ValueError as error:
+        raise wrong_line(path, line, f"it is not `{_POINTS}`") from error
+    if len(values) != 11 or not all(map(math.isfinite, values)):
+        raise wrong_line(path, line, f"it is not `{_POINTS}`")
+    return values
+
+
 def read_pairs(path: Path) -> NDArray[np.int64]:
-    """The rows of ijbc_template_pair_label.txt: enrolled template, probe template, 1 if genuine.
+    """Reads ijbc_template_pair_label.txt: enrolled template, probe template, 1 if genuine.
 
     Returns:
         (P, 3) int64.
@@ -140,7 +161,7 @@ def read_pairs(path: Path) -> NDArray[np.int64]:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # numbers that do not fit, or no row at all
+            warnings.simplefilter("error")  # for numbers beyond int64 and for an empty file
             pairs = np.loadtxt(path, np.int64, comments=None, ndmin=2)
     except (OSError, ValueError, UserWarning, DeprecationWarning) as error:
         raise _wrong_pair(path) from error
@@ -150,26 +171,26 @@ def read_pairs(path: Path) -> NDArray[np.int64]:
 
 
 def _wrong_pair(path: Path) -> UserError:
-    """The error for the first malformed line of the pairs, looked for slowly."""
+    """The error for the first malformed line of the pairs, found by a slow second reading."""
     for number, line in _lines(path):
         words = line.split()
         try:
-            whole = len(words) == 3 and [abs(int(word)) < 2**63 for word in words] == [True] * 3
+            valid = len(words) == 3 and all(abs(int(word)) < 2**63 for word in words)
         except ValueError:
-            whole = False
-        if not whole or int(words[2]) not in (0, 1):
+            valid = False
+        if not valid or int(words[2]) not in (0, 1):
             return wrong_line(path, number, f"it is not `template template 0|1`: {line.strip()!r}")
     return UserError(f"{path} cannot be read as pairs of templates.", _AGAIN)
 
 
 def read_roster(path: Path) -> dict[int, tuple[int, int]]:
-    """The templates of a gallery or of the probes: ijbc_1N_*.csv, with a header, a row an image.
+    """Reads ijbc_1N_*.csv, the templates of a gallery or of the probes, one row per image.
 
     Returns:
-        Template id -> subject id, and the first line that names the template.
+        Template id -> (subject id, number of the first line with the template).
 
     Raises:
-        UserError: the file is missing or malformed, or gives a template two subjects.
+        UserError: the file is missing or malformed, or assigns two subjects to a template.
     """
     lines = _lines(path)
     number, header = next(lines)
@@ -189,8 +210,9 @@ def read_roster(path: Path) -> dict[int, tuple[int, int]]:
             raise wrong_line(
                 path,
                 number,
-                f"it gives template {template} the subject {subject}, line {known[1]} {known[0]}",
+                f"template {template} has the subject {subject} here and {known[0]} in line "
+                f"{known[1]}",
             )
     if not found:
-        raise UserError(f"{path} names no template.", _AGAIN)
+        raise UserError(f"{path} lists no templates.", _AGAIN)
     return found

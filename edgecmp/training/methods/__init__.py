@@ -1,4 +1,4 @@
-"""Weight-level methods: one file each; `METHODS` holds them by name, in the order of their age."""
+"""Weight-level methods, one per file; `METHODS` has them by name, in order of publication."""
 
 from edgecmp.training.methods.method import METHODS, Batch, Method, method_named, register_method
 from edgecmp.training.methods.scratch import Scratch  # isort: split

@@ -1,4 +1,4 @@
-"""BCT: the own margin softmax, and that of the gallery's frozen classifier (Shen et al. 2020)."""
+"""BCT: margin softmax over a trained classifier and over the gallery model's frozen one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["BackwardCompatible"]
 
 
 class _Loss(nn.Module):
-    """The weighted sum; the own classifier exists only where it has a weight."""
+    """The weighted sum; the trained classifier exists only if its weight is not 0."""
 
     def __init__(self, settings: BackwardCompatible, supervision: Supervision) -> None:
         super().__init__()
@@ -39,12 +39,17 @@ class _Loss(nn.Module):
 @register_method("bct")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackwardCompatible(Method):
-    """L = own L1(phi_q, kappa_q) + bct L2(phi_q, kappa_g), what the paper trains with.
+    """L = own L1(phi_q, kappa_q) + bct L2(phi_q, kappa_g), the training loss of the paper.
+
+    Source: Shen et al., "Towards Backward-Compatible Representation Learning", CVPR 2020,
+    https://arxiv.org/abs/2003.11942; used by CMP-NAS, https://arxiv.org/abs/2105.06047.
 
     Attributes:
-        own: weight of the own margin softmax; 0 leaves it out.
-        bct: weight of the softmax over the gallery's classifier.
-        scale, margin: of the own classifier; `bct_margin` of the gallery's.
+        own: weight of the margin softmax over the query network's classifier; 0 omits it.
+        bct: weight of the margin softmax over the gallery model's classifier.
+        scale: of both.
+        margin: of the query network's classifier.
+        bct_margin: of the gallery model's classifier.
     """
 
     own: float = 1.0

@@ -1,4 +1,4 @@
-"""CSD: each image is to be as near to its neighbours as the gallery model sees it."""
+"""CSD: matches each image's similarities to its neighbours with those of the gallery model."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ from torch import Tensor, nn
 from edgecmp.gallery.source import Need
 from edgecmp.losses import ContextualSimilarity
 from edgecmp.training.methods.method import Batch, Method, register_method
+from edgecmp.training.methods.neighbours import Neighbours
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["CSD"]
 
 
 class _Loss(nn.Module):
-    """Neighbours are looked up among the gallery's embeddings of all training images."""
-
-    embeddings: Tensor
-    cosines: Tensor
-    nearest: Tensor
-
     def __init__(self, settings: CSD, supervision: Supervision) -> None:
         super().__init__()
         self.weight = settings.weight
@@ -29,15 +24,12 @@ class _Loss(nn.Module):
             query_temperature=settings.query_temperature,
             gallery_temperature=settings.gallery_temperature,
         )
-        cosines, nearest = supervision.neighbours(settings.neighbours)
-        self.register_buffer("embeddings", supervision.embeddings, persistent=False)
-        self.register_buffer("cosines", cosines, persistent=False)
-        self.register_buffer("nearest", nearest, persistent=False)
+        self.neighbours = Neighbours(supervision, settings.neighbours, with_itself=True)
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
-        anchors = self.embeddings[self.nearest[batch.indices]]  # (N, k, D)
-        loss: Tensor = self.term(batch.embeddings, anchors, self.cosines[batch.indices])
+        anchors, cosines = self.neighbours(batch.indices)  # (N, k, D), (N, k)
+        loss: Tensor = self.term(batch.embeddings, anchors, cosines)
         return self.weight * loss
 
 
@@ -46,7 +38,11 @@ class _Loss(nn.Module):
 class CSD(Method):
     """L = weight KL(softmax(t / tau_g) || softmax(s / tau_q)) over k neighbours, itself included.
 
-    Contextual similarity distillation (Wu et al., CVPR 2022); see `ContextualSimilarity`.
+    Here t and s are the cosines of the image to its neighbours by the gallery model and the query
+    network; see `ContextualSimilarity`.
+
+    Source: Wu et al., "Contextual Similarity Distillation for Asymmetric Image Retrieval",
+    CVPR 2022.
 
     Attributes:
         weight: of the loss.

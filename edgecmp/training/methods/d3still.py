@@ -1,4 +1,4 @@
-"""D3still: differences between neighbours, those in the wrong order apart from the others."""
+"""D3still: matches the differences between an image's similarities to its neighbours."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from torch import Tensor, nn
 from edgecmp.gallery.source import Need
 from edgecmp.losses import DecoupledDifferences, EmbeddingRegression
 from edgecmp.training.methods.method import Batch, Method, register_method
+from edgecmp.training.methods.neighbours import Neighbours
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["D3still"]
 
 
 class _Loss(nn.Module):
-    """Regression to the image's own embedding, and the differences among its neighbours."""
-
-    embeddings: Tensor
-    cosines: Tensor
-    nearest: Tensor
+    """Regression to the gallery model's embedding, and the differences between neighbours."""
 
     def __init__(self, settings: D3still, supervision: Supervision) -> None:
         super().__init__()
@@ -30,17 +27,15 @@ class _Loss(nn.Module):
         self.differences = DecoupledDifferences(
             inverted=settings.inverted, agreeing=settings.agreeing
         )
-        cosines, nearest = supervision.neighbours(settings.neighbours + 1)
-        self.register_buffer("embeddings", supervision.embeddings, persistent=False)
-        self.register_buffer("cosines", cosines[:, 1:], persistent=False)
-        self.register_buffer("nearest", nearest[:, 1:], persistent=False)
+        self.neighbours = Neighbours(supervision, settings.neighbours, with_itself=False)
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
-        anchors = self.embeddings[self.nearest[batch.indices]]  # (N, k, D)
-        own = torch.einsum("nd,nkd->nk", batch.embeddings, anchors)
-        feature: Tensor = self.regression(batch.embeddings, self.embeddings[batch.indices])
-        relation: Tensor = self.differences(own, self.cosines[batch.indices])
+        anchors, gallery_cosines = self.neighbours(batch.indices)  # (N, k, D), (N, k)
+        query_cosines = torch.einsum("nd,nkd->nk", batch.embeddings, anchors)
+        targets = self.neighbours.embeddings[batch.indices]
+        feature: Tensor = self.regression(batch.embeddings, targets)
+        relation: Tensor = self.differences(query_cosines, gallery_cosines)
         return self.feature * feature + relation
 
 
@@ -49,15 +44,18 @@ class _Loss(nn.Module):
 class D3still(Method):
     """L = feature (1 - cos(phi_q, phi_g)) + `DecoupledDifferences` over k neighbours.
 
-    Decoupled differential distillation (Xie et al., CVPR 2024). The published code looks for
-    neighbours in the batch, which holds several images of an identity there; here they come from
-    all training images, so that the batch need not be built for it. `feature` weighs a mean, the
-    published 50 a length over 128 images: the two pull alike near 5.
+    The published code takes the neighbours from the batch, which it builds of several images per
+    identity; here they come from all training images, so that batches need no structure. `feature`
+    weights a mean over images, whereas the published weight of 50 is for a norm over 128 images:
+    both have about the same effect near 5.
+
+    Source: Xie et al., "D3still: Decoupled Differential Distillation for Asymmetric Image
+    Retrieval", CVPR 2024.
 
     Attributes:
-        feature: weight of the regression to the image's own embedding.
+        feature: weight of the regression to the gallery model's embedding of the image.
         inverted, agreeing: weights of the two kinds of pairs.
-        neighbours: k, the image itself not counted.
+        neighbours: k, without the image itself.
     """
 
     feature: float = 5.0

@@ -1,4 +1,4 @@
-"""Fine-tuning: the own classifier starts as the gallery's, and both are trained on."""
+"""Fine-tuning: the classifier is initialised with the gallery model's and trained further."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from edgecmp.gallery.source import Need
 from edgecmp.training.methods.method import Method, register_method
-from edgecmp.training.methods.scratch import OwnClassifier
+from edgecmp.training.methods.scratch import QueryClassifier
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["FineTune"]
@@ -19,10 +19,13 @@ __all__ = ["FineTune"]
 @register_method("fine-tune")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FineTune(Method):
-    """L = L1(phi_q, kappa) with kappa = kappa_g at the start (supplement C).
+    """L = L1(phi_q, kappa), where kappa is initialised with kappa_g (supplement C).
 
-    Meant for a network that starts near the gallery's, such as a pruned copy of it (`--start`):
-    how near it stays is what M(q,g) shows.
+    It is meant for a network that is initialised with weights of the gallery model, such as a
+    pruned copy (`--start`); M(q,g) shows how compatible it remains.
+
+    Source: CMP-NAS, Duggal et al., "Compatibility-aware Heterogeneous Visual Search", CVPR 2021,
+    https://arxiv.org/abs/2105.06047, supplement C.
 
     Attributes:
         scale, margin: of the classifier.
@@ -34,7 +37,7 @@ class FineTune(Method):
 
     def loss(self, supervision: Supervision) -> nn.Module:
         """See `Method.loss`."""
-        module = OwnClassifier(supervision, scale=self.scale, margin=self.margin)
+        module = QueryClassifier(supervision, scale=self.scale, margin=self.margin)
         with torch.no_grad():
             module.own.weight.copy_(supervision.classifier)
         return module

@@ -1,4 +1,4 @@
-"""Imitation: the gallery's embedding of the very image that the query network sees."""
+"""Imitation: regression to the gallery model's embedding of the same augmented image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Imitation"]
 
 
 class _Loss(nn.Module):
-    """The gallery network runs at each step; it is not a part of this module and not trained."""
+    """The gallery network runs in each step; it is neither a part of this module nor trained."""
 
     def __init__(self, weight: float, supervision: Supervision) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class _Loss(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
-        targets = self.supervision.live(batch.images)
+        targets = self.supervision.embed_normalised(batch.images)
         loss: Tensor = self.weight * self.regression(batch.embeddings, targets)
         return loss
 
@@ -33,10 +33,13 @@ class _Loss(nn.Module):
 @register_method("imitation")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imitation(Method):
-    """L = weight (1 - cos(phi_q(x'), phi_g(x'))), x' the augmented and mixed image.
+    """L = weight (1 - cos(phi_q(x'), phi_g(x'))), where x' is the augmented and blended image.
 
-    Function matching (Beyer et al. 2022): the gallery model answers for any image, so blends of
-    images teach too.
+    This is function matching: the gallery model embeds any image, so blends of images can be used
+    for training too.
+
+    Source: Beyer et al., "Knowledge Distillation: A Good Teacher is Patient and Consistent",
+    CVPR 2022, https://arxiv.org/abs/2106.05237.
 
     Attributes:
         weight: of the loss.

@@ -1,4 +1,4 @@
-"""KD: the classifiers of the two models are to say the same (knowledge distillation)."""
+"""KD: knowledge distillation between the classifiers of the two models."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from edgecmp.gallery.source import Need
 from edgecmp.losses import SoftLabels
 from edgecmp.training.methods.method import Batch, Method, register_method
-from edgecmp.training.methods.scratch import OwnClassifier
+from edgecmp.training.methods.scratch import QueryClassifier
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["KD"]
 
 
-class _Loss(OwnClassifier):
-    """The own margin softmax, and the soft labels of the gallery model on the same images."""
+class _Loss(QueryClassifier):
+    """Margin softmax, and the soft labels of the gallery model for the same images."""
 
     classifier: Tensor
 
@@ -32,7 +32,7 @@ class _Loss(OwnClassifier):
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
         settings = self.settings
-        theirs = self.supervision.live(batch.images) @ self.classifier.T
+        theirs = self.supervision.embed_normalised(batch.images) @ self.classifier.T
         ours = batch.embeddings @ F.normalize(self.own.weight, dim=1).T
         soft: Tensor = self.soft_labels(settings.scale * ours, settings.scale * theirs)
         return settings.own * super().forward(batch) + settings.weight * soft
@@ -43,14 +43,17 @@ class _Loss(OwnClassifier):
 class KD(Method):
     """L = own L1(phi_q, kappa_q) + weight T^2 KL(kappa_g phi_g || kappa_q phi_q).
 
-    The gallery model embeds what the query network sees, and both classifiers read cosines times
-    `scale`. It does not touch the geometry of the embeddings (supplement C, table 4).
+    The gallery model embeds the inputs of the query network, and the logits of both classifiers are
+    cosines times `scale`. The loss does not constrain the embeddings (supplement C, table 4).
+
+    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015,
+    https://arxiv.org/abs/1503.02531.
 
     Attributes:
-        own: weight of the own margin softmax.
+        own: weight of the margin softmax over the query network's classifier.
         weight: of the soft labels.
         temperature: T.
-        scale, margin: of the own classifier.
+        scale, margin: of the query network's classifier.
     """
 
     own: float = 1.0

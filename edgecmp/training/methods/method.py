@@ -1,4 +1,4 @@
-"""Method: a way to train a query network so that it fits its gallery, with its settings."""
+"""Method: a way to train a query network to be compatible with its gallery, with settings."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["METHODS", "Batch", "Method", "method_named", "register_method"]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a loss sees of a step.
+    """The arguments of a method's loss.
 
     Attributes:
         embeddings: of the query network, (N, D), of unit length.
-        labels: training identities (N,).
-        indices: training images (N,).
-        images: what the network saw, (N, 3, S, S), normalised.
+        labels: identities (N,).
+        indices: training indices (N,).
+        images: the network's input, (N, 3, S, S), normalised.
     """
 
     embeddings: Tensor
@@ -38,10 +38,10 @@ class Method:
 
     Attributes:
         name: in the registry.
-        mixed: share of each batch, 0..1, that is turned, mirrored and blended with other images.
-            Only a method with `sees_mixed` knows what to answer there; the others are given the
-            rest of the batch.
-        needs: what it needs of the gallery.
+        mixed: share of each batch, 0..1, that is rotated, mirrored and blended with other images.
+        needs: what it needs from the gallery.
+        sees_mixed: whether its loss is computed for blended images too; the losses of other
+            methods are computed for the rest of the batch.
         post_hoc: whether `finish` changes the trained network.
     """
 
@@ -60,14 +60,18 @@ class Method:
         return 0.0
 
     def check(self, network: nn.Module) -> None:
-        """Refuses, by a UserError, a network that the method cannot train, before it does."""
+        """Checks before the training that the method can train the network.
+
+        Raises:
+            UserError: it cannot.
+        """
 
     def loss(self, supervision: Supervision) -> nn.Module:
-        """A module that takes a `Batch` to the loss, a scalar; its parameters are trained along."""
+        """The loss: a module from `Batch` to a scalar, trained together with the network."""
         raise NotImplementedError
 
     def finish(self, network: nn.Module, supervision: Supervision) -> None:
-        """Changes the trained network in place, where `post_hoc`."""
+        """Changes the trained network in place; called only if `post_hoc`."""
         raise NotImplementedError
 
 
@@ -77,7 +81,7 @@ Kind = TypeVar("Kind", bound=type[Method])
 
 
 def register_method(name: str) -> Callable[[Kind], Kind]:
-    """Registers a method; its settings must all have defaults."""
+    """Registers a method, all of whose settings must have defaults, under a name."""
 
     def register(kind: Kind) -> Kind:
         METHODS[name] = kind
@@ -87,7 +91,11 @@ def register_method(name: str) -> Callable[[Kind], Kind]:
 
 
 def method_named(name: str) -> Method:
-    """The method of that name with its default settings; a UserError lists all names."""
+    """The method of that name with its default settings.
+
+    Raises:
+        UserError: there is no such method; the message lists them.
+    """
     if name not in METHODS:
         raise unknown_choice("method", name, METHODS)
     return METHODS[name]()

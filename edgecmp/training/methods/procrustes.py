@@ -1,4 +1,4 @@
-"""Procrustes: an independent network, turned onto the gallery's space after it is trained."""
+"""Procrustes: trains a network independently, then rotates its embeddings to the gallery's."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from torch import Tensor, nn
 
 from edgecmp.gallery.source import Need
 from edgecmp.networks.embed import embed
-from edgecmp.networks.rotate_embedding import turn_embedding
+from edgecmp.networks.rotate_embedding import rotate_embedding
 from edgecmp.training.methods.method import Method, register_method
-from edgecmp.training.methods.scratch import OwnClassifier
+from edgecmp.training.methods.scratch import QueryClassifier
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["Procrustes", "orthogonal_map"]
 
 
 def orthogonal_map(source: Tensor, target: Tensor) -> Tensor:
-    """The orthogonal R that minimises sum ||R s - t||^2 (Schoenemann 1966), float64 (D, D).
+    """The orthogonal R (D, D), float64, that minimises sum ||R s - t||^2.
+
+    Source: Schoenemann, "A Generalized Solution of the Orthogonal Procrustes Problem",
+    Psychometrika 1966.
 
     Args:
-        source, target: (N, D).
+        source: (N, D).
+        target: (N, D).
     """
     u, _, vh = torch.linalg.svd(target.double().T @ source.double())
     rotation: Tensor = u @ vh
@@ -34,11 +38,13 @@ def orthogonal_map(source: Tensor, target: Tensor) -> Tensor:
 @register_method("procrustes")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Procrustes(Method):
-    """L = L1(phi_q, kappa_q) as "scratch"; then phi_q becomes R phi_q, R orthogonal.
+    """L = L1(phi_q, kappa_q) as for "scratch"; then phi_q becomes R phi_q with an orthogonal R.
 
-    R is fitted on the training images and folded into the last linear layer, so the network that
-    is deployed costs the same. Distances among its own embeddings stay as they were: M(q,q) is that
-    of "scratch". It is the floor of what any method must beat.
+    R is fitted on the training images and folded into the last linear layer, so the deployed
+    network has the same cost. Distances between its embeddings do not change, so M(q,q) equals that
+    of "scratch". It is a lower bound that other methods should exceed.
+
+    Source: see `orthogonal_map`.
 
     Attributes:
         scale, margin: of the classifier.
@@ -51,23 +57,24 @@ class Procrustes(Method):
 
     def loss(self, supervision: Supervision) -> nn.Module:
         """See `Method.loss`."""
-        return OwnClassifier(supervision, scale=self.scale, margin=self.margin)
+        return QueryClassifier(supervision, scale=self.scale, margin=self.margin)
 
     def check(self, network: nn.Module) -> None:
-        """Turns a copy, which shows whether the last layer takes a map."""
+        """Rotates a copy of the network, to see whether its last layer allows it."""
         dim = int(network.architecture.embedding_dim)  # type: ignore[union-attr, arg-type]
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            turn, _ = torch.linalg.qr(torch.randn(dim, dim, dtype=torch.float64))
-        turn_embedding(copy.deepcopy(network), turn)
+            rotation, _ = torch.linalg.qr(torch.randn(dim, dim, dtype=torch.float64))
+        rotate_embedding(copy.deepcopy(network), rotation)
 
     def finish(self, network: nn.Module, supervision: Supervision) -> None:
-        """Turns the network's embeddings.
+        """Rotates the network's embeddings.
 
         Raises:
-            UserError: the network's last layer cannot take the map.
+            UserError: the network's last layer does not allow it.
         """
         prepare = supervision.preprocessing
-        parts = [embed(network, part, prepare) for part in supervision.train.parts(prepare)]
-        found = torch.from_numpy(np.concatenate(parts))
-        turn_embedding(network, orthogonal_map(found, supervision.embeddings))
+        batches = supervision.train.batches(prepare)
+        found = np.concatenate([embed(network, batch, prepare) for batch in batches])
+        rotation = orthogonal_map(torch.from_numpy(found), supervision.embeddings)
+        rotate_embedding(network, rotation)

@@ -1,4 +1,4 @@
-"""The part that both regressions share: the gallery's embeddings of the training images."""
+"""TargetRegression: the loss module of both regressions, with the gallery's embeddings."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from torch import Tensor, nn
 from edgecmp.training.methods.method import Batch
 from edgecmp.training.supervision import Supervision
 
-__all__ = ["ToTable"]
+__all__ = ["TargetRegression"]
 
 
-class ToTable(nn.Module):
-    """A loss between the query network's embedding and the gallery's of the image as it is.
+class TargetRegression(nn.Module):
+    """Regression to the gallery model's embedding of the training image without augmentation.
 
     Args:
-        term: takes embeddings and targets (N, D) to a scalar.
-        weight: of the term.
+        term: the loss, which takes embeddings and targets (N, D) to a scalar.
+        weight: of the loss.
+        supervision: the gallery's outputs for the training images.
     """
 
     targets: Tensor

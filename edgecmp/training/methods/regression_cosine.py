@@ -1,4 +1,4 @@
-"""Cosine regression to the gallery's embedding of each training image, computed once."""
+"""Cosine regression to the gallery model's embeddings of the training images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from edgecmp.gallery.source import Need
 from edgecmp.losses import EmbeddingRegression
 from edgecmp.training.methods.method import Method, register_method
-from edgecmp.training.methods.regression import ToTable
+from edgecmp.training.methods.regression import TargetRegression
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["RegressionCosine"]
@@ -21,6 +21,9 @@ __all__ = ["RegressionCosine"]
 class RegressionCosine(Method):
     """L = weight (1 - cos(phi_q, phi_g)); needs neither labels nor a classifier.
 
+    Source: Budnik and Avrithis, "Asymmetric Metric Learning for Knowledge Transfer", CVPR 2021,
+    https://arxiv.org/abs/2006.16331.
+
     Attributes:
         weight: of the loss.
     """
@@ -30,4 +33,4 @@ class RegressionCosine(Method):
 
     def loss(self, supervision: Supervision) -> nn.Module:
         """See `Method.loss`."""
-        return ToTable(EmbeddingRegression(), self.weight, supervision)
+        return TargetRegression(EmbeddingRegression(), self.weight, supervision)

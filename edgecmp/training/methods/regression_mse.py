@@ -1,4 +1,4 @@
-"""Regression by squared distance to the gallery's embedding of each training image."""
+"""Regression by squared distance to the gallery model's embeddings of the training images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from edgecmp.gallery.source import Need
 from edgecmp.losses import SquaredDistance
 from edgecmp.training.methods.method import Method, register_method
-from edgecmp.training.methods.regression import ToTable
+from edgecmp.training.methods.regression import TargetRegression
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["RegressionMSE"]
@@ -19,7 +19,10 @@ __all__ = ["RegressionMSE"]
 @register_method("regression-mse")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegressionMSE(Method):
-    """L = weight ||phi_q - phi_g||^2; on unit vectors the cosine regression of twice the weight.
+    """L = weight ||phi_q - phi_g||^2; for unit vectors, cosine regression with twice the weight.
+
+    Source: Budnik and Avrithis, "Asymmetric Metric Learning for Knowledge Transfer", CVPR 2021,
+    https://arxiv.org/abs/2006.16331.
 
     Attributes:
         weight: of the loss.
@@ -30,4 +33,4 @@ class RegressionMSE(Method):
 
     def loss(self, supervision: Supervision) -> nn.Module:
         """See `Method.loss`."""
-        return ToTable(SquaredDistance(), self.weight, supervision)
+        return TargetRegression(SquaredDistance(), self.weight, supervision)

@@ -1,4 +1,4 @@
-"""From scratch: the query network's own margin softmax, as if there were no gallery (vanilla)."""
+"""From scratch: margin softmax over a trained classifier, without a gallery (vanilla)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from edgecmp.losses import CosFace
 from edgecmp.training.methods.method import Batch, Method, register_method
 from edgecmp.training.supervision import Supervision
 
-__all__ = ["OwnClassifier", "Scratch"]
+__all__ = ["QueryClassifier", "Scratch"]
 
 
-class OwnClassifier(nn.Module):
-    """The margin softmax over a classifier that is trained along."""
+class QueryClassifier(nn.Module):
+    """Margin softmax over a classifier that is trained with the query network."""
 
     def __init__(self, supervision: Supervision, *, scale: float, margin: float) -> None:
         super().__init__()
@@ -31,7 +31,10 @@ class OwnClassifier(nn.Module):
 @register_method("scratch")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scratch(Method):
-    """L = L1(phi_q, kappa_q), CosFace. M(q,g) is at chance: nothing ties the two spaces.
+    """L = L1(phi_q, kappa_q), CosFace; M(q,g) is at chance, since the gallery is not used.
+
+    Source: Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition", CVPR 2018,
+    https://arxiv.org/abs/1801.09414.
 
     Attributes:
         scale, margin: of the classifier.
@@ -42,4 +45,4 @@ class Scratch(Method):
 
     def loss(self, supervision: Supervision) -> nn.Module:
         """See `Method.loss`."""
-        return OwnClassifier(supervision, scale=self.scale, margin=self.margin)
+        return QueryClassifier(supervision, scale=self.scale, margin=self.margin)

@@ -1,4 +1,4 @@
-"""Recipes: what every training is done by, one family per file; a variant changes some fields."""
+"""Recipes: the settings of trainings and tasks, one family per file; variants change fields."""
 
 from edgecmp.training.recipes.recipe import Recipe
 from edgecmp.training.recipes.registry import (

@@ -1,4 +1,4 @@
-"""Recipes of the embedded emoji set, for two CPU cores; the starter kit was trained by them."""
+"""Recipes for the embedded emoji set on two CPU cores; the starter kit was trained with them."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def emoji_short_supernet(tier: str) -> SupernetRecipe:
 
 
 def emoji_vanilla_supernet() -> SupernetRecipe:
-    """Figure 1's vanilla supernet: its own margin softmax alone, no gallery."""
+    """Figure 1's vanilla supernet: margin softmax alone, without a gallery."""
     return replace(emoji_short_supernet("100M"), methods=(Scratch(),))
 
 
@@ -149,14 +149,14 @@ def emoji_imitate_query() -> QueryRecipe:
 
 
 def bct_query() -> QueryRecipe:
-    """BCT as the paper trains: own margin softmax plus the gallery's frozen classifier."""
+    """BCT as in the paper: margin softmax plus the gallery model's frozen classifier."""
     return replace(emoji_query(), methods=(BackwardCompatible(),))
 
 
 def emoji_table_query() -> QueryRecipe:
     """Trains the networks of tables 1 to 3 from scratch by squared distance, 24 epochs.
 
-    In so short a training many small steps are worth more than few large ones: batches of 32.
+    A training this short benefits from many small steps, hence batches of 32.
     """
     return QueryRecipe(
         input_size=64,

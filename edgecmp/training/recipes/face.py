@@ -1,4 +1,4 @@
-"""The recipes of faces: trained on IMDb-Face, tested on IJB-C (supplement A); they want a GPU."""
+"""Recipes for faces, trained on IMDb-Face and tested on IJB-C (supplement A), for a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgecmp.training.supernet import SupernetRecipe
 
 FACE_BCT = BackwardCompatible(scale=30.0, margin=0.35, bct_margin=0.35)
 FACE_VANILLA = Scratch(scale=30.0, margin=0.35)
-"""Of the vanilla supernet in the supplement's figure 1."""
+"""The method of the vanilla supernet in figure 1 of the supplement."""
 
 
 def face_gallery() -> GalleryRecipe:

@@ -1,4 +1,4 @@
-"""The recipes of fashion: DeepFashion2 (supplement A); they want a GPU."""
+"""Recipes for fashion, on DeepFashion2 (supplement A), for a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipe: everything that `edgecmp reproduce` does a task of the paper with."""
+"""Recipe: all settings with which `edgecmp reproduce` runs a task of the paper."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ __all__ = ["Recipe"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """One task.
+    """One task of the paper.
 
     Attributes:
         name: of the recipe.
-        data: what its networks are trained on where nothing else is named; None: always named.
-        separate_test: whether it is tested on a data set of its own, which is then always named, or
-            on the test split of `data`.
-        kit_gallery: whether the starter kit's gallery model is its own, or one is trained.
-        kit_architectures: whether the architectures found for the starter kit are its own, or they
-            are searched for.
-        gallery: the gallery model.
-        bottleneck: the gallery model that is pruned (supplement C), where `gallery` has no
-            bottleneck units; None: `gallery` itself.
-        supernets: one a tier (supplement A.2).
-        figure_supernets: "vanilla" and "bct", of the 100M tier (figure 1).
-        query: how every query network of tables 1 to 3 is trained, found ones and baselines alike.
-        pruned: the same for the pruned copies of table 4; the training method is the table's.
-        figure: the same for the networks of figure 1.
+        data: default training data; None: it must be named.
+        separate_test: whether the networks are tested on separate data, which must be named; if
+            not, they are tested on the test split of `data`.
+        kit_gallery: whether the gallery model is the starter kit's; if not, one is trained.
+        kit_architectures: whether the architectures are the starter kit's; if not, they are
+            searched for.
+        gallery: recipe of the gallery model.
+        bottleneck: recipe of the gallery model that is pruned (supplement C), if `gallery` has no
+            bottleneck units; None: `gallery`.
+        supernets: recipe of the supernet of each tier (supplement A.2).
+        figure_supernets: recipes of the supernets "vanilla" and "bct" of the 100M tier (figure 1).
+        query: recipe of all query networks of tables 1 to 3, searched ones and baselines.
+        pruned: recipe of the pruned networks of table 4, except for the training method.
+        figure: recipe of the query networks of figure 1.
         reward, metric: of the searches (supplement A.3).
         population, generations: of the searches.
     """
@@ -55,5 +55,5 @@ class Recipe:
 
     @property
     def embedding_dim(self) -> int:
-        """D of all embeddings of the task."""
+        """D of the (N, D) embeddings of all networks of the task."""
         return self.gallery.embedding_dim

@@ -1,4 +1,4 @@
-"""The recipes by name: of one training each, and of whole tasks."""
+"""The recipes by name: of single trainings, and of complete tasks."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ RECIPES_OF: dict[str, Mapping[str, Callable[[], Any]]] = {
     "train query": QUERY_RECIPES,
     "reproduce": RECIPES,
 }
-"""The command that takes a recipe, to its recipes by name."""
+"""The recipes by name, by the command that uses them."""
 
 AnyRecipe = TypeVar("AnyRecipe")
 
@@ -118,33 +118,33 @@ def _find(noun: str, name: str, recipes: Mapping[str, Callable[[], AnyRecipe]]) 
 
 
 def gallery_recipe(name: str) -> GalleryRecipe:
-    """The gallery recipe of that name; a UserError lists them if there is none."""
+    """The gallery recipe of that name; for an unknown name a UserError lists all."""
     return _find("gallery recipe", name, GALLERY_RECIPES)
 
 
 def supernet_recipe(name: str) -> SupernetRecipe:
-    """The supernet recipe of that name; a UserError lists them if there is none."""
+    """The supernet recipe of that name; for an unknown name a UserError lists all."""
     return _find("supernet recipe", name, SUPERNET_RECIPES)
 
 
 def query_recipe(name: str, *, method: str | None = None) -> QueryRecipe:
-    """The query recipe of that name; a UserError lists them if there is none.
+    """The query recipe of that name; for an unknown name a UserError lists all.
 
     Args:
         name: of the recipe.
-        method: trains by this method with its default settings instead of the recipe's.
+        method: name of a method that replaces the recipe's, with its default settings.
     """
     found = _find("query recipe", name, QUERY_RECIPES)
     return replace(found, methods=(method_named(method),)) if method else found
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a whole task; a UserError lists them if there is none of that name."""
+    """The recipe of a task; for an unknown name a UserError lists all."""
     return _find("recipe", name, RECIPES)
 
 
 def recipe_summaries() -> list[dict[str, str]]:
-    """One row per recipe: "recipe", the "command" that takes it and "what" it is."""
+    """One row per recipe: its name ("recipe"), its "command" and a summary ("what")."""
     return [
         {"recipe": name, "command": command, "what": _summary(name, factory)}
         for command, recipes in RECIPES_OF.items()
@@ -153,13 +153,13 @@ def recipe_summaries() -> list[dict[str, str]]:
 
 
 def _summary(name: str, factory: Callable[[], Any]) -> str:
-    """The first line of the docstring of what makes a recipe."""
+    """The first line of the docstring of the function that builds a recipe."""
     made_by = tiny if name.endswith("-tiny") else getattr(factory, "func", factory)
     return (inspect.getdoc(made_by) or "").splitlines()[0]
 
 
 def recipe_documents(name: str) -> dict[str, dict[str, Any]]:
-    """Every setting of the recipes of that name, by the command that takes them.
+    """All settings of the recipes of that name, by the command that uses them.
 
     Raises:
         UserError: no command has a recipe of that name; the message lists all names.

@@ -1,4 +1,4 @@
-"""Recipes that run in seconds, for tests: one short epoch on 32 pixels."""
+"""Recipes for tests that run in seconds: one short epoch at 32 px."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def tiny_query() -> QueryRecipe:
     return replace(recipe, input_size=32, schedule=replace(recipe.schedule, epochs=1))
 
 
-def tiny(whole: Recipe) -> Recipe:
-    """The whole task in seconds, for tests: one short epoch of everything at 32 px."""
+def tiny(recipe: Recipe) -> Recipe:
+    """The complete task in seconds, for tests: one short epoch per network at 32 px."""
     small, query = tiny_supernet(), tiny_query()
     return replace(
-        whole,
-        name=f"{whole.name}-tiny",
+        recipe,
+        name=f"{recipe.name}-tiny",
         kit_gallery=False,
         gallery=tiny_gallery(),
         bottleneck=replace(tiny_gallery(), network="resnet26s"),

@@ -1,1 +1,1 @@
-"""A reference interpreter for Core ML packages on machines without Core ML."""
+"""A reference runner for Core ML packages on machines without Core ML."""

@@ -1,7 +1,7 @@
 """The MIL operations that our Core ML packages contain, each as a function of torch tensors.
 
-Arguments bear the names of the MIL specification, so an argument that a function does not know is
-found before anything runs. Every function works in float32 and leaves rounding to its caller.
+Arguments have the names of the MIL specification, so an unsupported argument is detected before
+anything runs. Every function computes in float32 and leaves rounding to its caller.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def conv(
 def _same_padding(
     x: Tensor, weight: Tensor, strides: Sequence[int], dilations: Sequence[int], *, lower: bool
 ) -> list[int]:
-    """Padding after which the output has ceil(size / stride) values; the odd one goes last."""
+    """Padding for an output of ceil(size / stride) values; an odd zero goes last unless `lower`."""
     padding: list[int] = []
     for axis in range(2):
         size, kernel = x.shape[2 + axis], weight.shape[2 + axis]
@@ -60,7 +60,7 @@ def max_pool(
     pad: Sequence[int] = (0, 0, 0, 0),
     ceil_mode: bool = False,
 ) -> Tensor:
-    """The largest value of each window of (N, C, H, W); padding never wins."""
+    """The largest value of each window of (N, C, H, W); padding is never the largest."""
     if pad_type not in ("valid", "custom"):
         raise ValueError(f"max_pool with pad_type {pad_type!r}")
     if pad_type == "custom" and any(pad):
@@ -70,12 +70,12 @@ def max_pool(
 
 
 def sigmoid_hard(x: Tensor, alpha: float, beta: float) -> Tensor:
-    """A line of slope `alpha` through `beta`, held between 0 and 1."""
+    """`alpha` * `x` + `beta`, clipped to 0..1."""
     return (alpha * x + beta).clamp(0, 1)
 
 
 def thresholded_relu(x: Tensor, alpha: float) -> Tensor:
-    """`x` from `alpha` on, 0 below."""
+    """`x` where it is at least `alpha`, else 0."""
     return torch.where(x >= alpha, x, 0.0)
 
 
@@ -98,7 +98,7 @@ def slice_by_index(
     end_mask: Sequence[bool] | None = None,
     squeeze_mask: Sequence[bool] | None = None,
 ) -> Tensor:
-    """A box of `x`: a set mask bit means "from the start", "to the end" or "this index alone"."""
+    """A slice of `x`: a set mask bit means "from the start", "to the end" or "only this index"."""
     for axis in reversed(range(x.dim())):
         if squeeze_mask is not None and squeeze_mask[axis]:
             x = x.select(axis, begin[axis])
@@ -113,28 +113,28 @@ def slice_by_index(
 def split(
     x: Tensor, axis: int, num_splits: int | None = None, split_sizes: Sequence[int] | None = None
 ) -> tuple[Tensor, ...]:
-    """Consecutive parts of `x` along `axis`: `num_splits` equal ones or those of `split_sizes`."""
+    """Consecutive slices of `x` along `axis`: `num_splits` equal ones or those of `split_sizes`."""
     if split_sizes is not None:
         return torch.split(x, list(split_sizes), axis)
     return torch.split(x, x.shape[axis] // (num_splits or 1), axis)
 
 
 def concat(values: Sequence[Tensor], axis: int, interleave: bool = False) -> Tensor:
-    """The values one after another along `axis`, or taken in turns where `interleave` is set."""
+    """The values one after another along `axis`, or interleaved."""
     if not interleave:
         return torch.cat(tuple(values), axis)
     return torch.stack(tuple(values), axis + 1).flatten(axis, axis + 1)
 
 
 def pad(x: Tensor, pad: Sequence[int], mode: str = "constant", constant_val: float = 0.0) -> Tensor:
-    """`x` with (before, after) values added to its last axes, first axis first."""
+    """`x` padded on its last axes; `pad` has (before, after) for each, first axis first."""
     pairs = [pad[i : i + 2] for i in range(0, len(pad), 2)]
     flat = [value for pair in reversed(pairs) for value in pair]
     return F.pad(x, flat, mode, constant_val if mode == "constant" else None)
 
 
 def expand_dims(x: Tensor, axes: Sequence[int]) -> Tensor:
-    """`x` with axes of size one at the places `axes` of the result."""
+    """`x` with axes of size one inserted at the positions `axes` of the result."""
     for axis in sorted(axes):
         x = x.unsqueeze(axis)
     return x
@@ -156,12 +156,12 @@ def reduce_l2_norm(x: Tensor, axes: Sequence[int], keep_dims: bool = False) -> T
 
 
 def clip(x: Tensor, alpha: float, beta: float) -> Tensor:
-    """`x` held between `alpha` and `beta`."""
+    """`x` clipped to `alpha`..`beta`."""
     return x.clamp(alpha, beta)
 
 
 def cast(x: Tensor, dtype: str) -> Tensor:
-    """A change of floating type: the rounding belongs to the declared type of the output."""
+    """A change of floating type, which the declared type of the output causes."""
     return x
 
 
@@ -199,4 +199,4 @@ OPERATIONS: dict[str, Callable[..., Tensor | tuple[Tensor, ...]]] = {
     "tile": tile,
     "transpose": lambda x, perm: x.permute(tuple(perm)),
 }
-"""Every operation the reference runner knows, by its MIL name."""
+"""Every operation that the reference runner supports, by its MIL name."""

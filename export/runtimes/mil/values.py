@@ -1,7 +1,7 @@
 """The constants of an ML Program: immediate values, and the records of weight.bin.
 
-A record has a header of 64 bytes (sentinel, type, size, offset of its data, unused bits at its
-end), read here without Apple's reader, so that the two can be held against each other.
+A record has a header of 64 bytes (sentinel, type, size, offset of its data, number of unused bits
+at its end). It is read here without Apple's reader, so that the two can be compared.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ STRING, FLOAT16, FLOAT32 = 2, 10, 11
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Type:
-    """How a MIL type is kept.
+    """How values of a MIL type are stored.
 
     Attributes:
         name: as in MIL's text form.
-        dtype: of its values here.
-        bits: of one value in a file.
-        record: value of the type field of its records in weight.bin; None if it has none.
+        dtype: of the values in memory.
+        bits: per value in a file.
+        record: the type field of its records in weight.bin; None if there are no such records.
     """
 
     name: str
@@ -55,7 +55,7 @@ TYPES: dict[int, _Type] = {
     38: _Type(name="uint6", dtype=np.uint8, bits=6, record=13),
     39: _Type(name="uint3", dtype=np.uint8, bits=3, record=12),
 }
-"""Values of MIL's DataType enumeration that a package of ours can hold."""
+"""Supported types, by their value in MIL's DataType enumeration."""
 
 SENTINEL = 0xDEADBEEF
 HEADER = struct.Struct("<IIQQ")
@@ -63,13 +63,13 @@ HEADER = struct.Struct("<IIQQ")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Weight:
-    """A constant kept in weight.bin.
+    """A constant stored in weight.bin.
 
     Attributes:
         type: "fp16", "int8", "uint6" and so on.
         file: weight.bin.
         offset: of its record there.
-        values: one element a value, in its shape, also where a value takes less than a byte.
+        values: in their shape, one element per value, even if a value takes less than a byte.
     """
 
     type: str
@@ -79,10 +79,13 @@ class Weight:
 
 
 class Constants:
-    """Reads constants of the package whose model file lies in `folder`.
+    """Reads the constants of a package.
+
+    Args:
+        folder: that of its model file.
 
     Attributes:
-        weights: what was read from weight.bin so far, by name.
+        weights: the constants read from weight.bin so far, by name.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,10 +94,14 @@ class Constants:
         self._files: dict[Path, NDArray[np.uint8]] = {}
 
     def read(self, message: Any, name: str) -> NDArray[np.generic] | str:
-        """The value of a constant, under `name` in `weights` if it is one.
+        """The value of a constant; one from weight.bin is added to `weights`.
+
+        Args:
+            message: the protobuf message of the value.
+            name: of the constant.
 
         Raises:
-            ValueError, LookupError, OSError: it is not there, cut off or of another type.
+            ValueError, LookupError, OSError: it is missing, truncated or of another type.
         """
         kind = message.type.tensorType.dataType
         shape = shape_of(message.type)
@@ -124,7 +131,7 @@ class Constants:
         sentinel, record, size, offset = HEADER.unpack_from(data.data, start)
         expected = -(-int(np.prod(shape, dtype=np.int64)) * stored.bits // 8)
         if sentinel != SENTINEL or record != stored.record or size != expected:
-            raise ValueError(f"{file.name} holds no record of its constant {name!r}")
+            raise ValueError(f"{file.name} contains no record of its constant {name!r}")
         if offset + size > len(data):
             raise ValueError(f"{file.name} ends inside its constant {name!r}")
         values = _decode(data[offset : offset + size], stored, shape)
@@ -134,12 +141,12 @@ class Constants:
 
 def _type(kind: int) -> _Type:
     if kind not in TYPES:
-        raise ValueError(f"it holds constants of MIL type {kind}")
+        raise ValueError(f"it contains constants of the unsupported MIL type {kind}")
     return TYPES[kind]
 
 
 def _decode(data: NDArray[np.uint8], stored: _Type, shape: tuple[int, ...]) -> NDArray[np.generic]:
-    """The values in these bytes."""
+    """The values that these bytes encode."""
     if stored.bits >= 8:
         return data.view(stored.dtype).reshape(shape)
     values = unpack(data, stored.bits, int(np.prod(shape, dtype=np.int64))).reshape(shape)
@@ -153,7 +160,7 @@ def unpack(data: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.uint8]:
     """The first `count` numbers of `bits` bits each, lowest bits of the first byte first."""
     stream = np.unpackbits(data, bitorder="little")
     if len(stream) < count * bits:
-        raise ValueError(f"{len(data)} bytes hold no {count} numbers of {bits} bits")
+        raise ValueError(f"{len(data)} bytes are too few for {count} numbers of {bits} bits")
     digits = stream[: count * bits].reshape(count, bits)
     return np.packbits(digits, axis=1, bitorder="little")[:, 0]
 

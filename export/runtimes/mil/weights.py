@@ -1,7 +1,7 @@
 """Compressed weights of an ML Program: the `constexpr_...` operations, on numpy arrays.
 
-They have constants as arguments and a constant as their result, so the runner computes each once,
-when it reads a package. Each works in float32; its caller rounds to the type the program declares.
+Their arguments and their result are constants, so the runner computes each once, when it reads a
+package. Each computes in float32; its caller rounds to the type that the program declares.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = NDArray[Any]
 def affine_dequantize(
     quantized_data: Array, scale: Array, zero_point: Array, axis: Array
 ) -> Floats:
-    """scale * (data - zero point), both for all or for each place along `axis` (iOS 16)."""
+    """scale * (data - zero point), both scalars or one per index of `axis` (iOS 16)."""
     shape = [1] * quantized_data.ndim
     shape[int(axis)] = -1
     steps = quantized_data.astype(np.float32) - zero_point.astype(np.float32).reshape(shape)
@@ -32,7 +32,7 @@ def affine_dequantize(
 
 
 def blockwise_shift_scale(data: Array, scale: Array, offset: Array | None = None) -> Floats:
-    """scale * (data - offset), both for each block of `data` (iOS 18)."""
+    """scale * (data - offset), both per block of `data` (iOS 18)."""
     values = data.astype(np.float32)
     if offset is not None:
         values = values - _spread(offset.astype(np.float32), data.shape)
@@ -43,11 +43,11 @@ def blockwise_shift_scale(data: Array, scale: Array, offset: Array | None = None
 def lut_to_dense(
     indices: Array, lut: Array, shape: Array | None = None, vector_axis: Array | None = None
 ) -> Array:
-    """The entries of a table that the indices name.
+    """The entries of a table at some indices.
 
     iOS 16: indices packed into bytes, one table (entries,) and the result's `shape`.
-    iOS 18: indices in their own shape, tables (*blocks, entries, values an entry); the values of an
-    entry lie along `vector_axis`.
+    iOS 18: indices in their own shape, tables (*blocks, entries, values per entry); the values of
+    an entry extend along `vector_axis`.
     """
     if shape is not None:
         bits = len(lut).bit_length() - 1
@@ -76,11 +76,11 @@ def cast(source_val: Array, output_dtype: str) -> Floats:
 
 
 def _spread(values: Array, shape: tuple[int, ...]) -> Array:
-    """`values`, one a block, repeated over the blocks of an array of `shape`."""
+    """`values`, one per block, repeated over the blocks of an array of `shape`."""
     if values.ndim != len(shape) or any(
         whole % blocks for whole, blocks in zip(shape, values.shape, strict=True)
     ):
-        raise ValueError(f"{values.shape} are no blocks of {shape}")
+        raise ValueError(f"an array of {shape} does not divide into blocks of {values.shape}")
     for axis, (whole, blocks) in enumerate(zip(shape, values.shape, strict=True)):
         values = np.repeat(values, whole // blocks, axis)
     return values
@@ -92,4 +92,4 @@ DECOMPRESSIONS: dict[str, Callable[..., Array]] = {
     "constexpr_cast": cast,
     "constexpr_lut_to_dense": lut_to_dense,
 }
-"""Every decompression the reference runner knows, by its MIL name."""
+"""Every decompression that the reference runner supports, by its MIL name."""

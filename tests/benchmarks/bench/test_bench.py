@@ -16,9 +16,9 @@ from edgecmp.benchmarks.devices import DeviceRunError, DeviceTimeoutError, Local
 from edgecmp.benchmarks.devices.open import KINDS
 from edgecmp.errors import UserError
 from edgecmp.export import Metadata
+from edgecmp.export.formats.registry import Job
+from edgecmp.export.formats.tflite.writer import write_tflite
 from edgecmp.export.lowering import lower
-from edgecmp.export.targets.registry import Job
-from edgecmp.export.targets.tflite.writer import write_tflite
 from edgecmp.networks.architecture import Architecture
 from edgecmp.preprocessing import Preprocessing
 
@@ -47,7 +47,7 @@ def tflite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Somebody's ONNX model, with a free batch axis."""
     graph = helper.make_graph(
         [helper.make_node("Relu", ["x"], ["y"])],
@@ -56,15 +56,36 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 3, 8, 8])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    path = tmp_path_factory.mktemp("foreign") / "relu.onnx"
+    path = tmp_path_factory.mktemp("third_party") / "relu.onnx"
     onnx.save(model, path)
     return path
 
 
-def test_every_file_is_timed_in_every_runtime(tflite: Path, foreign: Path, tmp_path: Path) -> None:
+def assert_not_run(row: dict[str, Any]) -> None:
+    """Core ML needs a Mac."""
+    assert (row["verdict"], row["reason"]) == ("not run", "needs macOS: --device coreml:local")
+    assert row["threads"] is None
+    assert all(row[figure] is None for figure in FIGURES)
+
+
+def assert_measured(row: dict[str, Any]) -> None:
+    """24 runs with one thread, whose figures fit each other."""
+    assert (row["verdict"], row["reason"]) == ("measured", "")
+    assert 0 < row["min_ms"] <= row["p50_ms"] <= row["p90_ms"]
+    assert row["peak_memory_mb"] > row["memory_before_mb"] > 10
+    assert row["cold_ms"] >= max(row["first_ms"], row["init_ms"]) > 0
+    assert (row["runs"], row["p99_ms"]) == (24, None)
+    assert 0 <= row["preempted"] <= 24
+    assert len(row["percentiles_ms"]) == 101
+    assert row["threads"] == 1
+
+
+def test_every_file_is_timed_in_every_runtime(
+    tflite: Path, third_party: Path, tmp_path: Path
+) -> None:
     package = tmp_path / "query.mlpackage"
     package.mkdir()
-    report = bench([tflite, foreign, package], plan=BenchPlan(runs=24, rounds=2))
+    report = bench([tflite, third_party, package], plan=BenchPlan(runs=24, rounds=2))
     document = json.loads(json.dumps(report.to_dict()))
     rows = {(Path(row["file"]).name, row["runtime"]): row for row in document["rows"]}
     assert rows.keys() == {
@@ -73,23 +94,9 @@ def test_every_file_is_timed_in_every_runtime(tflite: Path, foreign: Path, tmp_p
         ("relu.onnx", "onnxruntime"),
         ("query.mlpackage", "coreml"),
     }
-    for (name, runtime), row in rows.items():
-        if name == "query.mlpackage":
-            assert (row["verdict"], row["reason"]) == (
-                "not run",
-                "needs macOS: --device coreml:local",
-            )
-            assert row["threads"] is None
-            assert all(row[figure] is None for figure in FIGURES)
-            continue
-        assert (row["verdict"], row["reason"]) == ("measured", "")
-        assert 0 < row["min_ms"] <= row["p50_ms"] <= row["p90_ms"]
-        assert row["peak_memory_mb"] > row["memory_before_mb"] > 10
-        assert row["cold_ms"] >= max(row["first_ms"], row["init_ms"]) > 0
-        assert (row["runs"], row["p99_ms"]) == (24, None)
-        assert 0 <= row["preempted"] <= 24
-        assert len(row["percentiles_ms"]) == 101
-        assert row["threads"] == 1
+    assert_not_run(rows.pop(("query.mlpackage", "coreml")))
+    for (_, runtime), row in rows.items():
+        assert_measured(row)
         assert row["version"] == document["device"]["runtimes"][runtime]["version"]
     assert rows["query.tflite", "litert"]["precision"] == "fp32"
     assert rows["relu.onnx", "onnxruntime"]["precision"] is None
@@ -103,7 +110,7 @@ def test_every_file_is_timed_in_every_runtime(tflite: Path, foreign: Path, tmp_p
 
 @pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.FLOAT16])
 @pytest.mark.parametrize("shape", [["N", 8, 8, 3], [4, 8, 8, 3]])
-def test_a_foreign_file_of_any_type_and_layout(
+def test_a_third_party_file_of_any_type_and_layout(
     kind: int, shape: list[int | str], tmp_path: Path
 ) -> None:
     graph = helper.make_graph(
@@ -213,8 +220,8 @@ def test_a_truncated_file_is_refused(tflite: Path, tmp_path: Path) -> None:
         bench([cut], plan=BenchPlan(runs=2, rounds=1))
 
 
-def test_one_runtime_alone(recorded: type[Recorded], tflite: Path, foreign: Path) -> None:
-    report = bench([tflite, foreign], runtime="litert", plan=BenchPlan(runs=4, rounds=1))
+def test_one_runtime_alone(recorded: type[Recorded], tflite: Path, third_party: Path) -> None:
+    report = bench([tflite, third_party], runtime="litert", plan=BenchPlan(runs=4, rounds=1))
     assert [row["runtime"] for row in report.rows] == ["litert"]
     assert {asked[1] for asked in recorded.asked} == {"--runtime=litert"}
     with pytest.raises(UserError, match=r"onnxruntime loads \.onnx files, and there is none"):
@@ -245,8 +252,8 @@ def test_a_device_on_which_nothing_runs_is_told_at_once(
     assert recorded.asked == []
 
 
-def test_profiles_come_from_the_device(tflite: Path, foreign: Path) -> None:
-    report = bench([tflite, foreign], plan=BenchPlan(runs=8, rounds=2), profiles=True)
+def test_profiles_come_from_the_device(tflite: Path, third_party: Path) -> None:
+    report = bench([tflite, third_party], plan=BenchPlan(runs=8, rounds=2), profiles=True)
     told, other = json.loads(json.dumps(report.to_dict()))["profiles"]
     assert (told["file"], told["reason"]) == (str(tflite), "")
     names = {operator["name"] for operator in told["operators"]}

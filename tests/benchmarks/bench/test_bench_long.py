@@ -17,7 +17,7 @@ from edgecmp.benchmarks.bench.plot import draw_bench
 from edgecmp.benchmarks.devices import DeviceLostError, DeviceRunError, LocalDevice
 from edgecmp.benchmarks.devices.open import KINDS
 from edgecmp.errors import UserError
-from edgecmp.export.targets.tflite.writer import tflite_bytes
+from edgecmp.export.formats.tflite.writer import tflite_bytes
 from tests.benchmarks.devices.test_device import one_convolution
 
 LOAD_S = 1.0
@@ -102,7 +102,7 @@ SUSTAINED = BenchPlan.of(sustained=10)
 def test_the_curve_of_a_device_that_heats_up(heating: type[Heating], file: Path) -> None:
     report = bench([file], runtime="litert", plan=SUSTAINED)
     (row,) = json.loads(json.dumps(report.to_dict()))["rows"]
-    assert heating.asked[0] == ("litert", bench_measure.TRIAL_RUNS, 0.0)
+    assert heating.asked[0] == ("litert", bench_measure.PROBE_RUNS, 0.0)
     assert {asked[2] for asked in heating.asked[1:-1]} == {60.0}
     assert row["minutes"] == pytest.approx(10, abs=0.02)
     assert row["busy_percent"] == pytest.approx(100 * 60 / 61, abs=0.1)
@@ -129,7 +129,7 @@ def test_rows_that_are_finished_are_not_measured_again(
     heating: type[Heating], file: Path, tmp_path: Path
 ) -> None:
     kept = tmp_path / "bench.json"
-    heating.lost_at = 2 + 10 + 4  # trials, the first row, and three visits of the second
+    heating.lost_at = 2 + 10 + 4  # probes, the first row, and three visits of the second
     with pytest.raises(DeviceLostError):
         bench([file], plan=SUSTAINED, keep=kept)
     left = json.loads(kept.read_text())
@@ -176,11 +176,13 @@ def other_version(left: dict[str, Any], file: Path) -> None:
     left["rows"][0]["version"] = "0.9"
 
 
-def foreign(left: dict[str, Any], file: Path) -> None:
+def other_format(left: dict[str, Any], file: Path) -> None:
     left.pop("format")
 
 
-@pytest.mark.parametrize("change", [changed_file, other_cpu, other_minutes, other_version, foreign])
+@pytest.mark.parametrize(
+    "change", [changed_file, other_cpu, other_minutes, other_version, other_format]
+)
 def test_rows_of_another_bench_are_not_taken(
     change: Any, heating: type[Heating], file: Path, tmp_path: Path
 ) -> None:

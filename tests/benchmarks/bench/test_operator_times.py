@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from edgecmp.benchmarks.bench.operator_times import Profile, main, profile
+from edgecmp.benchmarks.bench.operator_times import main, profile
+from edgecmp.benchmarks.bench.operators import Profile
 from edgecmp.errors import UserError
+from edgecmp.export.formats.tflite.writer import tflite_bytes
 from edgecmp.export.lowering import LoweredNet, lower
 from edgecmp.export.lowering.graph import Conv, Linear
-from edgecmp.export.targets.tflite.writer import tflite_bytes
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.tiers import BLOCKS, DEPTH
 

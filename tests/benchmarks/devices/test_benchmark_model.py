@@ -12,7 +12,7 @@ import pytest
 
 from edgecmp.benchmarks.devices.android import parse_facts
 from edgecmp.benchmarks.devices.benchmark_model import find_binary, parse, require_abi
-from edgecmp.benchmarks.devices.device import DeviceRunError
+from edgecmp.benchmarks.devices.errors import DeviceRunError
 from edgecmp.benchmarks.devices.summary import Summary
 from edgecmp.errors import UserError
 from tests.testbeds.benchmark_model import elf

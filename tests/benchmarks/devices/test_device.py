@@ -14,9 +14,9 @@ from edgecmp.benchmarks.devices import Device, DeviceRunError, LocalDevice, open
 from edgecmp.benchmarks.devices.device import END_MARK
 from edgecmp.benchmarks.devices.on_device.runner import arm_cores
 from edgecmp.errors import UserError
+from edgecmp.export.formats.tflite.writer import tflite_bytes
 from edgecmp.export.lowering import Graph, LoweredNet
 from edgecmp.export.lowering.graph import IMAGE, Conv
-from edgecmp.export.targets.tflite.writer import tflite_bytes
 
 
 def test_the_local_device_says_what_it_is() -> None:

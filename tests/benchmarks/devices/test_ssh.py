@@ -66,7 +66,7 @@ def test_the_board_computes_what_the_host_computes(board: Board, tmp_path: Path)
     runner = next(found for found in open_model(file) if found.name == RUNTIME)
     images = load_dataset("emoji").retrieval("test").queries
     pixels = images.pixels(runner.preprocessing, np.linspace(0, len(images) - 1, 8).astype(int))
-    inputs = runner.read(pixels)
+    inputs = runner.to_input(pixels)
     with open_device(board.name) as device:
         there = device.compute(file, inputs, runtime=RUNTIME)
         assert ".npy" not in device.run(["ls", str(Path(device.push(file)).parent)])

@@ -14,8 +14,8 @@ import pytest
 
 from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.benchmarks.devices import DeviceLostError, open_device
-from edgecmp.benchmarks.latency.build import choose_runtime
 from edgecmp.benchmarks.latency.journal import Journal
+from edgecmp.benchmarks.latency.runtime import choose_runtime
 from tests.fixtures.small_models import write_model
 from tests.testbeds.adbd import AdbDaemon
 from tests.testbeds.benchmark_model import program

@@ -19,10 +19,10 @@ from edgecmp.benchmarks.devices.summary import Summary
 from edgecmp.benchmarks.latency import build, check, measure_networks
 from edgecmp.benchmarks.latency.fit import calibration_networks, fit
 from edgecmp.benchmarks.latency.journal import Journal
-from edgecmp.benchmarks.latency.time_of import HALF_US
+from edgecmp.benchmarks.latency.time_of import TRUNCATION_US
 from edgecmp.cli.app import main
 from edgecmp.errors import UserError
-from edgecmp.export.latency_parts import parts
+from edgecmp.export.latency_segments import latency_segments
 from edgecmp.networks.architecture import Architecture
 from edgecmp.search.space.flops import FlopsTable
 
@@ -32,7 +32,7 @@ BUILD = "edgecmp.benchmarks.latency.build"
 
 @cache
 def parts_once(tier: str, **shape: Any) -> tuple[tuple[str, bytes], ...]:
-    return tuple(parts(tier, **shape))
+    return tuple(latency_segments(tier, **shape))
 
 
 class Steady(LocalDevice):
@@ -60,7 +60,7 @@ class Steady(LocalDevice):
             us = model.stat().st_size / 1000
             if model.name.startswith("network"):
                 us = 1.05 * us + 20
-            summary = Summary(runs=20, mean_us=2 * us, min_us=us - HALF_US)
+            summary = Summary(runs=20, mean_us=2 * us, min_us=us - TRUNCATION_US)
             runs = 20 * self.tells_runs
             yield Visit(
                 model=index,
@@ -76,7 +76,7 @@ class Steady(LocalDevice):
 @pytest.fixture
 def steady(monkeypatch: pytest.MonkeyPatch) -> type[Steady]:
     monkeypatch.setitem(KINDS, "local", (lambda spec: Steady(), ()))
-    monkeypatch.setattr(import_module(BUILD), "parts", parts_once)
+    monkeypatch.setattr(import_module(BUILD), "latency_segments", parts_once)
     for name in ("visits", "lost_after", "version", "tells_runs"):
         monkeypatch.setattr(Steady, name, getattr(Steady, name))  # so that tests may change it
     return Steady
@@ -204,8 +204,8 @@ def test_the_real_device_through_the_command_line(
 ) -> None:
     """With visits of a millisecond and one round: the road, not the figures."""
     monkeypatch.setattr(import_module("edgecmp.benchmarks.latency.measure"), "ROUNDS", 1)
-    monkeypatch.setattr(import_module(BUILD), "NETWORK_MS", 1.0)
-    monkeypatch.setattr(import_module(BUILD), "PART_MS", 1.0)
+    monkeypatch.setattr(import_module("edgecmp.benchmarks.latency.networks"), "NETWORK_MS", 1.0)
+    monkeypatch.setattr(import_module(BUILD), "SEGMENT_MS", 1.0)
     table = tmp_path / "local.json"
     assert main(["latency", "build", "--out", str(table)]) == 0
     assert f"Next: edgecmp latency check {table}" in capsys.readouterr().out

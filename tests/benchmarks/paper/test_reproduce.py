@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib.figure
 import pytest
 from PIL import Image
 
 from edgecmp.artefacts.bundle import GalleryBundle, Manifest, SupernetBundle
 from edgecmp.benchmarks.paper import TABLES, listing, reproduce
-from edgecmp.benchmarks.paper.picture import _spread_names
 from edgecmp.benchmarks.paper.published import published
 from edgecmp.benchmarks.paper.systems import GALLERY, SYSTEMS, system_of
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
-from edgecmp.evaluation.retrieval import evaluate
+from edgecmp.evaluation.evaluate import evaluate
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.search import rerank
+from tests.fixtures.orl import write_ijbc
 
 SMALL = ("MobileNetV1(0.5x)", "ShuffleNetV2", "CMP-NAS-c")
 
@@ -215,17 +213,50 @@ def test_figure_1_searches_and_trains_the_best_five(out: Path, drawings: Path) -
     assert by["vanilla R1", "heterogeneous"].ours["top10"] == pytest.approx(mean, abs=0.006)
 
 
-def test_names_of_near_dots_keep_clear_of_each_other() -> None:
-    """Two dots a name's height apart and a third at the edge, where a name would run out."""
-    figure = matplotlib.figure.Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    for name, x, y in (("left one", 1.0, 1.0), ("right one", 1.1, 1.02), ("at the edge", 3.0, 2.0)):
-        axes.plot(x, y, "o", markersize=7)
-        axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=7)
-    figure.draw_without_rendering()
-    before = [text.get_window_extent() for text in axes.texts]
-    assert before[0].overlaps(before[1])
-    _spread_names(axes)
-    after = [text.get_window_extent() for text in axes.texts]
-    assert not any(one.overlaps(other) for one, other in itertools.combinations(after, 2))
-    assert all(axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 for box in after)
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs in IJB-C's layout."""
+    return write_ijbc(tmp_path_factory.mktemp("ijbc") / "IJBC").folder
+
+
+def test_faces_are_trained_on_one_set_and_tested_on_ijbc(
+    drawings: Path, faces: Path, tmp_path: Path
+) -> None:
+    found = {
+        table: reproduce(
+            table,
+            recipe_name="face-tiny",
+            out=tmp_path,
+            data=str(drawings),
+            test_data=str(faces),
+            systems=("ShuffleNetV2",),
+        )
+        for table in ("table1", "table2")
+    }
+    folder = tmp_path / "face-tiny"
+    report = evaluate(
+        folder / "query" / "shufflenetv2_w1" / "seed0" / "network",
+        gallery=folder / "gallery",
+        data=faces,
+    )
+    by = {row["protocol"]: row for row in report.rows}
+    # 3,600 pairs are too few for a rate of 1e-4
+    for table, metrics in (
+        ("table1", {"top1": "top1", "top5": "top5", "top10": "top10"}),
+        (
+            "table2",
+            {"far1e-2": "tar_far1e-2", "far1e-3": "tar_far1e-3"},
+        ),
+    ):
+        groups = {(group.system, group.group): group.ours for group in found[table].groups}
+        expected = {name: by["qg"][metric] for name, metric in metrics.items()}
+        assert groups["ShuffleNetV2", "heterogeneous"] == expected
+        assert groups[GALLERY, "homogeneous"] == {
+            name: by["gg"][metric] for name, metric in metrics.items()
+        }
+        assert found[table].data == str(faces)
+
+
+def test_a_recipe_of_faces_asks_for_its_test_data(drawings: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"tested on a data set of its own.*--test-data"):
+        reproduce("table1", recipe_name="face-tiny", out=tmp_path, data=str(drawings))

@@ -10,33 +10,34 @@ import pytest
 
 from edgecmp.benchmarks.peers import run as peers
 from edgecmp.benchmarks.peers.compare import is_whole
-from edgecmp.benchmarks.peers.networks import networks, prepare, rate_graph_macs
-from edgecmp.benchmarks.peers.plan import CONVERTER_ENVIRONMENTS, Plan
-from edgecmp.benchmarks.peers.report import (
-    conversion_table,
-    counted,
-    cpu_p50_ms,
-    cpu_ratio,
-    draw,
-    gflops_per_s,
-    latency_table,
-    p50_ms,
-    preempted,
-    ratio,
-    summary,
-    summary_table,
-)
-from edgecmp.benchmarks.peers.serve import visit
-from edgecmp.benchmarks.peers.session import (
+from edgecmp.benchmarks.peers.conversion import convert
+from edgecmp.benchmarks.peers.environment import (
     ENVIRONMENTS,
     Environment,
-    Server,
-    ServerLostError,
-    convert,
     last_line,
     missing_from,
     own_environment,
 )
+from edgecmp.benchmarks.peers.figures import (
+    counted,
+    cpu_p50_ms,
+    cpu_ratio,
+    gflops_per_s,
+    p50_ms,
+    preempted,
+    ratio,
+)
+from edgecmp.benchmarks.peers.networks import networks, prepare, rate_graph_macs
+from edgecmp.benchmarks.peers.plan import CONVERTER_ENVIRONMENTS, Plan
+from edgecmp.benchmarks.peers.report import (
+    conversion_table,
+    draw,
+    latency_table,
+    summary,
+    summary_table,
+)
+from edgecmp.benchmarks.peers.serve import visit
+from edgecmp.benchmarks.peers.session import Server, ServerLostError
 from edgecmp.errors import UserError
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.tiers import BLOCKS, TIERS

@@ -13,20 +13,20 @@ import pytest
 from edgecmp import Architecture, UserError
 from edgecmp.benchmarks.studies.methods_study import main, summary
 from edgecmp.data import DATASETS, Dataset
-from tests.fixtures.small_search import save_tiny_models, tiny_emoji
+from tests.fixtures.small_search import save_small_models, small_emoji
 
 
-def small_emoji(gallery_domain: str | None = None) -> Dataset:
-    """The tiny emoji set, whose test split is its hold-out."""
-    dataset = tiny_emoji()
+def holdout_as_test(gallery_domain: str | None = None) -> Dataset:
+    """The small emoji set, whose test split is its hold-out."""
+    dataset = small_emoji()
     return replace(dataset, name="small-emoji", test=dataset.validation)
 
 
 def test_cells_are_trained_once_and_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(DATASETS, "small-emoji", small_emoji)
-    save_tiny_models(tmp_path)
+    monkeypatch.setitem(DATASETS, "small-emoji", holdout_as_test)
+    save_small_models(tmp_path)
     architecture = Architecture.random("100M", seed=0)
     architecture.save(tmp_path / "architecture.json")
     arguments = [

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from edgecmp.benchmarks.studies.predictor_study import (
-    Remembering,
-    _tau,
-    compare,
-    rank_correlation,
-)
+from edgecmp.benchmarks.studies.cached_evaluator import CachedEvaluator
+from edgecmp.benchmarks.studies.predictor_study import compare, rank_correlation
+from edgecmp.benchmarks.studies.search_study import with_rewards_in_full
+from edgecmp.metrics.rank import kendall_tau
 from edgecmp.search.space.constraint import FlopsBudget
 from edgecmp.search.space.flops import FlopsTable
 from edgecmp.search.strategies.random import evaluate_random
@@ -23,7 +21,7 @@ from tests.fixtures.toy_evaluator import ToyEvaluator, toy_space
 
 def compared(out: Path, evaluator: ToyEvaluator) -> list[dict[str, Any]]:
     return compare(
-        Remembering(evaluator, out / "measured.jsonl"),
+        CachedEvaluator(evaluator, out / "measured.jsonl"),
         FlopsBudget(FlopsTable.of("100M"), 100_000_000),
         seed=0,
         quick=True,
@@ -49,19 +47,26 @@ def test_each_has_as_many_and_a_second_run_measures_nothing(tmp_path: Path) -> N
 
 def test_another_evaluator_measures_anew(tmp_path: Path) -> None:
     file = tmp_path / "measured.jsonl"
-    one = Remembering(ToyEvaluator(), file)
+    one = CachedEvaluator(ToyEvaluator(), file)
     evaluate_random(one, toy_space(100_000_000), count=3, metric="top10", seed=0)
-    assert len(Remembering(ToyEvaluator(), file).seconds) == 3
-    assert not Remembering(ToyEvaluator(input_size=96), file).seconds
+    assert len(CachedEvaluator(ToyEvaluator(), file).seconds) == 3
+    assert not CachedEvaluator(ToyEvaluator(input_size=96), file).seconds
+
+
+def test_rewards_are_shown_in_full_where_they_are_known() -> None:
+    rows = [{"who": "predictor", "best": 0.51236, "best_at_equal_time": None, "seconds": 0.12345}]
+    assert with_rewards_in_full(rows) == [
+        {"who": "predictor", "best": "0.5124", "best_at_equal_time": None, "seconds": 0.12345}
+    ]
 
 
 def test_tau_is_that_of_scipy() -> None:
     rng = np.random.default_rng(0)
-    left, right = rng.integers(6, size=(2, 50))  # with ties
-    assert _tau(left, right) == pytest.approx(stats.kendalltau(left, right)[0])
-    blind = evaluate_random(
+    left, right = rng.integers(6, size=(2, 50)).tolist()  # with ties
+    assert kendall_tau(left, right) == pytest.approx(stats.kendalltau(left, right)[0])
+    drawn = evaluate_random(
         ToyEvaluator(), toy_space(100_000_000), count=120, metric="top10", seed=0
     )
-    found = rank_correlation(blind, toy_space(100_000_000))
+    found = rank_correlation(drawn, toy_space(100_000_000))
     assert found["fitted_to"] == 90
     assert found["tau"] > 0.6

@@ -13,7 +13,7 @@ from edgecmp.benchmarks.studies.search_options import figures
 from edgecmp.benchmarks.studies.search_vs_random import compare
 from edgecmp.errors import UserError
 from edgecmp.search.evaluation.candidate import Candidate, Measurement
-from edgecmp.search.loop import SearchSettings
+from edgecmp.search.settings import SearchSettings
 from edgecmp.search.space.constraint import FlopsBudget
 from edgecmp.search.space.flops import FlopsTable
 from edgecmp.search.strategies.evolution import EvolutionSettings
@@ -24,7 +24,9 @@ from tests.fixtures.toy_evaluator import ToyEvaluator
 def test_search_against_random(tmp_path: Path) -> None:
     budget = FlopsBudget(FlopsTable.of("100M"), 100_000_000)
     settings = SearchSettings(
-        seed=1, evolution=EvolutionSettings(population=12, generations=8, retain=3)
+        metric="top10",
+        seed=1,
+        strategy=EvolutionSettings(population=12, generations=8, retain=3),
     )
     blind, found, last = compare(ToyEvaluator(), budget, settings, random=20, out=tmp_path)
     assert blind["evaluations"] == 20
@@ -38,7 +40,9 @@ def test_what_a_table_is_worth(tmp_path: Path) -> None:
     """On a device that is as the table says, the bounded winner holds what the blind one misses."""
     table = flops_like()
     settings = SearchSettings(
-        seed=1, evolution=EvolutionSettings(population=20, generations=8, retain=4)
+        metric="top10",
+        seed=1,
+        strategy=EvolutionSettings(population=20, generations=8, retain=4),
     )
     report = study(
         ToyEvaluator(),

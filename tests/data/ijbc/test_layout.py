@@ -1,4 +1,4 @@
-"""The lists of an IJB-C folder are read as they stand, and what is wrong is named by its line."""
+"""The lists of an IJB-C folder are read correctly, and errors name the wrong line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def orl(tmp_path_factory: pytest.TempPathFactory) -> Orl:
 
 @pytest.fixture
 def copy(orl: Orl, tmp_path: Path) -> Path:
-    """A folder with lists of its own and the same images."""
+    """A folder with a copy of the lists and a link to the images."""
     shutil.copytree(orl.folder / "meta", tmp_path / "meta")
     (tmp_path / "loose_crop").symlink_to(orl.folder / "loose_crop")
     return tmp_path
@@ -70,7 +70,7 @@ def line(number: int, text: str) -> Callable[[list[str]], None]:
         (FACES, line(3, "3.jpg 1 x"), r"Line 3 of .*face_tid_mid"),
         (POINTS, line(7, "7.jpg 1 2 3 4 0.9"), r"Line 7 of .*5pts_score.*`name x1 y1"),
         (POINTS, line(7, "7.jpg" + " nan" * 11), r"Line 7 of .*5pts_score.*`name x1 y1"),
-        (POINTS, line(7, "7.jpg" + " 5" * 11), r"Line 7 of .*one and the same"),
+        (POINTS, line(7, "7.jpg" + " 5" * 11), r"Line 7 of .*its five points are all equal"),
         (POINTS, line(7, "9.jpg" + " 5" * 11), r"Line 7 of .*'9.jpg' instead of '7.jpg'"),
         (POINTS, lambda lines: lines.pop(), r"Line 400 of .*face_tid_mid.*'400.jpg' has no line"),
         (FACES, lambda lines: lines.pop(), r"Line 400 of .*5pts_score.*instead of the end"),
@@ -80,13 +80,22 @@ def line(number: int, text: str) -> Callable[[list[str]], None]:
         (PAIRS, line(11, f"1 {10**30} 0"), r"Line 11 of .*pair_label"),
         (PAIRS, line(11, "1 9999 0"), r"Line 11 of .*pair_label.*template 9999 has no image"),
         (PAIRS, lambda lines: lines.clear(), r"pair_label.txt is empty"),
-        (PAIRS, lambda lines: lines.__delitem__(slice(1, None)), r"holds 1 genuine pairs of 1"),
+        (FACES, lambda lines: lines.__setitem__(slice(None), [" "]), r"face_tid_mid.txt is empty"),
+        (
+            PAIRS,
+            lambda lines: lines.__delitem__(slice(1, None)),
+            r"lists 1 genuine pairs among 1 pairs",
+        ),
         (G1, line(1, "1,1,img/1.jpg"), r"Line 1 of .*G1.csv.*not the header"),
         (G1, line(2, "1;1;img/1.jpg"), r"Line 2 of .*G1.csv.*TEMPLATE_ID,SUBJECT_ID"),
-        (G1, line(3, "1,2,img/2.jpg"), r"Line 3 of .*G1.csv.*subject 2, line 2 1"),
+        (
+            G1,
+            line(3, "1,2,img/2.jpg"),
+            r"Line 3 of .*G1.csv.*has the subject 2 here and 1 in line 2",
+        ),
         (G2, line(2, "9999,77,img/1.jpg"), r"Line 2 of .*G2.csv.*template 9999 has no image"),
         (G2, line(2, "2,1,img/1.jpg"), r"share 1 subjects, such as 1"),
-        (PROBES, lambda lines: lines.__delitem__(slice(1, None)), r"mixed.csv names no template"),
+        (PROBES, lambda lines: lines.__delitem__(slice(1, None)), r"mixed.csv lists no templates"),
     ],
 )
 def test_a_wrong_line_is_named(

@@ -49,7 +49,7 @@ def test_a_video_counts_as_much_as_a_photograph() -> None:
     np.testing.assert_allclose(found, [[0.5**0.5, 0.5**0.5]], atol=1e-6)
 
 
-def test_features_that_add_up_to_nothing_are_named() -> None:
+def test_features_that_sum_to_zero_are_named() -> None:
     features = np.array([[1, 0], [0, 1], [0, -1]], np.float32)
-    with pytest.raises(UserError, match=r"1 templates add up to nothing.*template number 2"):
+    with pytest.raises(UserError, match=r"1 templates sum to zero.*template number 2"):
         template_embeddings(features, np.array([0, 1, 1]), np.array([1, 2, 3]))

@@ -14,7 +14,7 @@ from torch import Tensor
 from edgecmp.export.lowering import REWRITES, Graph, lower
 from edgecmp.export.lowering.fold_shuffle import fold_shuffle
 from edgecmp.export.lowering.graph import IMAGE, Affine, Concat, Conv, Linear, Mean, Pad, Take
-from edgecmp.export.lowering.narrow_concat import MAX_PIECES, narrow_concat
+from edgecmp.export.lowering.narrow_concat import MAX_INPUTS, narrow_concat
 from edgecmp.export.lowering.pad_stride2 import is_same
 from edgecmp.export.lowering.split_depthwise import MAX_TAPS, split_depthwise
 from edgecmp.networks.architecture import Architecture
@@ -53,10 +53,10 @@ def test_equals_the_network(
     names: tuple[str, ...],
     architecture: Architecture,
     seed: int,
-    live_network: MakeNetwork,
+    random_network: MakeNetwork,
     images: MakeImages,
 ) -> None:
-    network = live_network(architecture, seed)
+    network = random_network(architecture, seed)
     batch = images(2, architecture.input_size, seed + 7)
     with torch.no_grad():
         expected = network(batch)
@@ -163,11 +163,11 @@ def test_pixels_are_normalised_inside(
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     seed: int,
-    live_network: MakeNetwork,
+    random_network: MakeNetwork,
 ) -> None:
     """The network that reads pixels equals the preprocessing and the network after it."""
     architecture = Architecture.random("100M", seed=seed, embedding_dim=16, input_size=65)
-    network = live_network(architecture, seed)
+    network = random_network(architecture, seed)
     preprocessing = Preprocessing(input_size=65, mean=mean, std=std)
     pixels = np.random.default_rng(seed).integers(0, 256, (2, 65, 65, 3), np.uint8)
     planes = torch.from_numpy(pixels).permute(0, 3, 1, 2)
@@ -213,19 +213,19 @@ def test_splits_a_7x7_kernel_exactly(channels: int, stride: int) -> None:
     assert torch.allclose(_run(split, batch), _run(graph, batch), rtol=0, atol=1e-12)
 
 
-def test_joins_few_pieces_at_once(images: MakeImages) -> None:
-    """In order: the pieces lie where the wide concatenation puts them."""
-    for count in (MAX_PIECES, MAX_PIECES + 1, 2 * MAX_PIECES + 3):
+def test_concatenates_few_inputs_at_once(images: MakeImages) -> None:
+    """In the order of the wide concatenation."""
+    for count in (MAX_INPUTS, MAX_INPUTS + 1, 2 * MAX_INPUTS + 3):
         takes = [Take(name=f"{n}", inputs=(IMAGE,), start=n % 3, stop=3) for n in range(count)]
         names = tuple(take.name for take in takes)
         graph = Graph(nodes=(*takes, Concat(name="all", inputs=names)), input_shape=(3, 8, 8))
         narrow = narrow_concat(graph)
-        assert all(len(n.inputs) <= MAX_PIECES for n in narrow if isinstance(n, Concat))
+        assert all(len(n.inputs) <= MAX_INPUTS for n in narrow if isinstance(n, Concat))
         assert torch.equal(_run(narrow, images(1, 8, 1)), _run(graph, images(1, 8, 1)))
 
 
-def test_does_not_touch_the_network(live_network: MakeNetwork) -> None:
-    network = live_network(Architecture.random("100M", seed=1, input_size=64), 1)
+def test_does_not_touch_the_network(random_network: MakeNetwork) -> None:
+    network = random_network(Architecture.random("100M", seed=1, input_size=64), 1)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     lower(network)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +13,12 @@ import torch.nn.functional as F
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from pytorchcv.model_provider import get_model
 from torch import Tensor, nn
 
 from edgecmp.errors import UserError
+from edgecmp.export.formats.onnx.writer import onnx_model
+from edgecmp.export.formats.tflite.writer import tflite_bytes
 from edgecmp.export.lowering import (
     REWRITES,
     Graph,
@@ -30,23 +30,21 @@ from edgecmp.export.lowering.baseline_nodes import Activation, MaxPool, Shuffle
 from edgecmp.export.lowering.fold_shuffle import fold_shuffle
 from edgecmp.export.lowering.graph import IMAGE, Affine, Conv, Mean, Take
 from edgecmp.export.runtimes.mil.program import MilProgram
-from edgecmp.export.targets.onnx.writer import onnx_model
-from edgecmp.export.targets.tflite.writer import tflite_bytes
-from edgecmp.networks.baselines import BASELINES, BaselineNet, build_baseline, live_baseline
+from edgecmp.networks.baselines import BASELINES, BaselineNet, build_baseline, random_baseline
 from edgecmp.networks.gallery import build_gallery
 from edgecmp.networks.random_weights import patch_images
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.preprocessing import Preprocessing
-from edgecmp.quiet import quiet_coremltools
+from tests.export.coreml_reference import convert
+from tests.export.tflite_reference import RUNTIMES, embed, min_cosine
 
-RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 SMALL = tuple(name for name in BASELINES if name != "resnet101")
 
 
 @functools.cache
 def baseline(name: str) -> BaselineNet:
-    """A live one of 64 pixels."""
-    return live_baseline(name, 64, 0)
+    """One with random weights, for images of 64 pixels."""
+    return random_baseline(name, 64, 0)
 
 
 def check(graph: Graph, network: Callable[[Tensor], Tensor], size: int) -> None:
@@ -69,7 +67,7 @@ def check_exactly(graph: Graph, network: nn.Module, size: int) -> None:
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_equals_the_baseline(name: str) -> None:
-    network = live_baseline(name, 64, 1)
+    network = random_baseline(name, 64, 1)
     traced = trace_module(network, 64)
     lowered = lower_graph(traced)
     check(traced, network, 64)
@@ -87,7 +85,7 @@ def test_equals_the_baseline(name: str) -> None:
 @settings(max_examples=4)
 @given(name=st.sampled_from(SMALL), size=st.sampled_from([64, 65, 96]), seed=st.integers(0, 99))
 def test_each_rewrite_alone_is_exact(rewrite: str, name: str, size: int, seed: int) -> None:
-    network = live_baseline(name, size, seed).double()
+    network = random_baseline(name, size, seed).double()
     graph = REWRITES[rewrite](trace_module(network, size))
     check_exactly(graph, network, size)
 
@@ -119,7 +117,7 @@ def test_equals_the_classifier_as_it_comes(name: str) -> None:
 
 
 def test_reads_pixels() -> None:
-    network = live_baseline("mobilenet_wd2", 64, 0).double()
+    network = random_baseline("mobilenet_wd2", 64, 0).double()
     pixels = Preprocessing(input_size=64, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     image = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0))
     graph = lower_graph(trace_module(network, 64, pixels))
@@ -223,34 +221,19 @@ class Branching(nn.Module):
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Grouped(nn.PReLU()), r"PReLU \(layer\).*knows: .*Conv2d.*ReLU6"),
+        (Grouped(nn.PReLU()), r"PReLU \(layer\).*supports: .*Conv2d.*ReLU6"),
         (Grouped(nn.Conv2d(3, 6, 1, groups=3)), "groups of several channels"),
         (Grouped(nn.Conv2d(3, 6, 3, padding="same")), "padding"),
         (Grouped(nn.AvgPool2d(3, 2, 1, count_include_pad=False)), "divisor"),
         (Grouped(nn.AdaptiveAvgPool2d(2)), "more than one pixel"),
         (nn.Sequential(nn.Conv2d(3, 4, 1)), "feature map as the output"),
-        (Branching(), "plain feed-forward"),
+        (Branching(), "not a plain feed-forward network"),
         (get_model("mobilenet_wd4"), "7 x 7"),
     ],
 )
 def test_refuses_what_it_does_not_know(network: nn.Module, message: str) -> None:
     with pytest.raises(UserError, match=message):
         trace_module(network, 64)
-
-
-def embed(runtime: str, model: bytes, images: Tensor) -> NDArray[np.float32]:
-    """Images (N, 3, S, S), one by one, to embeddings (N, D)."""
-    interpreter = importlib.import_module(f"{runtime}.interpreter").Interpreter(
-        model_content=model, num_threads=1
-    )
-    run = interpreter.get_signature_runner("serving_default")
-    batch = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
-    return np.concatenate([run(image=image[None])["embedding"] for image in batch])
-
-
-def min_cosine(a: NDArray[np.float32], b: Tensor) -> float:
-    """The smallest cosine of matching rows of unit length."""
-    return float((a.astype(np.float64) * b.double().numpy()).sum(1).min())
 
 
 @functools.cache
@@ -313,24 +296,10 @@ def test_the_onnx_file_agrees(name: str) -> None:
 
 
 def test_the_core_ml_package_agrees(tmp_path: Path) -> None:
-    with quiet_coremltools():
-        import coremltools
-
-        network = lowered("mobilenetv2_wd2", ("split_depthwise",))
-        image = coremltools.TensorType(name="image", shape=(1, 3, 64, 64))
-        model = coremltools.convert(
-            torch.jit.trace(network, torch.zeros(image.shape.shape), check_trace=False),  # type: ignore[no-untyped-call]
-            inputs=[image],
-            outputs=[coremltools.TensorType(name="embedding")],
-            convert_to="mlprogram",
-            minimum_deployment_target=coremltools.target.iOS15,
-            compute_precision=coremltools.precision.FLOAT32,
-            skip_model_load=True,
-        )
-        model.save(str(tmp_path / "baseline.mlpackage"))
+    network = lowered("mobilenetv2_wd2", ("split_depthwise",))
+    package = convert(network, torch.zeros(1, 3, 64, 64), tmp_path)
     batch = patch_images(2, 64, 7)
-    program = MilProgram(tmp_path / "baseline.mlpackage")
-    found = program.run(image=batch[:, None])["embedding"][:, 0]
+    found = MilProgram(package).run(image=batch[:, None])["embedding"][:, 0]
     with torch.no_grad():
         expected = baseline("mobilenetv2_wd2")(batch)
     assert min_cosine(found.numpy(), expected) >= 0.99999

@@ -22,15 +22,15 @@ from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.export import ParityReport, export, parity, targets
+from edgecmp.export.formats.tflite.flatbuffer import Quantisation
+from edgecmp.export.formats.tflite.graph_builder import GraphBuilder
 from edgecmp.export.lowering import lower
-from edgecmp.export.parity.diagnosis import first_departure
+from edgecmp.export.parity.diagnosis import first_differing_layer
 from edgecmp.export.parity.layer_probes import layer_names
 from edgecmp.export.parity.verdict import BOUNDS, Bounds
 from edgecmp.export.quantisation.weights import quantise_weight
 from edgecmp.export.runtimes.mil.program import MilProgram
 from edgecmp.export.runtimes.open import open_model
-from edgecmp.export.targets.tflite.flatbuffer import Quantisation
-from edgecmp.export.targets.tflite.graph_builder import GraphBuilder
 from edgecmp.files import sha256_json, sha256_tensors
 from edgecmp.gallery.index import GalleryIndex, IndexManifest
 from edgecmp.networks.architecture import Architecture
@@ -178,7 +178,7 @@ def collapse(weight: Floats, bias: Floats) -> None:
     bias += 10 * np.abs(weight).max() * np.sqrt(weight.size)
 
 
-def no_number(weight: Floats, bias: Floats) -> None:
+def not_finite(weight: Floats, bias: Floats) -> None:
     bias[0] = np.nan
 
 
@@ -246,7 +246,7 @@ def test_good_files_pass_in_every_runtime(
         (change_last_layer(swap_two), r"departs first at linear \("),
         (swap_in_a_kernel, r"departs first at blocks\.7\.main\.0 \("),
         (change_last_layer(collapse), "collapsed: different identities"),
-        (change_last_layer(no_number), "no numbers"),
+        (change_last_layer(not_finite), "some embeddings contain values that are not finite"),
         (normalise_again, r"normalised twice.*agrees when given pixels in 0\.\.1\)"),
         (swap_channels, "it reads BGR: red and blue are swapped"),
     ],
@@ -314,14 +314,14 @@ def test_a_precision_that_one_runtime_gets_wrong_is_refused_for_it(
         return constant
 
     monkeypatch.setattr(GraphBuilder, "weight", dynamic)
-    calm = Bounds(min_cosine=0.9, min_top1_agreement=None, max_change_top10=10)
-    monkeypatch.setitem(BOUNDS, "int8-weights", calm)  # untrained networks are noisy
+    loose = Bounds(min_cosine=0.9, min_top1_agreement=None, max_change_top10=10)
+    monkeypatch.setitem(BOUNDS, "int8-weights", loose)  # untrained networks are noisy
     file = export("tflite", model=query_folder, precision="int8-weights", out=tmp_path).path
     rows = {row["runtime"]: row for row in check(file).rows}
     assert rows["tflite-runtime"]["verdict"] == "fail"
     says = rows["tflite-runtime"]["reason"]
     assert "departs first at linear (" in says
-    assert says.endswith("litert computes it rightly: int8-weights is not for tflite-runtime")
+    assert says.endswith("litert computes it correctly: int8-weights is not for tflite-runtime")
 
 
 @pytest.mark.parametrize("reads", ["tensor", "image"])
@@ -329,14 +329,14 @@ def test_a_precision_that_one_runtime_gets_wrong_is_refused_for_it(
 def test_the_layers_of_a_good_file_are_torchs(
     target: str, reads: str, exported: Make, query_folder: Path
 ) -> None:
-    """So that a layer which departs says something."""
+    """Else a layer that differs would mean nothing."""
     bundle = QueryBundle.load(query_folder)
     pixels = load_dataset("emoji").test.pixels(bundle.preprocessing, np.arange(3))
     for precision, bound in (("fp32", 0.9999), ("fp16", 0.99)):
         for runner in open_model(exported(target, precision, reads)):
-            departure = first_departure(runner, bundle, pixels)
-            assert departure is not None
-            assert departure[1] > bound, departure
+            layer = first_differing_layer(runner, bundle, pixels)
+            assert layer is not None
+            assert layer[1] > bound, layer
 
 
 def test_the_stages_before_the_files_are_judged(check: Check, exported: Make) -> None:
@@ -361,7 +361,7 @@ def test_the_picture_is_drawn(check: Check, exported: Make, tmp_path: Path) -> N
     with Image.open(tmp_path / "parity.png") as picture:
         assert picture.size[0] > 800
         assert len(np.unique(np.asarray(picture.convert("L")))) > 50
-    with pytest.raises(UserError, match=r"no \.png file"):
+    with pytest.raises(UserError, match=r"--picture must be a \.png file \(got .*parity\.pdf\)"):
         check(exported("tflite", "fp16"), picture=tmp_path / "parity.pdf")
 
 
@@ -381,7 +381,7 @@ def test_an_index_of_other_images_is_refused(
     manifest = json.loads((folder / "manifest.json").read_bytes())
     manifest["data"]["fingerprint"] = "0" * 64
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UserError, match="does not hold the gallery images of 'emoji'"):
+    with pytest.raises(UserError, match="was not built from the gallery images of 'emoji'"):
         check(exported("onnx", "fp32"), index=folder)
 
 
@@ -391,7 +391,7 @@ def test_another_preprocessing_is_refused(check: Check, exported: Make, tmp_path
         document["preprocessing_fingerprint"] = sha256_json(document["preprocessing"])
 
     file = edited(exported("onnx", "fp32"), tmp_path, change_metadata(change))
-    with pytest.raises(UserError, match="prepares its images differently than the network"):
+    with pytest.raises(UserError, match="prepares its images differently from the network"):
         check(file)
 
 
@@ -417,7 +417,7 @@ def test_a_truncated_file_is_refused(
         part = cut
         cut.write_bytes(whole.read_bytes())
     part.write_bytes(part.read_bytes()[:-1000])
-    with pytest.raises(UserError, match=r"truncated|not a whole Core ML package"):
+    with pytest.raises(UserError, match=r"truncated|not a complete Core ML package"):
         check(cut)
 
 
@@ -434,7 +434,10 @@ def test_a_file_of_an_older_edgecmp_is_refused(
 
 @pytest.mark.parametrize(
     ("changes", "says"),
-    [({"limit": 0}, "limit of 0 queries"), ({"model": Path("nowhere")}, "nowhere")],
+    [
+        ({"limit": 0}, r"--limit must be at least 1 \(got 0\)"),
+        ({"model": Path("nowhere")}, "nowhere"),
+    ],
 )
 def test_bad_arguments_are_refused(
     check: Check, exported: Make, changes: dict[str, Any], says: str
@@ -459,15 +462,15 @@ def described(
     del model.metadata_props[:]
     if edit is not None:
         edit(model)
-    onnx.save(model, folder / "foreign.onnx")
-    keys = {"onnx": '"foreign.onnx"', "mean": HALF, "std": HALF} | (lines or {})
+    onnx.save(model, folder / "external.onnx")
+    keys = {"onnx": '"external.onnx"', "mean": HALF, "std": HALF} | (lines or {})
     text = "".join(f"{key} = {value}\n" for key, value in keys.items())
-    (folder / "foreign.toml").write_text(text)
-    return folder / "foreign.toml"
+    (folder / "external.toml").write_text(text)
+    return folder / "external.toml"
 
 
 def test_the_network_may_be_given_as_onnx(check: Check, exported: Make, tmp_path: Path) -> None:
-    """Our own export knows what it was made from; one from elsewhere does not, and it is said."""
+    """Our own export knows what it was made from; an external one does not, and a note says so."""
     files = [exported("tflite", "fp32"), exported("tflite", "fp16")]
     for input in ("tensor", "image"):
         rows = check(*files, model=exported("onnx", "fp32", input)).rows
@@ -475,7 +478,7 @@ def test_the_network_may_be_given_as_onnx(check: Check, exported: Make, tmp_path
     source = described(exported("onnx", "fp32"), tmp_path)
     rows = check(*files, model=source).rows
     assert [row["verdict"] for row in rows] == ["pass"] * 4
-    assert all("cannot be checked" in row["reason"] for row in rows)
+    assert all("hashes cannot show that both are the same network" in row["reason"] for row in rows)
     other = described(exported("onnx", "fp32"), tmp_path, change_last_layer(swap_two))
     assert [row["verdict"] for row in check(*files, model=other).rows] == ["fail"] * 4
 
@@ -490,7 +493,7 @@ def test_the_network_may_be_given_as_onnx(check: Check, exported: Make, tmp_path
     ],
     ids=["good", "names its gallery", "swapped weight", "wrong mean"],
 )
-def test_a_file_from_elsewhere_is_compared(
+def test_an_external_file_is_compared(
     edit: Edit | None,
     lines: dict[str, str],
     verdict: str,
@@ -500,8 +503,8 @@ def test_a_file_from_elsewhere_is_compared(
 ) -> None:
     [row] = check(described(exported("onnx", "fp32"), tmp_path, edit, lines)).rows
     assert (row["target"], row["runtime"], row["verdict"]) == ("onnx", "onnxruntime", verdict)
-    assert row["file"].endswith("foreign.onnx")
-    assert ("cannot be checked" if verdict == "pass" else "min cosine") in row["reason"]
+    assert row["file"].endswith("external.onnx")
+    assert ("hashes cannot show" if verdict == "pass" else "min cosine") in row["reason"]
 
 
 @pytest.mark.parametrize(
@@ -511,7 +514,7 @@ def test_a_file_from_elsewhere_is_compared(
         ({"gallery": f'"{"cd" * 32}"'}, "made by another gallery model"),
     ],
 )
-def test_a_file_from_elsewhere_that_cannot_be_compared(
+def test_an_external_file_that_cannot_be_compared(
     lines: dict[str, str], says: str, check: Check, exported: Make, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=says):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgecmp.export.parity.compatibility import check_rule
-from edgecmp.export.parity.retrieval import FAR, Finds, find
+from edgecmp.export.parity.retrieval import FAR, RetrievalResult, retrieve
 from edgecmp.export.parity.verdict import BOUNDS, Comparison, compare, judge, mean_other_cosine
 from edgecmp.metrics import tar_at_far, top_k
-from edgecmp.metrics.bootstrap import interval, redraws
+from edgecmp.metrics.bootstrap import interval, resamples
 
 Floats = NDArray[np.float32]
 GOOD = Comparison(
@@ -59,8 +59,8 @@ def test_mean_other_cosine_is_the_mean_over_all_pairs(count: int, size: int, see
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-def search(queries: Floats, gallery: Floats, truth: NDArray[np.int64]) -> Finds:
-    return find(queries, truth, gallery, np.arange(len(gallery)) // 2)
+def search(queries: Floats, gallery: Floats, truth: NDArray[np.int64]) -> RetrievalResult:
+    return retrieve(queries, truth, gallery, np.arange(len(gallery)) // 2)
 
 
 def test_a_comparison_counts_what_changed() -> None:
@@ -70,7 +70,7 @@ def test_a_comparison_counts_what_changed() -> None:
     changed = reference.copy()
     changed[3] = gallery[truth[3] * 2]  # finds its identity now, whatever it found before
     before, after = search(reference, gallery, truth), search(changed, gallery, truth)
-    result = compare(changed, reference, after, before, truth, weights=redraws(20, seed=0))
+    result = compare(changed, reference, after, before, truth, weights=resamples(20, seed=0))
     assert result.min_cosine == pytest.approx(float(changed[3] @ reference[3]), abs=1e-6)
     assert result.mean_cosine == pytest.approx((19 + result.min_cosine) / 20, abs=1e-6)
     assert result.top1_agreement == pytest.approx(95.0)
@@ -87,7 +87,7 @@ def test_the_bootstrap_interval_is_that_of_redrawn_queries() -> None:
     changes = generator.integers(-1, 2, 400)
     pairs = generator.integers(1, 4, 400)
     draws = generator.integers(0, 400, (4000, 400))
-    weights = redraws(400, seed=0)
+    weights = resamples(400, seed=0)
     assert weights.sum(1).tolist() == [400] * len(weights)
     for counts in (None, pairs):
         out_of = np.ones(400) if counts is None else counts
@@ -99,13 +99,13 @@ def test_the_bootstrap_interval_is_that_of_redrawn_queries() -> None:
 
 @settings(max_examples=30)
 @given(count=st.integers(3, 60), size=st.integers(2, 6), seed=st.integers(0, 10_000))
-def test_finds_are_those_of_the_metrics(count: int, size: int, seed: int) -> None:
+def test_retrieval_results_are_those_of_the_metrics(count: int, size: int, seed: int) -> None:
     """Against the metrics, which are tested against references of their own."""
     generator = np.random.default_rng(seed)
     gallery, queries = unit(generator, 3 * count, size), unit(generator, count, size)
     gallery_ids = np.concatenate([np.arange(count)] * 2 + [generator.integers(0, count, count)])
     truth = generator.permutation(count)
-    found = find(queries, truth, gallery, gallery_ids)
+    found = retrieve(queries, truth, gallery, gallery_ids)
     shares = top_k(queries, truth, gallery, gallery_ids, ks=(1, 10))
     assert found.top1 == pytest.approx(100 * shares[1])
     assert found.top10 == pytest.approx(100 * shares[10])
@@ -115,11 +115,11 @@ def test_finds_are_those_of_the_metrics(count: int, size: int, seed: int) -> Non
     assert (found.ranks == 1).tolist() == found.hits[:, 0].tolist()
 
 
-def with_hits(share: float, count: int, seed: int) -> Finds:
-    """Made-up finds: that share of the queries found."""
+def with_hits(share: float, count: int, seed: int) -> RetrievalResult:
+    """A made-up result in which a share of the queries is found."""
     hits = (np.random.default_rng(seed).random((count, 1)) < share).astype(bool)
     numbers = np.zeros(count, np.int64)
-    return Finds(
+    return RetrievalResult(
         images=numbers[:, None],
         hits=hits,
         best=np.zeros(count, np.float32),
@@ -133,7 +133,7 @@ def with_hits(share: float, count: int, seed: int) -> Finds:
     ("mqg", "mqq", "says"), [(0.9, 0.7, "holds"), (0.7, 0.9, "broken"), (0.8, 0.8, "level")]
 )
 def test_the_rule_is_told_from_chance(mqg: float, mqq: float, says: str) -> None:
-    rule = check_rule(with_hits(mqg, 500, 0), with_hits(mqq, 500, 1), redraws(500, seed=0))
+    rule = check_rule(with_hits(mqg, 500, 0), with_hits(mqq, 500, 1), resamples(500, seed=0))
     assert rule.verdict == says
     assert rule.low <= rule.mqg_top10 - rule.mqq_top10 <= rule.high
 

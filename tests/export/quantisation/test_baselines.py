@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edgecmp.export.formats.tflite.flatbuffer import with_outputs
+from edgecmp.export.formats.tflite.graph import write_graph
 from edgecmp.export.lowering import LoweredNet, lower
 from edgecmp.export.lowering.graph import Conv
 from edgecmp.export.parity.layer_probes import layer_names
@@ -17,9 +19,7 @@ from edgecmp.export.quantisation.equalise import equalise
 from edgecmp.export.quantisation.fake_quant import simulate
 from edgecmp.export.quantisation.observers import observe
 from edgecmp.export.quantisation.quantise import quantise
-from edgecmp.export.targets.tflite.flatbuffer import with_outputs
-from edgecmp.export.targets.tflite.graph import write_graph
-from edgecmp.networks.baselines import BASELINES, live_baseline
+from edgecmp.networks.baselines import BASELINES, random_baseline
 from edgecmp.networks.random_weights import patch_images
 from edgecmp.preprocessing import Preprocessing
 
@@ -37,7 +37,7 @@ def pictures(count: int, seed: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("strength", [0.8, 1.0])
 @pytest.mark.parametrize("name", [name for name in BASELINES if name != "resnet101"])
 def test_equalising_changes_nothing_in_floats(name: str, strength: float) -> None:
-    network = live_baseline(name, SIZE, 3).double()
+    network = random_baseline(name, SIZE, 3).double()
     lowered = lower(network, input_size=SIZE)
     batch = PREPARE.normalise(pictures(4, 5)).double()
     graph, expected = equalise(lowered.graph, observe(lowered, [batch]), strength=strength)
@@ -60,7 +60,7 @@ def test_equalising_changes_nothing_in_floats(name: str, strength: float) -> Non
 )
 def test_the_runtime_computes_what_the_simulation_says(name: str, runtime: str) -> None:
     """Layer by layer while they are few, since a random network amplifies every rounding."""
-    lowered = lower(live_baseline(name, SIZE, 0), input_size=SIZE, integers=True)
+    lowered = lower(random_baseline(name, SIZE, 0), input_size=SIZE, integers=True)
     graph, plan = quantise(lowered, pictures(32, 1), PREPARE)
     shown = PREPARE.normalise(pictures(4, 9))
     names = [name for name in layer_names(LoweredNet(graph), "tflite") if name in plan]

@@ -15,15 +15,16 @@ from torch import Tensor
 
 from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.errors import UserError
+from edgecmp.export.formats.coreml import writer as coreml
+from edgecmp.export.formats.registry import Job
 from edgecmp.export.lowering import LoweredNet, lower
 from edgecmp.export.lowering.graph import Conv, Linear
 from edgecmp.export.metadata import Metadata
-from edgecmp.export.quantisation.fp16_safety import LIMIT, HalfSafety, check_half
-from edgecmp.export.quantisation.fp16_simulation import HalfSimulation
+from edgecmp.export.quantisation.fp16_safety import LIMIT, Fp16Safety, check_fp16
+from edgecmp.export.quantisation.fp16_simulation import Fp16Simulation
 from edgecmp.export.runtimes.mil.program import MilProgram
-from edgecmp.export.targets.coreml import writer as coreml
-from edgecmp.export.targets.registry import Job
 from edgecmp.preprocessing import Preprocessing
+from tests.export.export_metadata import metadata_of
 
 MakeImages = Callable[[int, int, int], Tensor]
 Pixels = NDArray[np.uint8]
@@ -60,23 +61,13 @@ def scaled(network: LoweredNet, factor: float) -> tuple[LoweredNet, set[str]]:
 
 def package(network: LoweredNet, query_folder: Path, pixels: Pixels, path: Path) -> MilProgram:
     bundle = QueryBundle.load(query_folder)
-    metadata = Metadata(
-        target="coreml",
-        precision="fp16",
-        input="tensor",
-        architecture=bundle.architecture.to_dict(),
-        preprocessing=bundle.preprocessing.to_dict(),
-        preprocessing_fingerprint=bundle.preprocessing.fingerprint,
-        gallery_sha256=None,
-        weights_sha256=bundle.sha256,
-        provenance={},
-    )
+    metadata = metadata_of(bundle, target="coreml", precision="fp16")
     coreml.write_coreml(Job(network=network, metadata=metadata, images=pixels), path)
     return MilProgram(path)
 
 
 def test_a_harmless_network_keeps_nothing(harmless: LoweredNet, pixels: Pixels) -> None:
-    found = check_half(harmless, pixels, Preprocessing(input_size=64))
+    found = check_fp16(harmless, pixels, Preprocessing(input_size=64))
     assert (found.kept, found.reasons) == ((), {})
     assert found.min_cosine == found.min_cosine_unsafe > 0.9999
 
@@ -105,8 +96,8 @@ def test_values_beyond_float16_are_kept_and_the_package_then_agrees(
     assert line.startswith(f"kept in float32: {', '.join(kept)} (")
     assert "with all in float16 -1.0" in line
 
-    nothing = HalfSafety(kept=(), reasons={}, min_cosine=0, min_cosine_unsafe=0)
-    monkeypatch.setattr(coreml, "check_half", lambda *arguments: nothing)
+    nothing = Fp16Safety(kept=(), reasons={}, min_cosine=0, min_cosine_unsafe=0)
+    monkeypatch.setattr(coreml, "check_fp16", lambda *arguments: nothing)
     unsafe = package(network, query_folder, pixels, tmp_path / "unsafe.mlpackage")
     found = unsafe.run(image=inputs[:, None])["embedding"][:, 0]
     assert not F.cosine_similarity(found, exact).min() > 0.9
@@ -114,7 +105,7 @@ def test_values_beyond_float16_are_kept_and_the_package_then_agrees(
 
 def test_digits_lost_below_the_range_are_found(harmless: LoweredNet, pixels: Pixels) -> None:
     network, planted = scaled(harmless, 1e-6)
-    found = check_half(network, pixels, Preprocessing(input_size=64))
+    found = check_fp16(network, pixels, Preprocessing(input_size=64))
     assert planted <= set(found.kept)
     assert found.min_cosine > 0.9999 > found.min_cosine_unsafe
     assert any("loses" in reason for reason in found.reasons.values())
@@ -132,7 +123,7 @@ def test_the_sum_of_squares_of_a_length_is_looked_at(
         linear, weight=linear.weight * factor / length, bias=linear.bias * factor / length
     )
     network = LoweredNet(harmless.graph.with_nodes([*nodes, tail, last]))
-    found = check_half(network, pixels, Preprocessing(input_size=64))
+    found = check_fp16(network, pixels, Preprocessing(input_size=64))
     assert says in found.reasons["embedding"]
 
 
@@ -140,7 +131,7 @@ def test_layers_that_cost_precision_are_kept(
     harmless: LoweredNet, pixels: Pixels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgecmp.export.quantisation.fp16_safety.TARGET", 1.0)
-    found = check_half(harmless, pixels, Preprocessing(input_size=64))
+    found = check_fp16(harmless, pixels, Preprocessing(input_size=64))
     assert set(found.reasons.values()) == {"rounding"}
     assert found.min_cosine > found.min_cosine_unsafe
     assert len(found.kept) < len(harmless.graph.nodes)
@@ -150,7 +141,7 @@ def test_the_simulation_is_exact_with_everything_kept(
     harmless: LoweredNet, images: MakeImages
 ) -> None:
     inputs = images(2, 64, 5)
-    simulation = HalfSimulation(harmless)
+    simulation = Fp16Simulation(harmless)
     assert torch.equal(simulation.run(inputs), harmless(inputs))
     assert not torch.equal(simulation.run(inputs, ()), harmless(inputs))
     names = [name for name, _ in simulation.values(inputs)]
@@ -165,5 +156,5 @@ def test_a_calibrated_precision_needs_images(
     harmless: LoweredNet, query_folder: Path, tmp_path: Path
 ) -> None:
     none = np.zeros((0, 64, 64, 3), np.uint8)
-    with pytest.raises(UserError, match="at least one image"):
+    with pytest.raises(UserError, match="at least one calibration image"):
         package(harmless, query_folder, none, tmp_path / "net.mlpackage")

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from edgecmp import kit
 from edgecmp.artefacts.bundle import QueryBundle
+from edgecmp.export.formats.tflite.graph import write_graph
+from edgecmp.export.formats.tflite.writer import tflite_bytes
 from edgecmp.export.lowering import LoweredNet, lower
 from edgecmp.export.lowering.graph import IMAGE, Conv
 from edgecmp.export.quantisation.calibration import calibration_images
@@ -24,11 +26,10 @@ from edgecmp.export.quantisation.equalise import equalise
 from edgecmp.export.quantisation.fake_quant import rounded, simulate
 from edgecmp.export.quantisation.observers import batches, observe
 from edgecmp.export.quantisation.pixels import centre_pixels
-from edgecmp.export.quantisation.qparams import affine_scale, make_plan
+from edgecmp.export.quantisation.qparams import make_plan
 from edgecmp.export.quantisation.quantise import quantise
+from edgecmp.export.quantisation.shared_scales import affine_scale
 from edgecmp.export.quantisation.weights import quantise_layer, quantise_weight
-from edgecmp.export.targets.tflite.graph import write_graph
-from edgecmp.export.targets.tflite.writer import tflite_bytes
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.tiers import TIERS
@@ -98,9 +99,9 @@ def test_a_scale_holds_zero_and_both_ends(low: float, high: float) -> None:
 @settings(max_examples=8)
 @given(architecture=architectures, strength=st.sampled_from([0.3, 0.8, 1.0]))
 def test_equalising_changes_nothing_in_floats(
-    architecture: Architecture, strength: float, live_network: MakeNetwork, images: MakeImages
+    architecture: Architecture, strength: float, random_network: MakeNetwork, images: MakeImages
 ) -> None:
-    network = live_network(architecture, 5).double()
+    network = random_network(architecture, 5).double()
     lowered = lower(network)
     batch = images(4, architecture.input_size, 6).double()
     before = observe(lowered, [batch])
@@ -192,12 +193,12 @@ def test_the_runtime_computes_what_the_simulation_says(
 @settings(max_examples=6)
 @given(architecture=architectures)
 def test_any_network_loads_and_runs_in_integers(
-    architecture: Architecture, live_network: MakeNetwork
+    architecture: Architecture, random_network: MakeNetwork
 ) -> None:
     """The runtimes bound the ratios of scales; no plan of ours may leave them."""
     import tflite_runtime.interpreter as old
 
-    network = live_network(architecture, 1)
+    network = random_network(architecture, 1)
     size = architecture.input_size
     shown = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), np.uint8)
     model = tflite_bytes(

@@ -15,22 +15,22 @@ from torch import Tensor, nn
 
 from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.errors import UserError
+from edgecmp.export.formats.coreml.writer import read_coreml, write_coreml
+from edgecmp.export.formats.registry import Job, target
 from edgecmp.export.lowering import lower
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.runtimes.mil.operations import OPERATIONS
 from edgecmp.export.runtimes.mil.program import MilProgram
 from edgecmp.export.runtimes.mil.values import Constants
 from edgecmp.export.runtimes.mil.weights import DECOMPRESSIONS
-from edgecmp.export.targets.coreml.writer import read_coreml, write_coreml
-from edgecmp.export.targets.registry import Job, target
 from edgecmp.files import sha256_json
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.quiet import quiet_coremltools
 from scripts.check_mil import equals_apples
+from tests.export.coreml_reference import convert
 
 with quiet_coremltools():
-    import coremltools
     from coremltools.converters.mil.mil import types
     from coremltools.converters.mil.mil.types import type_mapping
     from coremltools.libmilstoragepython import _BlobStorageWriter
@@ -129,13 +129,13 @@ def test_blocks_have_their_own_scale_and_offset() -> None:
     scale, offset = np.array([[1, 10], [2, 20]], np.float32), np.array([[0, 1], [4, 4]], np.int8)
     expected = [[0, 1, 10, 20], [0, 2, 40, 60]]
     assert shift_scale(data=data, scale=scale, offset=offset).tolist() == expected
-    with pytest.raises(ValueError, match="no blocks of"):
+    with pytest.raises(ValueError, match="does not divide into blocks of"):
         shift_scale(data=data, scale=scale[:, :1].repeat(3, 1))
 
 
 def test_casts_of_constants() -> None:
-    half = np.array([1.5, 65504], np.float16)
-    found = DECOMPRESSIONS["constexpr_cast"](source_val=half, output_dtype="fp32")
+    values = np.array([1.5, 65504], np.float16)
+    found = DECOMPRESSIONS["constexpr_cast"](source_val=values, output_dtype="fp32")
     assert found.dtype == np.float32
     assert found.tolist() == [1.5, 65504.0]
 
@@ -172,11 +172,11 @@ def test_a_batch_is_computed_as_its_images_alone(packages: Packages, images: Mak
 
 @pytest.mark.parametrize("seed", range(2))
 def test_random_networks_of_any_form(
-    live_network: MakeNetwork, images: MakeImages, tmp_path: Path, seed: int
+    random_network: MakeNetwork, images: MakeImages, tmp_path: Path, seed: int
 ) -> None:
     """An odd size, where padding is not symmetric; shuffles left in; 7x7 kernels split."""
     architecture = Architecture.random("100M", seed=seed, embedding_dim=16, input_size=33)
-    network = live_network(architecture, seed)
+    network = random_network(architecture, seed)
     package = tmp_path / "random.mlpackage"
     lowered = lower(network, without=("fold_shuffle", *["split_depthwise"] * (not seed)))
     write_coreml(Job(network=lowered, metadata=metadata(architecture)), package)
@@ -203,21 +203,6 @@ def test_other_operations_of_the_table(tmp_path: Path) -> None:
     module = Arithmetic().eval()
     package = convert(module, x, tmp_path)
     torch.testing.assert_close(MilProgram(package).run(image=x[None])["embedding"][0], module(x))
-
-
-def convert(module: nn.Module, x: Tensor, folder: Path) -> Path:
-    with quiet_coremltools():
-        model = coremltools.convert(
-            torch.jit.trace(module, x),  # type: ignore[no-untyped-call]
-            inputs=[coremltools.TensorType(name="image", shape=tuple(x.shape))],
-            outputs=[coremltools.TensorType(name="embedding")],
-            convert_to="mlprogram",
-            minimum_deployment_target=coremltools.target.iOS15,
-            compute_precision=coremltools.precision.FLOAT32,
-            skip_model_load=True,
-        )
-        model.save(str(folder / "module.mlpackage"))
-    return folder / "module.mlpackage"
 
 
 def test_concat_can_take_values_in_turns() -> None:
@@ -270,7 +255,7 @@ def test_a_truncated_package_is_refused(
     copy, *files = damaged(packages["fp32"], tmp_path)
     content = files[part].read_bytes()
     files[part].write_bytes(content[: int(share * len(content))])
-    with pytest.raises(UserError, match=r"damaged\.mlpackage is not a whole Core ML package"):
+    with pytest.raises(UserError, match=r"damaged\.mlpackage is not a complete Core ML package"):
         read_coreml(copy)
 
 
@@ -281,7 +266,7 @@ def test_a_package_with_a_missing_part_is_refused(
     copy, *_ = damaged(packages["fp32"], tmp_path)
     target = copy / missing
     shutil.rmtree(target) if target.is_dir() else target.unlink()
-    with pytest.raises(UserError, match="not a whole Core ML package"):
+    with pytest.raises(UserError, match="not a complete Core ML package"):
         read_coreml(copy)
 
 
@@ -291,7 +276,7 @@ def test_an_overwritten_weight_header_is_refused(packages: Packages, tmp_path: P
     offset = next(iter(MilProgram(copy).weights.values())).offset
     content[offset : offset + 4] = b"\0\0\0\0"
     weights.write_bytes(bytes(content))
-    with pytest.raises(UserError, match="holds no record of its constant"):
+    with pytest.raises(UserError, match="contains no record of its constant"):
         read_coreml(copy)
 
 
@@ -319,7 +304,7 @@ def test_an_unknown_operation_is_named(tmp_path: Path) -> None:
         MilProgram(package)
 
 
-def test_a_foreign_package_is_refused(tmp_path: Path) -> None:
+def test_an_external_package_is_refused(tmp_path: Path) -> None:
     package = convert(nn.ReLU().eval(), torch.zeros(1, 4), tmp_path)
-    with pytest.raises(UserError, match="holds no edgecmp metadata"):
+    with pytest.raises(UserError, match="contains no edgecmp metadata"):
         read_coreml(package)

@@ -1,4 +1,4 @@
-"""Files in the runtimes of another machine, as rows of the parity report."""
+"""Files in the runtimes of a remote machine, as rows of the parity report."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from edgecmp.benchmarks.devices import open_device
 from edgecmp.errors import UserError
 from edgecmp.export import export
 from edgecmp.export.runtimes.open import read_metadata
-from edgecmp.export.runtimes.remote import RemoteRunner, try_runtimes_of
-from edgecmp.export.runtimes.runners import OnnxRunner, RuntimeRefusedError
+from edgecmp.export.runtimes.openers import RuntimeRefusedError
+from edgecmp.export.runtimes.remote import RemoteRunner, try_remote_runtimes
+from edgecmp.export.runtimes.runners import OnnxRunner
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +46,9 @@ def test_onnx_files_get_planes(exported: Callable[..., Path]) -> None:
     metadata = read_metadata(file)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     with open_device("local") as device:
-        (there,), _ = try_runtimes_of(device, file, metadata)
-        assert there.name == "onnxruntime on local"
-        found = there.embed(pixels)
+        (remote,), _ = try_remote_runtimes(device, file, metadata)
+        assert remote.name == "onnxruntime on local"
+        found = remote.embed(pixels)
     assert np.abs(found - OnnxRunner(file, metadata).embed(pixels)).max() < 1e-6
 
 
@@ -70,8 +71,8 @@ def test_a_lost_machine_says_nothing_about_the_file(file: Path) -> None:
     metadata = read_metadata(file)
     pixels = np.zeros((2, 64, 64, 3), np.uint8)
     lost = UserError("It was lost.", "Connect it again.")
-    runners, absences = try_runtimes_of(Faulty(lost), file, metadata)
-    assert [absence.reason for absence in absences] == ["it has no .tflite"]
+    runners, unusable = try_remote_runtimes(Faulty(lost), file, metadata)
+    assert [entry.reason for entry in unusable] == ["it has no .tflite"]
     with pytest.raises(UserError, match="It was lost"):
         runners[0].embed(pixels)
     refuses = RemoteRunner(file, metadata, Faulty(RuntimeError("no such op")), "tflite-runtime")

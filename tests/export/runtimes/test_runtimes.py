@@ -1,4 +1,4 @@
-"""Every target in every runtime that loads it, and what is said where one is missing."""
+"""Every target in every runtime that loads it, and the messages where one is missing."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_opening_a_file_prints_nothing(exported: Make, capfd: pytest.CaptureFixt
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.skipif(ON_MAC, reason="this is what is said elsewhere than on macOS")
+@pytest.mark.skipif(ON_MAC, reason="Core ML is available on macOS")
 def test_core_ml_needs_macos(exported: Make) -> None:
     path = exported("coreml", "fp32")
-    opened, absences = try_runtimes(path, read_metadata(path))
+    opened, unusable = try_runtimes(path, read_metadata(path))
     assert [runner.name for runner in opened] == ["mil-reference"]
-    assert [(a.runtime, a.refused, a.reason) for a in absences] == [
+    assert [(entry.runtime, entry.refused, entry.reason) for entry in unusable] == [
         ("coreml", False, "needs macOS")
     ]
 
@@ -63,10 +63,10 @@ def test_tflite_runtime_is_left_alone_under_numpy_2(
 ) -> None:
     path = exported("tflite", "fp32")
     monkeypatch.setattr(np, "__version__", "2.1.0")
-    opened, absences = try_runtimes(path, read_metadata(path))
+    opened, unusable = try_runtimes(path, read_metadata(path))
     assert [runner.name for runner in opened] == ["litert"]
-    assert "needs numpy < 2, here is numpy 2.1.0" in absences[0].reason
-    assert not absences[0].refused
+    assert unusable[0].reason == "needs numpy < 2, but numpy 2.1.0 is installed"
+    assert not unusable[0].refused
 
 
 def test_a_missing_runtime_is_named(exported: Make, monkeypatch: pytest.MonkeyPatch) -> None:

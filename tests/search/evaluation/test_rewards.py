@@ -19,7 +19,7 @@ def test_values() -> None:
 
 @pytest.mark.parametrize("name", REWARDS)
 @given(mqq=SHARES, mqg=SHARES, more=SHARES)
-def test_more_accuracy_is_never_worse(name: str, mqq: float, mqg: float, more: float) -> None:
+def test_rewards_increase_with_accuracy(name: str, mqq: float, mqg: float, more: float) -> None:
     assert reward(name)(max(mqq, more), mqg) >= reward(name)(mqq, mqg)
     assert reward(name)(mqq, max(mqg, more)) >= reward(name)(mqq, mqg)
 
@@ -40,7 +40,7 @@ def candidate(mqq: float, mqg: float, flops: int = 1, index: int = 0) -> Candida
     )
 
 
-def test_ties_go_to_homogeneous_accuracy_then_fewer_flops_then_the_earlier() -> None:
+def test_ties_are_broken_by_homogeneous_accuracy_then_flops_then_order() -> None:
     best_first = [
         candidate(0.5, 0.5),
         candidate(0.4, 0.0, flops=9),

@@ -1,4 +1,4 @@
-"""Processes that evaluate at once: same history as one alone, and clear words when one dies."""
+"""Worker processes: the history of a single process, and a clear error when one is killed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import pytest
 
 from edgecmp import UserError
 from edgecmp.networks.architecture import Architecture
-from edgecmp.search import run
 from edgecmp.search.evaluation.candidate import Measurement
-from edgecmp.search.evaluation.workers import Workers, default_jobs
-from tests.fixtures.small_search import save_tiny_models
+from edgecmp.search.evaluation.parallelism import default_jobs
+from edgecmp.search.evaluation.workers import Workers
+from tests.fixtures.small_search import save_small_models, small_run
 from tests.fixtures.toy_evaluator import ToyEvaluator
 
 ARCHITECTURES = [Architecture.random("100M", seed=seed) for seed in range(5)]
 
 
 @dataclass
-class Mortal(ToyEvaluator):
-    """Its process is killed at one architecture, as the system does when memory is short."""
+class Killed(ToyEvaluator):
+    """Its process is killed at one architecture, as when memory runs out."""
 
     fatal: str = ""
 
@@ -35,21 +35,22 @@ class Mortal(ToyEvaluator):
         return super().evaluate(architecture)
 
 
-def test_order_and_numbers_are_those_of_one_process_until_one_is_killed() -> None:
-    *sound, fatal = ARCHITECTURES
-    alone = [ToyEvaluator().evaluate(one) for one in sound]
-    evaluator = Mortal(seconds=0.01, fatal=fatal.fingerprint)
+def test_order_and_numbers_equal_one_process_until_a_worker_is_killed() -> None:
+    *others, fatal = ARCHITECTURES
+    alone = [ToyEvaluator().evaluate(one) for one in others]
+    evaluator = Killed(seconds=0.01, fatal=fatal.fingerprint)
     with Workers(evaluator, 2) as workers:
-        found = list(workers.measure(sound))
-        with pytest.raises(UserError, match=r"of the search ended.*it goes on.*--jobs 1"):
+        found = list(workers.measure(others))
+        what = r"A worker process .* was terminated.*resume the search; --jobs 1"
+        with pytest.raises(UserError, match=what):
             list(workers.measure([fatal]))
     assert [measurement for measurement, _ in found] == alone
     assert all(seconds >= 0.01 for _, seconds in found)
     assert evaluator.calls == 0  # nothing was evaluated in this process
 
 
-def test_processes_end_with_the_one_that_started_them() -> None:
-    """By SIGKILL, which it cannot answer."""
+def test_workers_end_when_their_parent_is_killed() -> None:
+    """By SIGKILL, which it cannot handle."""
     program = (
         "from edgecmp.search.evaluation.workers import Workers\n"
         "from tests.fixtures.toy_evaluator import ToyEvaluator\n"
@@ -68,31 +69,22 @@ def test_processes_end_with_the_one_that_started_them() -> None:
         it.kill()
     until = time.monotonic() + 20
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
-        assert time.monotonic() < until, "a worker outlived its search"
+        assert time.monotonic() < until, "a worker is still running"
         time.sleep(0.05)
 
 
 def test_a_search_is_the_same_with_two_processes(tmp_path: Path) -> None:
-    save_tiny_models(tmp_path)
+    save_small_models(tmp_path)
     histories = []
     for jobs in (1, 2):
         out = tmp_path / f"jobs{jobs}"
-        run(
-            "100M",
-            out=out,
-            supernet=tmp_path / "supernet",
-            gallery=tmp_path / "gallery",
-            data="tiny-emoji",
-            population=4,
-            generations=2,
-            jobs=jobs,
-        )
+        small_run(tmp_path, out, "100M", population=4, generations=2, jobs=jobs)
         histories.append((out / "history.jsonl").read_text())
     assert histories[0] == histories[1]
     assert len(histories[0].splitlines()) > 4
 
 
-def test_no_jobs_and_the_default(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="0 jobs evaluate nothing"):
-        run("100M", out=tmp_path, jobs=0)
+def test_invalid_jobs_and_the_default(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--jobs must be at least 1 \(got 0\)"):
+        small_run(tmp_path, tmp_path / "out", jobs=0)
     assert default_jobs() >= 1

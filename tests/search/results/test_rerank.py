@@ -67,7 +67,7 @@ def test_its_own_reward_and_metric_are_the_default(folder: Path) -> None:
     assert ranking.files == {}
 
 
-def test_a_budget_leaves_the_larger_out(folder: Path) -> None:
+def test_a_budget_excludes_larger_candidates(folder: Path) -> None:
     everything = rerank(folder, top=1000)
     middle = sorted(row["flops"] for row in everything.rows)[10]
     smaller = rerank(folder, budget=str(middle), top=1000)
@@ -77,7 +77,7 @@ def test_a_budget_leaves_the_larger_out(folder: Path) -> None:
 
 
 def test_a_search_that_is_still_running(folder: Path, tmp_path: Path) -> None:
-    """Its last line is half there."""
+    """Its last line is incomplete."""
     lines = (folder / "history.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "history.jsonl").write_bytes(b"".join(lines[:9]) + lines[9][:40])
     assert rerank(tmp_path, top=100).candidates == 8
@@ -98,12 +98,12 @@ def test_input_sizes_are_in_the_architectures(tmp_path: Path) -> None:
 
 
 def test_a_history_of_an_earlier_version(folder: Path, tmp_path: Path) -> None:
-    """Its header has no shape; the result has."""
+    """Its header lacks tier, embedding size and input size, which the result has."""
     header, rest = (folder / "history.jsonl").read_text().split("\n", 1)
     document = json.loads(header)
     del document["shape"]
     (tmp_path / "history.jsonl").write_text(json.dumps(document) + "\n" + rest)
-    with pytest.raises(UserError, match="an earlier version wrote it"):
+    with pytest.raises(UserError, match="was written by an earlier version of edgecmp"):
         rerank(tmp_path)
     first = rerank(folder, top=1).architectures[0]
     (tmp_path / "result.json").write_text(json.dumps({"architecture": first.to_dict()}))
@@ -115,11 +115,11 @@ def test_a_history_of_an_earlier_version(folder: Path, tmp_path: Path) -> None:
     [
         ({"reward": "r4"}, "Unknown reward"),
         ({"metric": "top5"}, r"Unknown metric 'top5'.*top1, top10"),
-        ({"top": 0}, "--top 1"),
+        ({"top": 0}, r"--top must be at least 1 \(got 0\)"),
         ({"budget": "1M"}, "the smallest has"),
     ],
 )
-def test_bad_input_is_named_and_writes_nothing(
+def test_invalid_input_is_named_and_nothing_written(
     folder: Path, tmp_path: Path, given: dict[str, str], what: str
 ) -> None:
     with pytest.raises(UserError, match=what):
@@ -127,7 +127,7 @@ def test_bad_input_is_named_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_no_search(tmp_path: Path) -> None:
+def test_a_folder_without_a_search(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         rerank(tmp_path)
     (tmp_path / "history.jsonl").write_text("{}\n")

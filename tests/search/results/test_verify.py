@@ -1,4 +1,4 @@
-"""The front, and winners measured again: down the ranking, and what happens without a device."""
+"""The Pareto front, and winners measured on the device, or without one."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from matplotlib.image import imread
 
 from edgecmp.errors import UserError
 from edgecmp.networks.architecture import Architecture
-from edgecmp.search.loop import SearchSettings
+from edgecmp.search.results.pareto_front import pareto_front
 from edgecmp.search.results.result import SearchResult
 from edgecmp.search.results.verify import Remeasure
 from edgecmp.search.run import search_and_write
+from edgecmp.search.settings import SearchSettings
 from edgecmp.search.space.constraint import FlopsBudget
 from edgecmp.search.space.flops import FlopsTable
 from edgecmp.search.space.latency_budget import LatencyBudget
 from edgecmp.search.strategies.evolution import EvolutionSettings
-from edgecmp.search.strategies.pareto import pareto_front
 from tests.fixtures.search_tables import flops_like
 from tests.fixtures.toy_evaluator import ToyEvaluator, toy_search
 
@@ -33,14 +33,14 @@ BOUND_MS = 0.8
 
 @dataclass
 class Phone:
-    """Too slow for the first few architectures, then fast enough; breaks at a given call."""
+    """A device that is too slow for the first architectures and fails at a given call."""
 
     slow: int = 0
-    breaks: int = 10**9
+    fails_at: int = 10**9
     asked: list[int] = field(default_factory=list)
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
-        if len(self.asked) == self.breaks:
+        if len(self.asked) == self.fails_at:
             raise UserError("The phone is not there.", "Plug it in.")
         before = sum(self.asked)
         self.asked.append(len(architectures))
@@ -53,13 +53,15 @@ class Phone:
 def searched(out: Path, remeasure: Remeasure | None, population: int = 20) -> SearchResult:
     bound = LatencyBudget(FlopsBudget(FlopsTable.of("100M"), 100_000_000), flops_like(), BOUND_MS)
     evolution = EvolutionSettings(population=population, generations=4, retain=2)
-    settings = SearchSettings(evolution=evolution, metric="top1")
+    settings = SearchSettings(strategy=evolution, metric="top1")
     return search_and_write(
         ToyEvaluator(), bound, settings, out, remeasure=remeasure, table="phone.json"
     )
 
 
-def test_the_first_that_holds_wins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_that_meets_the_bound_wins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     phone = Phone(slow=7)
     result = searched(tmp_path, phone)
     assert phone.asked == [5, 5]
@@ -83,7 +85,8 @@ def test_the_first_that_holds_wins(tmp_path: Path, capsys: pytest.CaptureFixture
     assert document["share"] < document["share_flops"]
     told = capsys.readouterr().err
     assert "rank 8 takes 0.5 ms" in told
-    assert "hold both" in told
+    assert "meets the bound of 0.8 ms; those ranked above it do not" in told
+    assert "satisfy both bounds" in told
 
 
 def test_it_ends_after_25(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,32 +96,33 @@ def test_it_ends_after_25(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert result.verified is False
     assert len(result.rows) == 25
     told = capsys.readouterr().err
-    assert "None of the best 25 holds 0.8 ms" in told
+    assert "None of the best 25 candidates meets the bound of 0.8 ms" in told
     assert "search with --latency 0." in told
 
 
-def test_a_small_search_is_measured_whole(tmp_path: Path) -> None:
+def test_all_candidates_of_a_small_search_are_measured(tmp_path: Path) -> None:
     phone = Phone(slow=1000)
     result = searched(tmp_path, phone, population=4)
     assert sum(phone.asked) == result.evaluations < 25
     assert result.verified is False
 
 
-@pytest.mark.parametrize(("breaks", "measured"), [(0, 0), (1, 5)])
-def test_without_the_device_the_result_is_there(
-    tmp_path: Path, breaks: int, measured: int, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("fails_at", "measured"), [(0, 0), (1, 5)])
+def test_the_result_is_written_without_the_device(
+    tmp_path: Path, fails_at: int, measured: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = searched(tmp_path, Phone(slow=7, breaks=breaks))
+    result = searched(tmp_path, Phone(slow=7, fails_at=fails_at))
     assert result.verified is None
-    assert result.winner == measured + 1, "the best of those that may hold the bound"
+    assert result.winner == measured + 1, "the best unmeasured one"
     assert sum(row["measured_ms"] is not None for row in result.rows) == measured
     told = capsys.readouterr().err
     assert "not verified: The phone is not there. Plug it in." in told
-    assert f"edgecmp latency check phone.json --architecture {tmp_path}" in told
+    command = f"edgecmp latency check phone.json --architecture {tmp_path}"
+    assert f"To verify it later, run: {command}" in told
     assert json.loads((tmp_path / "result.json").read_text()) == result.to_dict()
 
 
-def test_interrupted_on_the_device_nothing_is_lost(tmp_path: Path) -> None:
+def test_an_interrupt_on_the_device_loses_nothing(tmp_path: Path) -> None:
     def interrupted(architectures: Sequence[Architecture]) -> list[float]:
         raise KeyboardInterrupt
 
@@ -132,15 +136,15 @@ def test_interrupted_on_the_device_nothing_is_lost(tmp_path: Path) -> None:
     assert again.verified is True
 
 
-def test_what_was_measured_stands_when_the_device_is_gone(
+def test_measurements_are_kept_when_the_device_fails_later(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = searched(tmp_path, Phone(slow=7))
-    again = searched(tmp_path, Phone(breaks=0))
+    again = searched(tmp_path, Phone(fails_at=0))
     assert (again.verified, again.winner, again.rows) == (True, 8, first.rows)
     assert again.architecture == first.architecture == Architecture.load(tmp_path)
-    assert "What an earlier run measured stands." in capsys.readouterr().err
-    assert searched(tmp_path, Phone()).winner == 1, "another measurement takes its place"
+    assert "The measurements of the previous run are kept." in capsys.readouterr().err
+    assert searched(tmp_path, Phone()).winner == 1, "a new measurement replaces them"
 
 
 def test_the_picture_and_the_front(tmp_path: Path) -> None:
@@ -183,11 +187,11 @@ def test_a_bound_of_another_latency_or_table_is_refused(tmp_path: Path) -> None:
 @given(
     arrays(np.float64, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=st.integers(0, 3))
 )
-def test_the_front_is_what_nothing_dominates(costs: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_the_front_is_not_dominated(costs: np.ndarray) -> None:  # type: ignore[type-arg]
     front = set(pareto_front(costs).tolist())
     rows = costs.tolist()
-    for place, row in enumerate(rows):
-        beaten = any(
+    for index, row in enumerate(rows):
+        dominated = any(
             all(x <= y for x, y in zip(other, row, strict=True)) and other != row for other in rows
         )
-        assert beaten == (place not in front)
+        assert dominated == (index not in front)

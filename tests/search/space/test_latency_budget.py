@@ -1,4 +1,4 @@
-"""FLOPs and latency together: counts, uniform samples and where the space begins."""
+"""FLOPs and latency together: counts, uniform samples, and the lowest feasible latency."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from edgecmp.search.space.flops import CHOICES, FlopsTable, Genes
 from edgecmp.search.space.latency_budget import LatencyBudget, parse_latency
 from edgecmp.search.space.min_latency import fastest_choices
 from edgecmp.search.space.sampling import MAX_LISTED, BudgetSampler
+from tests.fixtures.samples import assert_same_marginals
 from tests.fixtures.search_tables import against_flops, flops_like, random_table
 
 TABLE = FlopsTable.of("100M")
@@ -51,20 +52,20 @@ def small_costs(values: tuple[tuple[int, ...], ...]) -> NDArray[np.int64]:
     return costs
 
 
-def test_samples_are_uniform_over_what_holds_both() -> None:
-    """Chi-square over every feasible combination, found by enumeration; units are rounded."""
+def test_samples_are_uniform_over_the_feasible_set() -> None:
+    """Chi-square over every feasible combination, by enumeration; units are rounded."""
     costs = [small_costs(FIRST), small_costs(SECOND)]
-    costs[0][0, 7] += 1  # tips a combination over the bound by a single unit
+    costs[0][0, 7] += 1  # a combination exceeds the bound by one unit
     costs[1][1, 9] += 1
     bounds = [bound * UNIT + 5 * 17 * UNIT for bound in BOUNDS]
 
-    def holds(blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+    def within(blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
         choices = choices_of((blocks, widths))
         sums = [cost[LAYERS, choices].sum(1) for cost in costs]
-        held: NDArray[np.bool_] = (sums[0] <= bounds[0]) & (sums[1] <= bounds[1])
-        return held
+        both: NDArray[np.bool_] = (sums[0] <= bounds[0]) & (sums[1] <= bounds[1])
+        return both
 
-    sampler = BudgetSampler(costs, bounds, holds)
+    sampler = BudgetSampler(costs, bounds, within)
     assert not sampler.exact
     choices = choices_of(sampler.sample(np.random.default_rng(1), 20_000))
     feasible = []
@@ -92,7 +93,7 @@ def test_samples_are_uniform_over_what_holds_both() -> None:
 
 
 def enumerated(bound: LatencyBudget) -> set[tuple[int, ...]]:
-    """Everything that holds both, by depth-first search with the smallest rest of each cost."""
+    """All feasible architectures, by depth-first search bounded by the smallest remaining costs."""
     costs = [TABLE.layer_flops.astype(float), bound.latency.layer_ms]
     rest = [np.append(cost.min(1)[::-1].cumsum()[::-1], 0.0) for cost in costs]
     limits = [bound.budget - TABLE.fixed_flops, bound.latency_ms - bound.latency.fixed_ms + 1e-12]
@@ -118,7 +119,9 @@ def enumerated(bound: LatencyBudget) -> set[tuple[int, ...]]:
     [(flops_like(), 100, 1.01), (random_table(0), 100, 1.01), (flops_like(), 28.25, 1.0045)],
     ids=["flops", "random", "both bind"],
 )
-def test_a_handful_is_listed_exactly(table: LatencyTable, millions: float, factor: float) -> None:
+def test_few_architectures_are_listed_exactly(
+    table: LatencyTable, millions: float, factor: float
+) -> None:
     flops = FlopsBudget(TABLE, round(millions * 10**6))
     bound = LatencyBudget(flops, table, fastest_ms(flops, table) * factor)
     expected = enumerated(bound)
@@ -142,7 +145,7 @@ def test_a_handful_is_listed_exactly(table: LatencyTable, millions: float, facto
     factor=st.floats(1.001, 4),
     seed=st.integers(0, 2**32),
 )
-def test_every_sample_holds_both(
+def test_every_sample_satisfies_both(
     table: LatencyTable, millions: int, factor: float, seed: int
 ) -> None:
     flops = BUDGETS[millions]
@@ -156,29 +159,20 @@ def test_every_sample_holds_both(
 
 @pytest.mark.parametrize("table", [flops_like(), random_table(3), against_flops()])
 def test_share_and_marginals_agree_with_rejection(table: LatencyTable) -> None:
-    """Against uniform samples under the budget, of which a fifth holds the latency too."""
+    """Against uniform samples under the budget, a fifth of which satisfies the latency too."""
     flops = BUDGETS[100]
     blocks, widths = flops.sample(np.random.default_rng(2), 60_000)
     times = table.predicts(blocks, widths)
     bound = LatencyBudget(flops, table, float(np.quantile(times, 0.2)))
     assert bound.share / flops.share == pytest.approx(0.2, abs=0.015)
-    held = times <= bound.latency_ms
-    drawn_blocks, drawn_widths = bound.sample(np.random.default_rng(3), int(held.sum()))
-    for layer in range(DEPTH):
-        for drawn, rejected, choices in (
-            (drawn_blocks, blocks[held], 4),
-            (drawn_widths, widths[held], 10),
-        ):
-            counts = [
-                np.bincount(genes[:, layer], minlength=choices) for genes in (drawn, rejected)
-            ]
-            assert stats.chi2_contingency(counts).pvalue > 1e-5
-    drawn_times = table.predicts(drawn_blocks, drawn_widths)
-    assert stats.ks_2samp(drawn_times, times[held]).pvalue > 1e-3
+    within = times <= bound.latency_ms
+    samples = bound.sample(np.random.default_rng(3), int(within.sum()))
+    assert_same_marginals(samples, (blocks[within], widths[within]), pvalue=1e-5)
+    assert stats.ks_2samp(table.predicts(*samples), times[within]).pvalue > 1e-3
 
 
 def test_nested_bounds_agree_down_to_a_share_of_1e_14() -> None:
-    """Each bound's samples, as far as they hold the next tighter one, are distributed like its."""
+    """Samples of a bound that satisfy the next lower one are distributed like its samples."""
     table, flops = flops_like(), BUDGETS[100]
     latencies = [0.33]
     wide = LatencyBudget(flops, table, latencies[0])
@@ -189,11 +183,11 @@ def test_nested_bounds_agree_down_to_a_share_of_1e_14() -> None:
         latencies.append(float(np.quantile(times, 0.3)))
         narrow = LatencyBudget(flops, table, latencies[-1])
         assert narrow.count / wide.count == pytest.approx(0.3, abs=0.04)
-        held = times <= narrow.latency_ms
-        drawn = narrow.sample(np.random.default_rng(0), int(held.sum()))
-        assert stats.ks_2samp(table.predicts(*drawn), times[held]).pvalue > 1e-4
+        within = times <= narrow.latency_ms
+        samples = narrow.sample(np.random.default_rng(0), int(within.sum()))
+        assert stats.ks_2samp(table.predicts(*samples), times[within]).pvalue > 1e-4
         for layer in range(0, DEPTH, 5):
-            ours, theirs = drawn[1][:, layer], widths[held, layer]
+            ours, theirs = samples[1][:, layer], widths[within, layer]
             assert stats.ks_2samp(ours, theirs).pvalue > 1e-5
         wide = narrow
         if len(latencies) > 6:
@@ -201,7 +195,7 @@ def test_nested_bounds_agree_down_to_a_share_of_1e_14() -> None:
     assert wide.share < 1e-14
 
 
-def test_a_loose_latency_leaves_the_budget_alone() -> None:
+def test_a_bound_that_does_not_bind_leaves_the_budget_unchanged() -> None:
     flops = BUDGETS[60]
     loose = LatencyBudget(flops, flops_like(), 1000.0)
     assert loose.share == pytest.approx(flops.share, rel=1e-3)
@@ -210,7 +204,7 @@ def test_a_loose_latency_leaves_the_budget_alone() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_nothing_is_faster_than_the_fastest(seed: int) -> None:
-    """Where the budget binds: nothing is left a hair below, by the sampler's own counting."""
+    """Where the budget is binding: the sampler counts no architecture just below."""
     table, flops = random_table(seed), BUDGETS[40]
     choices = fastest_choices(TABLE, flops.budget, table.layer_ms)
     assert TABLE.layer_flops[LAYERS, choices].sum() + TABLE.fixed_flops <= flops.budget
@@ -222,15 +216,15 @@ def test_nothing_is_faster_than_the_fastest(seed: int) -> None:
     lower = int(1e9 * best * (1 - 1e-6))
     costs = [TABLE.layer_flops, np.floor(table.layer_ms * 1e9).astype(np.int64)]
 
-    def holds(blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+    def faster(blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
         fast: NDArray[np.bool_] = table.predicts(blocks, widths) < best + table.fixed_ms
-        held: NDArray[np.bool_] = flops.holds(blocks, widths) & fast
-        return held
+        both: NDArray[np.bool_] = flops.satisfied_by(blocks, widths) & fast
+        return both
 
-    assert BudgetSampler(costs, [flops.budget - TABLE.fixed_flops, lower], holds).count == 0
+    assert BudgetSampler(costs, [flops.budget - TABLE.fixed_flops, lower], faster).count == 0
 
 
-def test_bounds_that_nothing_holds_say_where_the_space_begins() -> None:
+def test_infeasible_bounds_name_the_lowest_feasible_ones() -> None:
     table, flops = against_flops(), BUDGETS[60]
     fastest = fastest_ms(flops, table)
     free = float(table.layer_ms.min(1).sum() + table.fixed_ms)
@@ -248,7 +242,7 @@ def test_bounds_that_nothing_holds_say_where_the_space_begins() -> None:
 
 
 def test_bounds_that_all_but_exclude_each_other_are_refused() -> None:
-    """Latency falls as FLOPs rise, so that one architecture of 10^27 is left at the fastest."""
+    """Latency falls as FLOPs rise, so that at the fastest, 1 architecture of 10^27 is feasible."""
     table = against_flops()
     noise = np.random.default_rng(0).uniform(0, 1e-6, table.entries_ms.shape)
     table = replace(table, entries_ms=table.entries_ms + noise)
@@ -259,11 +253,11 @@ def test_bounds_that_all_but_exclude_each_other_are_refused() -> None:
     assert LatencyBudget(BUDGETS[60], table, parse_latency(advised)).count > 1e20
 
 
-def test_it_says_beforehand_what_is_feasible() -> None:
+def test_it_describes_what_is_feasible() -> None:
     first, second = LatencyBudget(BUDGETS[100], flops_like(), 0.8).describe()
     assert "35.1% of the 100M tier" in first
     assert "0.8 ms on local (litert 2.3.0, 1 thread, fp32)" in second
-    assert "about 0.3% hold both, 0.8% of what meets the budget" in second
+    assert "about 0.3% satisfy both bounds, 0.8% of those within the budget" in second
 
 
 @pytest.mark.parametrize(
@@ -275,6 +269,6 @@ def test_latencies_are_parsed(text: str, milliseconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "4", "4m", "4msec", "-4ms", "0ms", "nan", "1e3ms", "4 min"])
-def test_other_latencies_are_one_sentence(text: str) -> None:
-    with pytest.raises(UserError, match=r"is no latency\. .*4ms or 850us"):
+def test_other_latencies_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"is not a latency\. .*4ms or 850us"):
         parse_latency(text)

@@ -1,4 +1,4 @@
-"""Counting and sampling under a budget, against enumeration and against rejection."""
+"""Counting and sampling under a budget, against enumeration and rejection sampling."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from edgecmp.networks.tiers import DEPTH, TIERS
 from edgecmp.search.space.constraint import FlopsBudget, parse_budget
 from edgecmp.search.space.flops import CHOICES, FlopsTable, Genes
 from edgecmp.search.space.sampling import BudgetSampler
+from tests.fixtures.samples import assert_same_marginals
 
 
 def small_costs(unit: int = 1) -> NDArray[np.int64]:
-    """A toy space: three layers that matter, the others cost the same whatever is chosen."""
+    """A toy space: in all layers but three, every choice costs the same."""
     costs = np.full((DEPTH, CHOICES), 5 * unit, np.int64)
     costs[3, :] = 1000 * unit
     costs[3, :4] = np.array([0, 3, 4, 9]) * unit
@@ -29,12 +30,12 @@ def small_costs(unit: int = 1) -> NDArray[np.int64]:
 
 
 def sampler_of(costs: NDArray[np.int64], bound: int) -> BudgetSampler:
-    def holds(blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
+    def feasible(blocks: Genes, widths: Genes) -> NDArray[np.bool_]:
         choices = blocks.astype(int) * 10 + widths
-        held: NDArray[np.bool_] = costs[np.arange(DEPTH), choices].sum(1) <= bound
-        return held
+        within: NDArray[np.bool_] = costs[np.arange(DEPTH), choices].sum(1) <= bound
+        return within
 
-    return BudgetSampler([costs], [bound], holds)
+    return BudgetSampler([costs], [bound], feasible)
 
 
 def brute_force(costs: NDArray[np.int64], bound: int) -> list[tuple[int, int, int]]:
@@ -76,9 +77,9 @@ def test_samples_are_uniform_over_the_feasible_set(unit: int) -> None:
     assert {tuple(row) for row in rows.tolist()} == set(feasible)
     assert stats.chisquare(seen).pvalue > 1e-3
     assert stats.chisquare(np.bincount(choices[:, 1], minlength=CHOICES)).pvalue > 1e-3
-    if unit > 1:  # the one choice that tips a combination over the bound by a single unit
-        tipped = (choices[:, 0] == 7) & (costs[np.arange(DEPTH), choices].sum(1) > bound)
-        assert not tipped.any()
+    if unit > 1:  # the one choice with which a combination exceeds the bound by one unit
+        exceeds = (choices[:, 0] == 7) & (costs[np.arange(DEPTH), choices].sum(1) > bound)
+        assert not exceeds.any()
 
 
 @pytest.mark.parametrize(("tier", "budget"), [("330M", 330), ("230M", 230), ("100M", 100)])
@@ -88,28 +89,20 @@ def test_share_and_marginals_agree_with_rejection(tier: str, budget: int) -> Non
     rng = np.random.default_rng(2)
     blocks = rng.integers(0, 4, (60_000, DEPTH), dtype=np.uint8)
     widths = rng.integers(0, 10, (60_000, DEPTH), dtype=np.uint8)
-    held = constraint.holds(blocks, widths)
-    deviation = np.sqrt(constraint.share * (1 - constraint.share) / len(held))
-    assert abs(held.mean() - constraint.share) < 4 * deviation
-    kept = int(held.sum())
-    drawn_blocks, drawn_widths = constraint.sample(rng, kept)
-    assert constraint.holds(drawn_blocks, drawn_widths).all()
-    for layer in range(DEPTH):
-        for drawn, rejected, choices in (
-            (drawn_blocks, blocks[held], 4),
-            (drawn_widths, widths[held], 10),
-        ):
-            counts = [
-                np.bincount(genes[:, layer], minlength=choices) for genes in (drawn, rejected)
-            ]
-            assert stats.chi2_contingency(counts).pvalue > 1e-5
-    flops = table.counts(drawn_blocks, drawn_widths), table.counts(blocks[held], widths[held])
+    within = constraint.satisfied_by(blocks, widths)
+    deviation = np.sqrt(constraint.share * (1 - constraint.share) / len(within))
+    assert abs(within.mean() - constraint.share) < 4 * deviation
+    samples = constraint.sample(rng, int(within.sum()))
+    assert constraint.satisfied_by(*samples).all()
+    accepted = blocks[within], widths[within]
+    assert_same_marginals(samples, accepted, pvalue=1e-5)
+    flops = table.counts(*samples), table.counts(*accepted)
     assert stats.ks_2samp(*flops).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_a_handful_of_architectures_is_found(tier: str) -> None:
-    """Just above the smallest, where rejection would never end."""
+def test_a_space_of_few_architectures_is_sampled(tier: str) -> None:
+    """Just above the smallest, where rejection sampling would never end."""
     table = FlopsTable.of(tier)
     smallest = table.count(table.smallest())
     only = FlopsBudget(table, smallest)
@@ -120,11 +113,11 @@ def test_a_handful_of_architectures_is_found(tier: str) -> None:
     few = FlopsBudget(table, round(smallest * 1.003))
     assert 1 < few.count < 1000
     blocks, widths = few.sample(np.random.default_rng(0), 20_000)
-    assert few.holds(blocks, widths).all()
+    assert few.satisfied_by(blocks, widths).all()
     assert len(np.unique(np.hstack((blocks, widths)), axis=0)) == few.count
 
 
-def test_a_budget_above_the_largest_holds_everything() -> None:
+def test_everything_satisfies_a_budget_above_the_largest() -> None:
     assert FlopsBudget(FlopsTable.of("100M"), 10**9).share == pytest.approx(1, abs=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""The evolution's promises, over random seeds, budgets and populations."""
+"""Properties of the evolution over random seeds, budgets and populations."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ BOUNDS = [
     *BUDGETS,
     Space.of(LatencyBudget(FLOPS[2], flops_like(), 0.3)),
     Space.of(LatencyBudget(FLOPS[1], random_table(0), 1.0)),
-    Space.sized(TABLE, 60 * 10**6, (48, 56, 64), native=64),
-    Space.sized(TABLE, round(SMALLEST * 1.02), (48, 64), native=64),
+    Space.with_sizes(TABLE, 60 * 10**6, (48, 56, 64), native=64),
+    Space.with_sizes(TABLE, round(SMALLEST * 1.02), (48, 64), native=64),
 ]
 SETTINGS = EvolutionSettings(population=20, generations=4, retain=4)
 
@@ -55,14 +55,16 @@ def run(budget: Space, seed: int, setting: EvolutionSettings = SETTINGS) -> list
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), budget=st.sampled_from(BOUNDS))
-def test_candidates_obey_never_repeat_and_fill_the_population(seed: int, budget: Space) -> None:
+def test_candidates_satisfy_the_bound_and_fill_the_population_without_repeats(
+    seed: int, budget: Space
+) -> None:
     proposals = run(budget, seed)
     rows = np.concatenate([proposal.children for proposal in proposals])
     assert rows.dtype == np.uint8
     assert rows[:, :DEPTH].max() <= 3
     assert rows[:, DEPTH:].max() <= 9
     assert (rows < budget.choices).all()
-    assert budget.holds(rows).all()
+    assert budget.contains(rows).all()
     assert len(np.unique(rows, axis=0)) == len(rows)
     for proposal in proposals:
         assert len(proposal.survivors) + len(proposal.children) == SETTINGS.population
@@ -81,8 +83,8 @@ def test_other_seeds_give_other_generations() -> None:
     assert (run(BUDGETS[2], 0)[0].children != run(BUDGETS[2], 1)[0].children).any()
 
 
-def test_children_are_crossovers_with_a_tenth_of_the_genes_redrawn() -> None:
-    """Two parents without a gene in common: what is neither's was redrawn."""
+def test_children_are_crossovers_with_a_tenth_of_the_genes_mutated() -> None:
+    """Two parents without a gene in common: a gene of neither of them was mutated."""
     everything = Space.of(FlopsBudget(TABLE, 10**9))
     setting = EvolutionSettings(population=2000, generations=2, retain=2, retain_chance=0.0)
     parents = [(0,) * DEPTH + (2,) * DEPTH, (1,) * DEPTH + (3,) * DEPTH]
@@ -91,12 +93,12 @@ def test_children_are_crossovers_with_a_tenth_of_the_genes_redrawn() -> None:
     ).children.astype(int)
     low, high = np.array(parents)
     assert len(children) == 1998
-    # A redrawn gene may hit a parent's value again: 2 of 4 blocks, 2 of 10 widths.
-    strange = ((children != low) & (children != high)).mean(0)
-    assert strange[:DEPTH].mean() == pytest.approx(0.1 * 2 / 4, abs=0.005)
-    assert strange[DEPTH:].mean() == pytest.approx(0.1 * 8 / 10, abs=0.005)
+    # A mutation may result in a parent's value: 2 of 4 blocks, 2 of 10 widths.
+    mutated = ((children != low) & (children != high)).mean(0)
+    assert mutated[:DEPTH].mean() == pytest.approx(0.1 * 2 / 4, abs=0.005)
+    assert mutated[DEPTH:].mean() == pytest.approx(0.1 * 8 / 10, abs=0.005)
     assert (children == low).mean() == pytest.approx((children == high).mean(), abs=0.01)
-    # Genes are mixed one by one: neighbours agree on the parent half of the time.
+    # Genes are inherited independently: neighbours have the same parent half of the time.
     from_low = children[:, :DEPTH] == 0
     assert (from_low[:, 1:] == from_low[:, :-1]).mean() == pytest.approx(0.5, abs=0.02)
 
@@ -110,8 +112,8 @@ def test_others_survive_with_the_retain_chance() -> None:
     assert 60 < len(proposal.survivors) - 10 < 140
 
 
-def test_parents_at_the_ceiling_still_breed() -> None:
-    """A budget that random children almost never meet: repair keeps them near their parents."""
+def test_parents_at_the_bound_have_offspring() -> None:
+    """A budget that random children almost never satisfy: repair keeps them near their parents."""
     parents = first_generation(BUDGETS[0], SETTINGS, seed=0).children[:4]
     ranked = list(map(tuple, parents.tolist()))
     seen = {bytes(genes) for genes in ranked}
@@ -122,7 +124,7 @@ def test_parents_at_the_ceiling_still_breed() -> None:
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.001, 1.003])
-def test_a_handful_of_architectures_ends_early(factor: float) -> None:
+def test_a_space_of_few_architectures_ends_early(factor: float) -> None:
     budget = Space.of(FlopsBudget(TABLE, round(SMALLEST * factor)))
     assert budget.count < 40
     proposals = run(budget, 3, EvolutionSettings(population=50, generations=3))
@@ -133,7 +135,7 @@ def test_a_handful_of_architectures_ends_early(factor: float) -> None:
     "bad", [{"population": 2, "retain": 2}, {"generations": 0}, {"retain": 1}, {"retain": 50}]
 )
 def test_impossible_settings_are_refused(bad: dict[str, int]) -> None:
-    with pytest.raises(UserError, match="cannot run"):
+    with pytest.raises(UserError, match="cannot run with"):
         EvolutionSettings(**bad)
 
 

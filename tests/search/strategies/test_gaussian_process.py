@@ -1,4 +1,4 @@
-"""The predictor against an independent Gaussian process, and on functions known and unknown."""
+"""The predictor against an independent Gaussian process, and on functions with known answers."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def random_rows(seed: int, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def worth(rows: NDArray[Any], noise: float = 0.0) -> NDArray[Any]:
-    """Two accuracies: gains that fade with the width of a few layers, and some blocks."""
+    """Two accuracies: diminishing gains from the widths of a few layers, and from some blocks."""
     width = 1 - 1 / (rows[:, DEPTH:] + 1.0)
     kinds = np.array([0.1, 0.3, 0.2, 0.0])[rows[:, :DEPTH]]
     mqq = 0.3 * width[:, 0] + 0.1 * width[:, 3] + 0.2 * kinds[:, :4].sum(1)
     mqg = 0.2 * width[:, 0] + 0.2 * width[:, 8] + 0.1 * kinds[:, 2]
-    drawn = np.random.default_rng(9).normal(0, noise, (2, len(rows)))
-    both: NDArray[Any] = np.stack((mqq, mqg), 1) + drawn.T
+    samples = np.random.default_rng(9).normal(0, noise, (2, len(rows)))
+    both: NDArray[Any] = np.stack((mqq, mqg), 1) + samples.T
     return both
 
 
 def test_it_equals_the_posterior_of_an_independent_gaussian_process() -> None:
-    """scikit-learn, with the variances that were found and the kernel written out from the docs."""
+    """scikit-learn's, with the fitted variances and the documented kernel."""
     rows, flops = random_rows(0, 60)
     accuracies = worth(rows, 0.02)
     predictor = fit_predictor(CHOICES, rows, flops, accuracies)
@@ -70,8 +70,8 @@ def test_it_equals_the_posterior_of_an_independent_gaussian_process() -> None:
     assert found == pytest.approx(expected * spread + accuracies.mean(0), abs=1e-9)
 
 
-def test_its_variances_are_of_the_highest_likelihood() -> None:
-    """No variance moved by a tenth, nor the noise, is likelier."""
+def test_its_variances_maximise_the_likelihood() -> None:
+    """Changing any of the largest variances, or the noise, does not increase the likelihood."""
     rows, flops = random_rows(2, 150)
     predictor = fit_predictor(CHOICES, rows, flops, worth(rows, 0.02))
     targets = worth(rows, 0.02)
@@ -95,7 +95,7 @@ def test_its_variances_are_of_the_highest_likelihood() -> None:
             assert likelihood(np.where(np.arange(42) == place, best * factor, best)) < top + 0.05
 
 
-def test_it_ranks_what_it_has_not_seen() -> None:
+def test_it_ranks_unseen_architectures() -> None:
     rows, flops = random_rows(3, 200)
     predictor = fit_predictor(CHOICES, rows, flops, worth(rows, 0.01))
     others, their_flops = random_rows(4, 300)
@@ -106,16 +106,16 @@ def test_it_ranks_what_it_has_not_seen() -> None:
     assert DEPTH in strongest, "the width of the first layer matters most"
 
 
-def test_noise_alone_is_called_noise() -> None:
+def test_pure_noise_is_attributed_to_noise() -> None:
     rows, flops = random_rows(5, 120)
-    drawn = np.random.default_rng(0).normal(0.5, 0.1, (120, 2))
-    assert fit_predictor(CHOICES, rows, flops, drawn).noise > 0.5
+    samples = np.random.default_rng(0).normal(0.5, 0.1, (120, 2))
+    assert fit_predictor(CHOICES, rows, flops, samples).noise > 0.5
 
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), n=st.integers(3, 30), constant=st.booleans())
 def test_any_few_measurements_give_finite_predictions(seed: int, n: int, constant: bool) -> None:
-    """Even of one architecture again and again, or of one accuracy."""
+    """Even with one architecture repeated, or a constant accuracy."""
     rows, flops = random_rows(seed, n)
     if constant:
         rows, flops = np.repeat(rows[:1], n, 0), np.repeat(flops[:1], n)

@@ -1,4 +1,4 @@
-"""What every strategy promises, on a toy: bounds, no repeats, exact resume, several budgets."""
+"""Every registered strategy with a toy evaluator: bounds, no repeats, resuming, budgets."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.errors import UserError
 from edgecmp.search.evaluation.candidate import Measurement
-from edgecmp.search.settings import STRATEGIES, search_settings
+from edgecmp.search.results.pareto_front import pareto_front
 from edgecmp.search.space.constraint import FlopsBudget
 from edgecmp.search.space.flops import FlopsTable
-from edgecmp.search.strategies.nsga2 import ParetoSettings, ranks_and_crowding
-from edgecmp.search.strategies.pareto import pareto_front
-from edgecmp.search.strategies.predictor import PredictorSettings
+from edgecmp.search.strategies import STRATEGIES
+from edgecmp.search.strategies.pareto import ranks_and_crowding
 from edgecmp.search.strategies.random import evaluate_random
 from tests.fixtures.search_tables import flops_like
 from tests.fixtures.toy_evaluator import ToyEvaluator, toy_search, toy_space
 
-NEW = STRATEGIES[1:]
+SEVERAL_BUDGETS = [name for name, kind in STRATEGIES.items() if kind.several_budgets]
 SIZES = (48, 56, 64)
 SMALLEST = FlopsTable.of("100M").count(FlopsTable.of("100M").smallest())
 
@@ -38,7 +37,7 @@ SMALLEST = FlopsTable.of("100M").count(FlopsTable.of("100M").smallest())
     ],
     ids=["flops", "hardly any", "latency too", "sizes"],
 )
-def test_candidates_hold_the_bound_and_never_repeat(
+def test_candidates_satisfy_the_bound_and_never_repeat(
     tmp_path: Path, strategy: str, flops: int, table: LatencyTable | None, sizes: tuple[int, ...]
 ) -> None:
     evaluator = ToyEvaluator()
@@ -53,7 +52,7 @@ def test_candidates_hold_the_bound_and_never_repeat(
     )
     rows = np.array([one.genes for one in found.ranked], np.uint8)
     space = toy_space(flops, table, sizes=sizes)
-    assert space.holds(rows).all()
+    assert space.contains(rows).all()
     assert (space.flops(rows) == [one.flops for one in found.ranked]).all()
     assert evaluator.calls == len(np.unique(rows, axis=0)) == len(rows)
     assert not found.exhausted
@@ -61,26 +60,27 @@ def test_candidates_hold_the_bound_and_never_repeat(
     assert rewards == sorted(rewards, reverse=True)
 
 
-@pytest.mark.parametrize("strategy", NEW)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("sizes", [(), SIZES], ids=["", "sizes"])
-def test_cut_at_any_line_it_ends_with_the_same_bytes(
+def test_a_truncated_history_is_completed_to_the_same_bytes(
     tmp_path: Path, strategy: str, sizes: tuple[int, ...]
 ) -> None:
-    """Also in the middle of a line."""
+    """Truncated in the middle of a line."""
     path = tmp_path / "history.jsonl"
-    given = {"strategy": strategy, "sizes": sizes, "tighter": (80_000_000,), "generations": 4}
-    undisturbed = toy_search(path, **given)  # type: ignore[arg-type]
+    smaller = (80_000_000,) if strategy in SEVERAL_BUDGETS else ()
+    given = {"strategy": strategy, "sizes": sizes, "smaller": smaller, "generations": 4}
+    uninterrupted = toy_search(path, **given)  # type: ignore[arg-type]
     content = path.read_bytes()
     lines = content.splitlines(keepends=True)
     for keep in (1, 25, 31):
         path.write_bytes(b"".join(lines[:keep]) + lines[keep % len(lines)][:17])
         resumed = toy_search(path, **given)  # type: ignore[arg-type]
         assert path.read_bytes() == content
-        assert resumed.winner == undisturbed.winner
+        assert resumed.winner == uninterrupted.winner
         assert resumed.new == len(lines) - keep
 
 
-@pytest.mark.parametrize("strategy", NEW)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_changed_line_is_refused(tmp_path: Path, strategy: str) -> None:
     path = tmp_path / "history.jsonl"
     toy_search(path, strategy=strategy, generations=3)
@@ -91,8 +91,8 @@ def test_a_changed_line_is_refused(tmp_path: Path, strategy: str) -> None:
         toy_search(path, strategy=strategy, generations=3)
 
 
-@pytest.mark.parametrize("strategy", NEW)
-def test_a_handful_of_architectures_ends_early(tmp_path: Path, strategy: str) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_space_of_few_architectures_ends_early(tmp_path: Path, strategy: str) -> None:
     flops = round(SMALLEST * 1.003)
     found = toy_search(tmp_path / "h.jsonl", strategy=strategy, flops=flops, population=20)
     assert found.exhausted
@@ -100,7 +100,7 @@ def test_a_handful_of_architectures_ends_early(tmp_path: Path, strategy: str) ->
 
 
 class Rugged(ToyEvaluator):
-    """Gains fade with the width, and neighbours that are unlike cost a part of both accuracies."""
+    """Gains diminish with width, and differing neighbouring blocks reduce both accuracies."""
 
     def evaluate(self, architecture: object) -> Measurement:
         self.calls += 1
@@ -108,9 +108,9 @@ class Rugged(ToyEvaluator):
         blocks = np.array(architecture.blocks)  # type: ignore[attr-defined]
         worth = np.linspace(1, 0.2, 20)
         gain = (worth * (1 - 0.5 / widths)).sum() / worth.sum()
-        unlike = (blocks[1:] != blocks[:-1]).mean()
+        differing = (blocks[1:] != blocks[:-1]).mean()
         kinds = np.array([0.2, 1.0, 0.7, 0.5])[blocks]
-        mqq = 0.6 * gain + 0.3 * (kinds * worth).sum() / worth.sum() - 0.1 * unlike
+        mqq = 0.6 * gain + 0.3 * (kinds * worth).sum() / worth.sum() - 0.1 * differing
         return Measurement(mqq={"top1": mqq, "top10": mqq}, mqg={"top1": gain, "top10": gain})
 
 
@@ -128,17 +128,17 @@ def test_a_predictor_beats_random_and_evolution_at_equal_evaluations(tmp_path: P
             for strategy in ("evolution", "predictor")
         }
         assert len(by["predictor"].ranked) <= len(by["evolution"].ranked)
-        blind = evaluate_random(
+        baseline = evaluate_random(
             Rugged(), toy_space(100_000_000), count=120, metric="top10", seed=seed
         )
         best = {name: found.winner.reward("r3") for name, found in by.items()}
-        assert best["predictor"] > best["evolution"] > max(one.reward("r3") for one in blind)
+        assert best["predictor"] > best["evolution"] > max(one.reward("r3") for one in baseline)
 
 
 def test_one_run_of_a_predictor_serves_several_budgets(tmp_path: Path) -> None:
-    """Under the small budget it comes near a run of its own, and far above a start of its own."""
+    """Under the small budget it nearly equals a separate run, and far exceeds its random start."""
     small = 75_000_000
-    both = toy_search(tmp_path / "both.jsonl", strategy="predictor", tighter=(small,))
+    both = toy_search(tmp_path / "both.jsonl", strategy="predictor", smaller=(small,))
     own = toy_search(tmp_path / "own.jsonl", strategy="predictor", flops=small)
     under = max(one.reward("r3") for one in both.ranked if one.flops <= small)
     start = max(one.reward("r3") for one in own.ranked if one.generation == 1)
@@ -147,12 +147,12 @@ def test_one_run_of_a_predictor_serves_several_budgets(tmp_path: Path) -> None:
     header = json.loads((tmp_path / "both.jsonl").read_bytes().splitlines()[0])
     assert header["search"]["tighter"] == [{"flops": small, "input_size": 224}]
     more = (90_000_000, 80_000_000, small)
-    with pytest.raises(UserError, match="cannot be spread over 4 budgets"):
-        toy_search(tmp_path / "few.jsonl", strategy="pareto", population=3, tighter=more)
+    with pytest.raises(UserError, match="An initial population of 3 is too small for 4 budgets"):
+        toy_search(tmp_path / "few.jsonl", strategy="pareto", population=3, smaller=more)
 
 
 def test_ranks_and_crowding_by_hand() -> None:
-    """Deb et al. 2002: fronts by dominance, distances between the neighbours, ends infinite."""
+    """Deb et al. 2002: fronts by dominance, distances between neighbours, infinite at the ends."""
     costs = np.array([[0.0, 4.0], [1.0, 2.0], [4.0, 0.0], [2.0, 4.0], [4.0, 3.0]])
     ranks, crowding = ranks_and_crowding(costs)
     assert ranks.tolist() == [0, 0, 0, 1, 1]
@@ -160,8 +160,10 @@ def test_ranks_and_crowding_by_hand() -> None:
 
 
 @pytest.mark.parametrize("table", [None, flops_like()], ids=["flops", "latency too"])
-def test_nsga_keeps_the_front_and_widens_it(tmp_path: Path, table: LatencyTable | None) -> None:
-    """Its front covers more than that of the evolution, which looks for one corner alone."""
+def test_nsga_finds_a_wider_front_than_the_evolution(
+    tmp_path: Path, table: LatencyTable | None
+) -> None:
+    """The evolution maximises the reward alone, so its front covers less."""
     fronts = {}
     for strategy in ("evolution", "pareto"):
         found = toy_search(
@@ -186,8 +188,8 @@ def area(front: NDArray[np.float64]) -> float:
     return total
 
 
-def test_sizes_are_weighed_against_layers(tmp_path: Path) -> None:
-    """Under a tight budget smaller inputs win, and their candidates say so in the history."""
+def test_the_input_size_is_searched(tmp_path: Path) -> None:
+    """Under a tight budget a smaller input wins, and candidates record their size."""
     path = tmp_path / "history.jsonl"
     found = toy_search(path, strategy="predictor", flops=45_000_000, sizes=SIZES)
     assert {one.input_size for one in found.ranked} == set(SIZES)
@@ -195,20 +197,3 @@ def test_sizes_are_weighed_against_layers(tmp_path: Path) -> None:
     alone = toy_search(tmp_path / "alone.jsonl", strategy="predictor", flops=45_000_000)
     assert found.winner.input_size == 48
     assert found.winner.reward("r3") > alone.winner.reward("r3")
-
-
-def test_settings_of_strategies() -> None:
-    full = search_settings(strategy="predictor").predictor
-    quick = search_settings(strategy="predictor", quick=True).predictor
-    assert full == PredictorSettings(start=200, batch=20, generations=11)
-    assert quick == PredictorSettings(start=40, batch=10, generations=7)
-    assert [one.expected_evaluations for one in (full, quick) if one] == [400, 100]
-    given = search_settings(strategy="pareto", population=8, generations=3).pareto
-    assert given == ParetoSettings(population=8, generations=3)
-    with pytest.raises(UserError, match=r"Unknown strategy 'predict'.*Did you mean predictor"):
-        search_settings(strategy="predict")
-    for bad in ({"start": 2}, {"batch": 0}, {"generations": 0}):
-        with pytest.raises(UserError, match="cannot run"):
-            PredictorSettings(**bad)
-    with pytest.raises(UserError, match="cannot run"):
-        ParetoSettings(population=2)

@@ -12,46 +12,40 @@ import pytest
 from edgecmp.artefacts.bundle import GalleryBundle, SupernetBundle
 from edgecmp.errors import UserError
 from edgecmp.networks.architecture import Architecture
-from edgecmp.search import SearchResult, run
-from edgecmp.search.evaluation.sized import SizedEvaluator
+from edgecmp.search import SearchResult
+from edgecmp.search.evaluation.multi_size import MultiSizeEvaluator
 from edgecmp.search.evaluation.supernet import SupernetEvaluator
 from edgecmp.search.space.flops import FlopsTable
 from tests.fixtures.search_tables import flops_like
-from tests.fixtures.small_search import SIZE, save_tiny_models, tiny_emoji
+from tests.fixtures.small_search import SIZE, save_small_models, small_emoji, small_run
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    save_tiny_models(folder)
+    save_small_models(folder)
     return folder
 
 
 def searched(models: Path, out: Path, budget: str = "95M", **given: Any) -> SearchResult:
-    return run(
-        budget,
-        out=out,
-        supernet=models / "supernet",
-        gallery=models / "gallery",
-        data="tiny-emoji",
-        quick=True,
-        **{"population": 3, "generations": 2, **given},
+    return small_run(
+        models, out, budget, **{"quick": True, "population": 3, "generations": 2, **given}
     )
 
 
-def test_a_predictor_writes_one_architecture_a_budget(models: Path, tmp_path: Path) -> None:
+def test_a_predictor_writes_one_architecture_per_budget(models: Path, tmp_path: Path) -> None:
     result = searched(models, tmp_path, "80M,95M,85.5M", strategy="predictor")
     table = FlopsTable.of("100M")
     assert result.evaluations == 4 * 3 + 3
     names = {95: "architecture.json", 85.5: "architecture-85.5M.json", 80: "architecture-80M.json"}
     for budget, name in names.items():
         assert table.count(Architecture.load(tmp_path / name)) <= budget * 1e6
-    assert [row["budget"] for row in result.tighter] == [85_500_000, 80_000_000]
+    assert [row["budget"] for row in result.smaller] == [85_500_000, 80_000_000]
     written = json.loads((tmp_path / "result.json").read_text())
     assert written["strategy"] == "predictor"
     again = searched(models, tmp_path, "95M,85.5M,80M", strategy="predictor")
     assert again.new_evaluations == 0
-    assert again.tighter == result.tighter
+    assert again.smaller == result.smaller
 
 
 def test_a_front_of_input_sizes(models: Path, tmp_path: Path) -> None:
@@ -68,33 +62,35 @@ def test_a_front_of_input_sizes(models: Path, tmp_path: Path) -> None:
     assert Architecture.load(tmp_path).input_size == result.rows[0]["input_size"]
 
 
-def test_at_the_native_size_it_measures_what_the_other_evaluator_does(models: Path) -> None:
-    """And at another size what a supernet of that size would be measured at."""
-    parts = (GalleryBundle.load(models / "gallery"), tiny_emoji())
+def test_at_the_native_size_it_equals_the_single_size_evaluator(models: Path) -> None:
+    parts = (GalleryBundle.load(models / "gallery"), small_emoji())
     supernet = SupernetBundle.load(models / "supernet")
-    sized = SizedEvaluator(supernet, *parts, (48, SIZE), calibration_images=48)
-    plain = SupernetEvaluator(supernet, *parts, calibration_images=48)
+    several = MultiSizeEvaluator(supernet, *parts, (48, SIZE), calibration_images=48)
+    single = SupernetEvaluator(supernet, *parts, calibration_images=48)
     small, large = (Architecture.random("100M", seed=0, input_size=size) for size in (SIZE, 48))
-    assert sized.evaluate(small) == plain.evaluate(small)
-    assert sized.evaluate(large) != sized.evaluate(small)
-    assert set(sized.to_dict()["preprocessing_fingerprints"]) == {"32", "48"}
+    assert several.evaluate(small) == single.evaluate(small)
+    assert several.evaluate(large) != several.evaluate(small)
+    assert set(several.to_dict()["preprocessing_fingerprints"]) == {"32", "48"}
 
 
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        ({"budget": "95M,80M"}, "The evolution searches one budget, not 2"),
-        ({"budget": "95M,95M", "strategy": "predictor"}, "are not all different"),
+        (
+            {"budget": "95M,80M"},
+            r"evolution searches under one budget, but 2 .* --strategy predictor or pareto",
+        ),
+        ({"budget": "95M,95M", "strategy": "predictor"}, "contains duplicates"),
         ({"budget": "95M,20M", "strategy": "predictor"}, "No architecture of the 100M tier"),
         ({"strategy": "genetic"}, "Unknown strategy"),
-        ({"input_sizes": "48;56"}, "are no input sizes"),
+        ({"input_sizes": "48;56"}, "is not a list of input sizes"),
         ({"input_sizes": "48,48"}, "cannot be searched"),
         ({"input_sizes": "16,48"}, "cannot be searched"),
         ({"input_sizes": "32,96"}, "Leave out the size 96"),
-        ({"input_sizes": "32", "latency": "1ms", "table": "t.json"}, "holds one input size"),
+        ({"input_sizes": "32", "latency": "1ms", "table": "t.json"}, "covers one input size"),
     ],
 )
-def test_bad_input_is_named_and_writes_nothing(
+def test_invalid_input_is_named_and_nothing_written(
     models: Path, tmp_path: Path, given: dict[str, str], what: str
 ) -> None:
     flops_like(input_size=SIZE).save(tmp_path / "t.json")
@@ -104,7 +100,7 @@ def test_bad_input_is_named_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_pymoo_a_front_says_what_to_install(
+def test_without_pymoo_the_error_says_what_to_install(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = builtins.__import__

@@ -1,4 +1,4 @@
-"""Each method's loss against its formula, in numpy, from the gallery's own numbers."""
+"""Each method's loss against its formula in numpy, computed from the gallery's outputs."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _own(criterion: CompatibleLoss) -> Floats:
     return _rows(part.own.weight)
 
 
-def test_scratch_and_procrustes_are_the_own_margin_softmax() -> None:
+def test_scratch_and_procrustes_are_a_margin_softmax() -> None:
     for name in ("scratch", "procrustes"):
         found, criterion = _loss(method_named(name))
         assert found == pytest.approx(_margin(_own(criterion), 0.2), rel=1e-5)
@@ -84,12 +84,12 @@ def test_fine_tuning_starts_at_the_gallerys_classifier_and_trains_it() -> None:
     assert weight.data_ptr() != GALLERY.classifier.data_ptr()
 
 
-def test_kd_is_the_own_softmax_and_soft_labels_of_the_same_images() -> None:
+def test_kd_is_a_margin_softmax_and_soft_labels_of_the_same_images() -> None:
     found, criterion = _loss(KD(own=0.5, weight=2.0, temperature=3.0))
     rows = _own(criterion)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        live = GALLERY.network(IMAGES).double().numpy()
-    theirs = softmax(24 * live @ _rows(GALLERY.classifier).T / 3, 1)
+        embeddings = GALLERY.network(IMAGES).double().numpy()
+    theirs = softmax(24 * embeddings @ _rows(GALLERY.classifier).T / 3, 1)
     soft = 9 * entropy(theirs, softmax(24 * Q @ rows.T / 3, 1), axis=1).mean()
     assert found == pytest.approx(0.5 * _margin(rows, 0.2) + 2 * soft, rel=1e-4)
 
@@ -100,13 +100,13 @@ def test_bct_is_both_softmaxes() -> None:
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_regressions_go_to_the_embeddings_of_clean_images() -> None:
+def test_regressions_target_the_embeddings_of_images_without_augmentation() -> None:
     cosines = (Q * THEIRS).sum(1)
     assert _loss(RegressionCosine())[0] == pytest.approx(10 * (1 - cosines).mean(), rel=1e-5)
     assert _loss(RegressionMSE())[0] == pytest.approx(20 * (1 - cosines).mean(), rel=1e-5)
 
 
-def test_imitation_goes_to_the_embeddings_of_the_images_seen() -> None:
+def test_imitation_targets_the_embeddings_of_the_networks_inputs() -> None:
     criterion = CompatibleLoss([Imitation(mixed=0.0)], supervised(GALLERY))
     seen = IMAGES.flip(3)
     theirs = GALLERY.embed(PIXELS[:, :, ::-1].copy())
@@ -142,8 +142,8 @@ def test_d3still_is_regression_and_differences_among_the_nearest_others() -> Non
 
 
 @pytest.mark.parametrize("name", ["regression-mse", "regression-cosine", "csd", "d3still"])
-def test_embeddings_that_follow_the_loss_arrive(name: str) -> None:
-    """At the gallery's; those of csd at the same differences, which 12 neighbours leave more of."""
+def test_gradient_descent_reaches_the_gallerys_embeddings(name: str) -> None:
+    """For csd only the similarities to 12 neighbours are reached, which do not fix an embedding."""
     criterion = CompatibleLoss([method_named(name)], supervised(GALLERY))
     free = OURS.clone().requires_grad_()
     optimizer = torch.optim.Adam([free], lr=0.02)
@@ -169,9 +169,9 @@ def test_the_orthogonal_map_is_scipys_and_finds_a_rotation_back(seed: int) -> No
     target = random.normal(size=(20, 6))
     found = orthogonal_map(torch.from_numpy(source), torch.from_numpy(target)).numpy()
     np.testing.assert_allclose(found.T, orthogonal_procrustes(source, target)[0], atol=1e-8)
-    turn = ortho_group.rvs(6, random_state=seed)
-    back = orthogonal_map(torch.from_numpy(source), torch.from_numpy(source @ turn.T))
-    np.testing.assert_allclose(back.numpy(), turn, atol=1e-10)
+    rotation = ortho_group.rvs(6, random_state=seed)
+    back = orthogonal_map(torch.from_numpy(source), torch.from_numpy(source @ rotation.T))
+    np.testing.assert_allclose(back.numpy(), rotation, atol=1e-10)
 
 
 def test_names_defaults_and_a_typo() -> None:

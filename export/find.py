@@ -1,0 +1,170 @@
+"""`edgecmp find`: photos in, the most similar gallery images out, as an app on a phone does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecmp import kit
+from edgecmp.data import ImageSet, load_dataset
+from edgecmp.data.image_files import read_image
+from edgecmp.errors import UserError
+from edgecmp.export.runtimes.exported_model import ExportedModel, open_embedder
+from edgecmp.gallery.index import GalleryIndex
+from edgecmp.report import Report
+
+__all__ = ["FindReport", "find"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class FindReport(Report):
+    """The most similar gallery images of each photo.
+
+    Attributes:
+        rows: per photo and match, best first: "photo", "rank", "identity", "image" (its id in the
+            index), "score" (cosine) and "path" (of its file; None where the gallery's images are
+            not files of this machine).
+        model: the query network.
+        runtime: that embedded the photos, with its version.
+        index: the gallery index.
+        picture: where it was drawn, if it was asked for.
+    """
+
+    rows: list[dict[str, Any]]
+    model: str
+    runtime: str
+    index: str
+    picture: Path | None
+
+    def heading(self) -> str:
+        """Who found them where."""
+        return f"{self.model} in {self.runtime}, gallery {self.index}"
+
+    def written(self) -> dict[str, Path]:
+        """The picture."""
+        return {} if self.picture is None else {"the picture": self.picture}
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `edgecmp find --json` writes."""
+        return {
+            "rows": self.rows,
+            "model": self.model,
+            "runtime": self.runtime,
+            "index": self.index,
+        }
+
+
+def find(
+    photos: Sequence[str | Path],
+    *,
+    model: str | Path | None = None,
+    index: str | Path | None = None,
+    top: int = 5,
+    data: str | None = None,
+    picture: str | Path | None = None,
+) -> FindReport:
+    """Searches a gallery index for the images most similar to photos.
+
+    Args:
+        photos: image files.
+        model: a query network, as `open_embedder` takes it; the starter kit's by default.
+        index: folder of a gallery index; the starter kit's by default.
+        top: matches per photo.
+        data: where the gallery's images are; what the index was built from by default.
+        picture: a .png that shows each photo beside its matches.
+
+    Raises:
+        UserError: a photo cannot be read, the model does not belong to the index, or a picture is
+            asked for and the gallery's images cannot be found.
+    """
+    if not photos:
+        raise UserError("There is no photo to search for.", "Name one or more image files.")
+    if top < 1:
+        raise UserError(f"--top must be at least 1 (got {top}).", "Use --top 5.")
+    if picture is not None and Path(picture).suffix != ".png":
+        raise UserError(
+            f"--picture must be a .png file (got {picture}).", "Use a name such as found.png."
+        )
+    network = open_embedder(Path(model or kit.path("query")))
+    folder = Path(index or kit.path("index"))
+    gallery = GalleryIndex.load(folder)
+    if network.gallery_sha256 not in (None, gallery.manifest.gallery_sha256):
+        raise UserError(
+            f"{network.name} was trained for another gallery model than the one that built the "
+            f"index {folder}.",
+            "Name the index of that model with --index, or build one with `edgecmp gallery build`.",
+        )
+    images = [read_image(Path(photo)) for photo in photos]
+    prepared = np.stack([network.preprocessing.fit(image) for image in images])
+    scores, places = gallery.search(network.embed(prepared), top)
+    stored = _gallery_images(gallery, data, required=picture is not None)
+    rows = [
+        {
+            "photo": str(photo),
+            "rank": rank,
+            "identity": gallery.identity_names[gallery.identities[place]],
+            "image": gallery.keys[place],
+            "score": round(float(score), 4),
+            "path": _path(stored, int(place)),
+        }
+        for photo, found, similar in zip(photos, places, scores, strict=True)
+        for rank, (place, score) in enumerate(zip(found, similar, strict=True), start=1)
+    ]
+    drawn = None
+    if picture is not None and stored is not None:
+        from edgecmp.export.find_plot import Match, draw_matches
+
+        matches = [
+            [
+                Match(
+                    image=stored.source.image(int(stored.rows[place])),
+                    identity=gallery.identity_names[gallery.identities[place]],
+                    score=float(score),
+                )
+                for place, score in zip(found, similar, strict=True)
+            ]
+            for found, similar in zip(places, scores, strict=True)
+        ]
+        names = [Path(photo).name for photo in photos]
+        drawn = draw_matches(Path(picture), names, images, matches)
+    return FindReport(
+        rows=rows,
+        model=network.name,
+        runtime=network.runtime if isinstance(network, ExportedModel) else "PyTorch",
+        index=str(folder),
+        picture=drawn,
+    )
+
+
+def _gallery_images(gallery: GalleryIndex, data: str | None, *, required: bool) -> ImageSet | None:
+    """The images that the index was built from; None if they are not here and not required."""
+    named = data or gallery.manifest.data["name"]
+    try:
+        images = load_dataset(named).retrieval("test").gallery
+    except UserError as error:
+        if required or data is not None:
+            raise UserError(
+                f"The gallery's images cannot be read from {named}: {error.what}",
+                "Name the data that the index was built from with --data.",
+            ) from error
+        return None
+    if images.fingerprint == gallery.manifest.data["fingerprint"]:
+        return images
+    if required or data is not None:
+        raise UserError(
+            f"{named} does not hold the images that the index was built from.",
+            "Name that data with --data, or build the index again with `edgecmp gallery build`.",
+        )
+    return None
+
+
+def _path(images: ImageSet | None, place: int) -> str | None:
+    """The file of a gallery image, if it is one."""
+    if images is None:
+        return None
+    file = images.source.file(int(images.rows[place]))
+    return None if file is None else str(file)

@@ -1,0 +1,1 @@
+"""The file formats of the export targets: one folder per format, and their registry."""

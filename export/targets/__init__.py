@@ -1,1 +1,0 @@
-"""The export targets: one folder per file format, and the table of them."""
