@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgecmp.errors import UserError
 
 __all__ = [
+    "PIPED_WIDTH",
     "Report",
     "failures",
     "finish",
@@ -27,7 +28,7 @@ __all__ = [
 PIPED_WIDTH = 240
 """Columns of a table that goes to a file or a pipe, where no line may be folded."""
 
-DECIMALS = {"cosine": 6, "_ms": 3}
+DECIMALS = {"cosine": 6, "score": 4, "_ms": 3}
 """Decimals of a column, by a part of its name; every other float is shown with two."""
 
 REWARDS = ("r1", "r2", "r3", "r3sum")

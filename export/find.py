@@ -13,8 +13,10 @@ from edgecmp import kit
 from edgecmp.data import ImageSet, load_dataset
 from edgecmp.data.image_files import read_image
 from edgecmp.errors import UserError
+from edgecmp.export.find_plot import Match, draw_matches
 from edgecmp.export.runtimes.exported_model import ExportedModel, open_embedder
 from edgecmp.gallery.index import GalleryIndex
+from edgecmp.networks.embed import Embedder
 from edgecmp.report import Report
 
 __all__ = ["FindReport", "find"]
@@ -81,23 +83,11 @@ def find(
         UserError: a photo cannot be read, the model does not belong to the index, or a picture is
             asked for and the gallery's images cannot be found.
     """
-    if not photos:
-        raise UserError("There is no photo to search for.", "Name one or more image files.")
-    if top < 1:
-        raise UserError(f"--top must be at least 1 (got {top}).", "Use --top 5.")
-    if picture is not None and Path(picture).suffix != ".png":
-        raise UserError(
-            f"--picture must be a .png file (got {picture}).", "Use a name such as found.png."
-        )
+    _check_arguments(photos, top, picture)
     network = open_embedder(Path(model or kit.path("query")))
     folder = Path(index or kit.path("index"))
     gallery = GalleryIndex.load(folder)
-    if network.gallery_sha256 not in (None, gallery.manifest.gallery_sha256):
-        raise UserError(
-            f"{network.name} was trained for another gallery model than the one that built the "
-            f"index {folder}.",
-            "Name the index of that model with --index, or build one with `edgecmp gallery build`.",
-        )
+    _check_gallery(network, gallery, folder)
     images = [read_image(Path(photo)) for photo in photos]
     prepared = np.stack([network.preprocessing.fit(image) for image in images])
     scores, places = gallery.search(network.embed(prepared), top)
@@ -108,7 +98,7 @@ def find(
             "rank": rank,
             "identity": gallery.identity_names[gallery.identities[place]],
             "image": gallery.keys[place],
-            "score": round(float(score), 4),
+            "score": round(float(score), 6),
             "path": _path(stored, int(place)),
         }
         for photo, found, similar in zip(photos, places, scores, strict=True)
@@ -116,18 +106,13 @@ def find(
     ]
     drawn = None
     if picture is not None and stored is not None:
-        from edgecmp.export.find_plot import Match, draw_matches
-
         matches = [
-            [
-                Match(
-                    image=stored.source.image(int(stored.rows[place])),
-                    identity=gallery.identity_names[gallery.identities[place]],
-                    score=float(score),
-                )
-                for place, score in zip(found, similar, strict=True)
-            ]
-            for found, similar in zip(places, scores, strict=True)
+            Match(
+                image=stored.source.image(int(stored.rows[place])),
+                identity=row["identity"],
+                score=row["score"],
+            )
+            for row, place in zip(rows, places.flat, strict=True)
         ]
         names = [Path(photo).name for photo in photos]
         drawn = draw_matches(Path(picture), names, images, matches)
@@ -140,23 +125,47 @@ def find(
     )
 
 
+def _check_arguments(photos: Sequence[str | Path], top: int, picture: str | Path | None) -> None:
+    if not photos:
+        raise UserError("There is no photo to search for.", "Name one or more image files.")
+    if top < 1:
+        raise UserError(f"--top must be at least 1 (got {top}).", "Use --top 5.")
+    if picture is not None and Path(picture).suffix != ".png":
+        raise UserError(
+            f"--picture must be a .png file (got {picture}).", "Use a name such as found.png."
+        )
+
+
+def _check_gallery(network: Embedder, gallery: GalleryIndex, folder: Path) -> None:
+    """Refuses a query network that is compatible with another gallery model."""
+    if network.gallery_sha256 not in (None, gallery.manifest.gallery_sha256):
+        raise UserError(
+            f"{network.name} was trained for another gallery model than the one that built the "
+            f"index {folder}.",
+            "Name the index of that model with --index, or build one with `edgecmp gallery build`.",
+        )
+
+
 def _gallery_images(gallery: GalleryIndex, data: str | None, *, required: bool) -> ImageSet | None:
     """The images that the index was built from; None if they are not here and not required."""
-    named = data or gallery.manifest.data["name"]
-    try:
-        images = load_dataset(named).retrieval("test").gallery
-    except UserError as error:
-        if required or data is not None:
+    if data is None:
+        data, asked = gallery.manifest.data["name"], required
+        try:
+            images = load_dataset(data).retrieval("test").gallery
+        except UserError as error:
+            if not required:
+                return None
             raise UserError(
-                f"The gallery's images cannot be read from {named}: {error.what}",
+                f"The gallery's images cannot be read from {data}: {error.what}",
                 "Name the data that the index was built from with --data.",
             ) from error
-        return None
+    else:
+        asked, images = True, load_dataset(data).retrieval("test").gallery
     if images.fingerprint == gallery.manifest.data["fingerprint"]:
         return images
-    if required or data is not None:
+    if asked:
         raise UserError(
-            f"{named} does not hold the images that the index was built from.",
+            f"{data} does not contain the images that the index was built from.",
             "Name that data with --data, or build the index again with `edgecmp gallery build`.",
         )
     return None

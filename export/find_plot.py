@@ -35,7 +35,7 @@ def draw_matches(
     path: Path,
     names: Sequence[str],
     photos: Sequence[Image.Image],
-    matches: Sequence[Sequence[Match]],
+    matches: Sequence[Match],
 ) -> Path:
     """Draws one row per photo: the photo in a frame, then its matches, best first.
 
@@ -43,12 +43,13 @@ def draw_matches(
         path: the .png to write.
         names: of the photos.
         photos: as they were read.
-        matches: of each photo, best first; as many for each.
+        matches: of the first photo, best first, then of the next; as many per photo.
     """
-    columns = 1 + len(matches[0])
+    each = len(matches) // len(photos)
+    columns = 1 + each
     figure = new_figure(CELL * columns + 0.3, (CELL + 0.45) * len(photos))
     panels = figure.subplots(len(photos), columns, squeeze=False)
-    for row, name, photo, found in zip(panels, names, photos, matches, strict=True):
+    for place, (row, name, photo) in enumerate(zip(panels, names, photos, strict=True)):
         for panel in row:
             panel.set_xticks([])
             panel.set_yticks([])
@@ -56,6 +57,7 @@ def draw_matches(
         row[0].imshow(photo.convert("RGBA"))
         row[0].set_title(_short(name), fontsize=8, color=INK, fontweight="bold")
         row[0].spines[:].set(visible=True, color=ACCENT, linewidth=1.5)
+        found = matches[place * each : (place + 1) * each]
         for panel, match in zip(row[1:], found, strict=True):
             panel.imshow(match.image.convert("RGBA"))
             panel.set_title(_short(match.identity), fontsize=8, color=INK)

@@ -65,6 +65,11 @@ def bench(
         raise UserError(
             f"--picture must be a .png file (got {picture}).", "Use a name such as bench.png."
         )
+    if compare is not None and keep is not None and compare.resolve() == keep.resolve():
+        raise UserError(
+            f"--compare and --json name the same file, {compare}.",
+            "Name another --json file, since the earlier bench would be overwritten.",
+        )
     paths = [require_model_file(Path(file)) for file in files]
     earlier = Earlier.read(compare) if compare is not None else None
     with open_device(device) as machine:

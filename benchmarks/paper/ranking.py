@@ -98,7 +98,8 @@ def study_ranking(
     """
     if nets < FEWEST:
         raise UserError(
-            f"{nets} networks have no order worth a correlation.", f"Use {FEWEST} or more."
+            f"--nets must be at least {FEWEST} (got {nets}).",
+            "A rank correlation needs several networks.",
         )
     made = recipe(recipe_name)
     data = data or made.data or "emoji"

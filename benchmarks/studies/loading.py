@@ -65,6 +65,9 @@ class _Enlarged:
     def shards(self) -> Integers | None:
         return None
 
+    def file(self, row: int) -> Path | None:
+        return None
+
     def image(self, row: int) -> Image.Image:
         return self.source.image(row).resize((self.side, self.side), Image.Resampling.BICUBIC)
 

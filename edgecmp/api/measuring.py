@@ -135,9 +135,9 @@ def check_latency_table(
 
     from edgecmp.benchmarks.latency.check import check
     from edgecmp.benchmarks.latency.plot import draw_check
-    from edgecmp.networks.form import searched
+    from edgecmp.networks.form import load_searched
 
-    named = {str(path): searched(path) for path in architectures}
+    named = {str(path): load_searched(path) for path in architectures}
     report = check(table, nets=nets, architectures=named)
     if named:
         return report

@@ -114,7 +114,7 @@ def _inspected(path: Path, index: Path | None) -> Inspection:
     """What lies at one path.
 
     Raises:
-        UserError: it cannot be read, or is nothing that edgecmp knows.
+        UserError: it cannot be read, or is not an artefact of edgecmp.
     """
     from edgecmp import inspection
     from edgecmp.artefacts.kind import artefact_kind
@@ -141,5 +141,6 @@ def _inspected(path: Path, index: Path | None) -> Inspection:
     if kind == "shards":
         return inspection.inspect_shards(path)
     if kind == "architecture":
-        return inspection.inspect_architecture(path)
+        file = path / "architecture.json" if path.is_dir() else path
+        return inspection.inspect_architecture(file)
     return inspection.inspect_bundle(path, index)

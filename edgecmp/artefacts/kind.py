@@ -1,4 +1,4 @@
-"""What kind of artefact lies at a path, told by names and formats alone."""
+"""The kind of an artefact, from its name and format."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def artefact_kind(path: Path) -> Kind:
     """The kind of the artefact at `path`; whether it is complete is for its reader to say.
 
     Raises:
-        UserError: there is nothing, or nothing that edgecmp knows.
+        UserError: there is nothing, or it is not an artefact of edgecmp.
     """
     if not path.exists():
-        raise UserError(f"{path} does not exist.", "Check the path.")
+        raise UserError(f"{path} does not exist.", "Check that the path is right.")
     if path.suffix in MODEL_SUFFIXES:
         return "model file"
     if path.suffix == ".toml":
@@ -51,7 +51,7 @@ def artefact_kind(path: Path) -> Kind:
     if is_shards(path):
         return "shards"
     raise UserError(
-        f"{path} is nothing that edgecmp knows.",
+        f"{path} is not an artefact of edgecmp.",
         "Name a model's folder, a gallery index, a search, an architecture.json, a latency table, "
         "images in shards, or a .tflite, .onnx or .mlpackage.",
     )

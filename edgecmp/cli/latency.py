@@ -96,9 +96,7 @@ def build(
             "given.",
         ),
     ] = None,
-    threads: Annotated[
-        int, typer.Option("--threads", metavar="N", help="Of the runtime.")
-    ] = 1,
+    threads: Annotated[int, typer.Option("--threads", metavar="N", help="Of the runtime.")] = 1,
     json_file: JsonFile = None,
 ) -> None:
     """Runs `edgecmp.build_latency_table`."""

@@ -42,9 +42,7 @@ def study(context: typer.Context) -> None:
 )
 def ranking(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the trainings.")],
-    nets: Annotated[
-        int, typer.Option("--nets", metavar="N", help="Random networks.")
-    ] = 8,
+    nets: Annotated[int, typer.Option("--nets", metavar="N", help="Random networks.")] = 8,
     recipe: Annotated[str, recipe_option(TASK_RECIPES)] = "emoji",
     supernet: Annotated[
         Path | None,

@@ -76,6 +76,10 @@ class EmojiFile:
             prepared[place] = preprocessing.fit(Image.fromarray(self._decoded[row]))
         return prepared
 
+    def file(self, row: int) -> Path | None:
+        """None: all drawings are in one file."""
+        return None
+
     def image(self, row: int) -> Image.Image:
         """One drawing, RGB."""
         offsets = self.arrays["offsets"]

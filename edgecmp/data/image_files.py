@@ -19,7 +19,7 @@ from edgecmp.errors import UserError
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import progress
 
-__all__ = ["CACHE_BYTES", "FileImages", "ImageRecord", "check_files"]
+__all__ = ["CACHE_BYTES", "FileImages", "ImageRecord", "check_files", "read_image"]
 
 CACHE_BYTES = 512 * 2**20
 """Memory for prepared images; images that do not fit are decoded again each time."""
@@ -122,6 +122,21 @@ def check_files(records: Sequence[ImageRecord]) -> tuple[list[str], dict[int, st
     return digests, broken
 
 
+def read_image(path: Path) -> Image.Image:
+    """One image, upright as its EXIF data says.
+
+    Raises:
+        UserError: the file is missing, or not a complete image.
+    """
+    try:
+        return _open(ImageRecord(path=path, key=str(path), identity=""))[0]
+    except _BROKEN as error:
+        raise UserError(
+            f"{path} cannot be read as an image: {_reason(error)}.",
+            "Name an image file.",
+        ) from error
+
+
 class FileImages:
     """Images in files, decoded on demand; a bounded number of prepared images stays in memory.
 
@@ -177,6 +192,10 @@ class FileImages:
 
     def _prepare(self, row: int, preprocessing: Preprocessing) -> Pixels:
         return preprocessing.fit(self.image(row))
+
+    def file(self, row: int) -> Path | None:
+        """The file of one image."""
+        return self._records[row].path
 
     def image(self, row: int) -> Image.Image:
         """One image, upright and cropped to its box.

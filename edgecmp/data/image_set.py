@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -38,6 +39,9 @@ class ImageSource(Protocol):
 
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
         """The images of `rows` (n,), prepared: (n, S, S, 3) uint8."""
+
+    def file(self, row: int) -> Path | None:
+        """The file of one image; None if the images are not stored in a file each."""
 
     def image(self, row: int) -> Image.Image:
         """One image before any preprocessing: upright, cropped to its box."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -39,6 +40,9 @@ class _RotatedSource:
     def shards(self) -> Integers | None:
         shards = self.upright.shards
         return None if shards is None else np.tile(shards, ROTATIONS)
+
+    def file(self, row: int) -> Path | None:
+        return self.upright.file(int(row) % len(self.upright.keys))
 
     def image(self, row: int) -> Image.Image:
         turns, upright = divmod(int(row), len(self.upright.keys))

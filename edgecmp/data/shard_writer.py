@@ -26,6 +26,7 @@ from edgecmp.errors import UserError
 from edgecmp.files import provenance, sha256_json, write_atomic, write_json
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import progress
+from edgecmp.report import Report
 
 __all__ = ["ShardReport", "write_shards"]
 
@@ -36,8 +37,8 @@ _THREADS = min(8, os.cpu_count() or 1)
 _AT_ONCE = 256
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShardReport:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class ShardReport(Report):
     """What was written.
 
     Attributes:
@@ -49,6 +50,10 @@ class ShardReport:
     rows: list[dict[str, Any]]
     path: Path
     fingerprint: str
+
+    def written(self) -> dict[str, Path]:
+        """What was written, and where."""
+        return {"the shards": self.path}
 
     def to_dict(self) -> dict[str, Any]:
         """What `edgecmp data shard --json` writes."""

@@ -141,6 +141,10 @@ class ShardImages:
                 pass
         return prepared
 
+    def file(self, row: int) -> Path | None:
+        """None: a shard contains many images."""
+        return None
+
     def image(self, row: int) -> Image.Image:
         """One image as it is stored."""
         return self._decode(row, self._read(np.array([row]))[0])

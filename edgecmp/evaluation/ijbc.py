@@ -32,6 +32,7 @@ from edgecmp.metrics import (
     tpir_nist,
 )
 from edgecmp.metrics.exact_search import Embeddings
+from edgecmp.report import Report, key_values
 
 __all__ = ["COLUMNS", "IjbcReport", "evaluate_ijbc", "ijbc_shares"]
 
@@ -48,8 +49,8 @@ COLUMNS = (
 """The columns of the printed table; the JSON document also has the "top*_each" figures."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IjbcReport:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class IjbcReport(Report):
     """The figures of one query network and one gallery model on IJB-C.
 
     Attributes:
@@ -74,6 +75,18 @@ class IjbcReport:
         """The compatibility rule M(q,g) > M(q,q) by TPIR@FPIR=1e-1, the paper's face metric."""
         by = {row["protocol"]: row["tpir_fpir1e-1"] for row in self.rows}
         return bool(by["qg"] > by["qq"])
+
+    def shown_columns(self) -> tuple[str, ...]:
+        """What fits a screen."""
+        return COLUMNS
+
+    def sentences(self) -> list[str]:
+        """The variants of the figures, the sizes, and the compatibility rule."""
+        rule = "holds" if self.compatible else "does not hold"
+        return [
+            key_values({**self.forms, "sizes": self.sizes}),
+            f"The compatibility rule M(q,g) > M(q,q) {rule} at TPIR@FPIR=1e-1.",
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """What `edgecmp eval --json` writes."""

@@ -16,6 +16,7 @@ from edgecmp.gallery.source import Gallery, open_source
 from edgecmp.metrics import ranked, tar_at_far, top_k
 from edgecmp.networks.embed import embed_set
 from edgecmp.progress import say
+from edgecmp.report import Report
 
 __all__ = ["EvaluationReport", "evaluate_retrieval", "protocol"]
 
@@ -23,8 +24,8 @@ KS = (1, 5, 10, 20)
 FARS = {"1e-4": 1e-4, "1e-3": 1e-3, "1e-2": 1e-2}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluationReport:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class EvaluationReport(Report):
     """The figures of one query network and one gallery.
 
     Attributes:
@@ -36,6 +37,7 @@ class EvaluationReport:
         split: "test" or "validation".
         queries: number of queries.
         gallery_images: number of gallery images.
+        results: the ranking for DeepFashion2's official evaluation, if it was written.
     """
 
     rows: list[dict[str, Any]]
@@ -45,12 +47,22 @@ class EvaluationReport:
     split: str
     queries: int
     gallery_images: int
+    results: Path | None = None
 
     @property
     def compatible(self) -> bool:
         """The compatibility rule: M(q,g) > M(q,q) at top-10 (supplement B)."""
         by = {row["protocol"]: row["top10"] for row in self.rows}
         return bool(by["qg"] > by["qq"])
+
+    def sentences(self) -> list[str]:
+        """The compatibility rule."""
+        rule = "holds" if self.compatible else "does not hold"
+        return [f"The compatibility rule M(q,g) > M(q,q) {rule} at top-10."]
+
+    def written(self) -> dict[str, Path]:
+        """What was written, and where."""
+        return {} if self.results is None else {"the ranking": self.results}
 
     def to_dict(self) -> dict[str, Any]:
         """What `edgecmp eval --json` writes."""
@@ -148,4 +160,5 @@ def evaluate_retrieval(
         split=split,
         queries=len(task.queries),
         gallery_images=len(task.gallery),
+        results=None if results is None else Path(results),
     )

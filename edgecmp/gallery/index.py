@@ -30,6 +30,7 @@ from edgecmp.files import (
 from edgecmp.metrics.exact_search import Embeddings, ExactSearch, Labels, checked
 from edgecmp.networks.embed import Embedder
 from edgecmp.progress import progress
+from edgecmp.report import Report
 
 __all__ = ["GalleryIndex", "IndexManifest"]
 
@@ -83,8 +84,8 @@ class IndexManifest(BaseModel):
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GalleryIndex:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class GalleryIndex(Report):
     """Embeddings of G gallery images.
 
     Args:
@@ -100,6 +101,7 @@ class GalleryIndex:
     identity_names: tuple[str, ...]
     keys: tuple[str, ...]
     manifest: IndexManifest
+    built_in: Path | None = None
     _exact: ExactSearch = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -141,6 +143,7 @@ class GalleryIndex:
             identity_names=images.identity_names,
             keys=images.keys,
             manifest=manifest,
+            built_in=Path(out),
         )
         index.save(out)
         return index
@@ -223,6 +226,10 @@ class GalleryIndex:
                 "gallery_sha256": self.manifest.gallery_sha256[:12],
             }
         ]
+
+    def written(self) -> dict[str, Path]:
+        """What was written, and where."""
+        return {} if self.built_in is None else {"the gallery index": self.built_in}
 
     def to_dict(self) -> dict[str, Any]:
         """What `edgecmp gallery build --json` writes."""

@@ -20,8 +20,9 @@ from edgecmp.evaluation.holdout import HoldOut
 from edgecmp.networks.fvcore_flops import count_fvcore
 from edgecmp.networks.pruned import Pruned, PrunedNet
 from edgecmp.pruning.registry import METHODS
+from edgecmp.report import Report
 
-__all__ = ["PruningReport", "prune", "prune_gallery"]
+__all__ = ["PruneReport", "prune", "prune_gallery"]
 
 PAPER_SIZE = 224
 
@@ -29,8 +30,11 @@ IMAGES = 512
 """Number of training images for the responses of channel pruning."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PruningReport:
+COLUMNS = ("network", "params", "flops_224", "qq_top1", "qq_top10", "qg_top1", "qg_top10")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class PruneReport(Report):
     """Size and results of the gallery model and of the pruned network, one row each.
 
     Attributes:
@@ -41,6 +45,14 @@ class PruningReport:
 
     rows: list[dict[str, Any]]
     path: Path
+
+    def shown_columns(self) -> tuple[str, ...]:
+        """What fits a screen."""
+        return COLUMNS
+
+    def written(self) -> dict[str, Path]:
+        """What was written, and where."""
+        return {"the query network": self.path}
 
     def to_dict(self) -> dict[str, Any]:
         """What `edgecmp prune --json` writes."""
@@ -95,7 +107,7 @@ def prune_gallery(
     gallery: str | Path | None = None,
     data: str = "emoji",
     seed: int = 0,
-) -> PruningReport:
+) -> PruneReport:
     """Prunes a gallery model and writes the resulting query network to `out`.
 
     Args:
@@ -137,7 +149,7 @@ def prune_gallery(
             (form.gallery, form.label), (bundle.network, written.network), scores, strict=True
         )
     ]
-    return PruningReport(rows=rows, path=Path(out))
+    return PruneReport(rows=rows, path=Path(out))
 
 
 def _row(name: str, network: nn.Module) -> dict[str, Any]:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgecmp.report import Report
+
 __all__ = ["TrainingReport"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingReport:
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class TrainingReport(Report):
     """Hold-out results and the record of each epoch.
 
     Attributes:
@@ -24,6 +26,11 @@ class TrainingReport:
     records: list[dict[str, float]]
     path: Path
     kind: str
+
+    def written(self) -> dict[str, Path]:
+        """What was written, and where."""
+        noun = {"gallery": "gallery model", "supernet": "supernet", "query": "query network"}
+        return {f"the {noun[self.kind]}": self.path}
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document."""

@@ -73,7 +73,7 @@ def test_the_curve_and_the_stream(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ("--picture bench.jpg", "bench.jpg is no .png file"),
+        ("--picture bench.jpg", "--picture must be a .png file (got bench.jpg)"),
         ("--compare a.json --json a.json", "name the same file"),
         ("--compare {file}", "is not a bench"),
         ("--compare nowhere.json", "cannot be read as a bench"),

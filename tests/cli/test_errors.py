@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from edgecmp import api
 from edgecmp.cli import bench as bench_command
-from edgecmp.cli import flops as flops_command
 from edgecmp.errors import UserError
 from edgecmp.report import on_interrupt
 
@@ -65,10 +65,10 @@ def test_an_interrupt_says_what_is_kept(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(flops_command, "count_flops", interrupted)
+    monkeypatch.setattr(api, "count_flops", interrupted)
     result = edgecmp("flops", "a.json")
     assert (result.code, result.err.count("\n")) == (2, 1)
-    assert "Interrupted. Nothing is half-written" in result.err
+    assert "Interrupted. No incomplete file was left" in result.err
     sentence = r"Interrupted\. The history is kept\."
     with pytest.raises(UserError, match=sentence), on_interrupt("The history is kept."):
         interrupted()
@@ -77,9 +77,10 @@ def test_an_interrupt_says_what_is_kept(
 def test_ctrl_c_in_a_real_process() -> None:
     program = (
         "import os, signal, sys\n"
-        "from edgecmp.cli import main, flops\n"
+        "from edgecmp import api\n"
+        "from edgecmp.cli import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs\n"
-        "flops.count_flops = lambda files: os.kill(os.getpid(), signal.SIGINT)\n"
+        "api.count_flops = lambda files: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.exit(main(['flops', 'a.json']))"
     )
     done = subprocess.run(
@@ -96,7 +97,7 @@ def test_a_full_disk_is_told_and_a_bug_is_not_hidden(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "big.bin")
 
-    monkeypatch.setattr(flops_command, "count_flops", full)
+    monkeypatch.setattr(api, "count_flops", full)
     result = edgecmp("flops", "a.json")
     assert result.code == 2
     assert "big.bin: No space left on device" in result.err

@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 import typer
 
+from edgecmp import api
+from edgecmp.benchmarks.paper import TABLES
+from edgecmp.cli import choices
 from edgecmp.cli.app import app
+from edgecmp.pruning.registry import METHODS
+from edgecmp.training.recipes import (
+    GALLERY_RECIPES,
+    QUERY_RECIPES,
+    RECIPES,
+    SUPERNET_RECIPES,
+)
 from edgecmp.version import __version__
 
 MAX_FLAGS = 8
@@ -34,6 +44,8 @@ COMMANDS = (
     "train query",
     "gallery build",
     "eval",
+    "find",
+    "recipes",
     "flops",
     "prune",
     "export",
@@ -96,6 +108,43 @@ def test_few_flags_and_json_on_each(command: str) -> None:
     own = {name for name in flags(command) if name.startswith("--")}
     assert "--json" in own
     assert len(own - {"--json"}) <= MORE_FLAGS.get(command, MAX_FLAGS)
+
+
+def test_the_choices_in_the_helps_are_those_of_the_registries() -> None:
+    assert set(choices.GALLERY_RECIPES) == set(GALLERY_RECIPES)
+    assert set(choices.SUPERNET_RECIPES) == set(SUPERNET_RECIPES)
+    assert set(choices.QUERY_RECIPES) == set(QUERY_RECIPES)
+    assert set(choices.TASK_RECIPES) == set(RECIPES)
+    assert set(choices.TABLES) == set(TABLES)
+    assert list(choices.METHODS) == api.list_methods()
+    assert set(choices.BASELINES) == set(api.list_baselines())
+    assert set(choices.REWARDS) == set(api.list_rewards())
+    assert set(choices.STRATEGIES) == set(api.list_strategies())
+    assert set(choices.TARGETS) == set(api.list_targets())
+    assert set(choices.PRUNING_METHODS) == set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("train gallery", choices.GALLERY_RECIPES),
+        ("train supernet", choices.SUPERNET_RECIPES),
+        ("train query", (*choices.QUERY_RECIPES, *choices.METHODS, *choices.BASELINES)),
+        ("reproduce", (*choices.TASK_RECIPES, *choices.TABLES)),
+        ("study ranking", choices.TASK_RECIPES),
+        ("search", (*choices.REWARDS, *choices.STRATEGIES)),
+        ("rank", choices.REWARDS),
+        ("export", choices.TARGETS),
+        ("prune", choices.PRUNING_METHODS),
+        ("flops", choices.BASELINES),
+    ],
+)
+def test_a_help_lists_its_choices(
+    command: str, names: tuple[str, ...], edgecmp: Callable[..., Any]
+) -> None:
+    text = edgecmp(*command.split(), "--help").out
+    words = set(re.findall(r"[\w-]+", re.sub(r"-\n +", "-", text)))
+    assert set(names) <= words
 
 
 @pytest.mark.parametrize("command", GROUPS)

@@ -13,14 +13,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgecmp import kit
+from edgecmp import api, kit
 from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle
-from edgecmp.cli.inspect import inspect_path, text
 from edgecmp.data import load_dataset
 from edgecmp.export import export
 from edgecmp.export.fingerprint import lowering_fingerprint
 from edgecmp.gallery.index import GalleryIndex
 from edgecmp.gallery.open import open_gallery
+from edgecmp.inspection import Inspection
 from edgecmp.networks.architecture import Architecture
 from edgecmp.search.evaluation.candidate import Candidate, Measurement
 from edgecmp.search.results.history import History
@@ -89,7 +89,9 @@ def test_the_kit_is_what_it_says(edgecmp: Edgecmp, tmp_path: Path) -> None:
 def test_an_exported_file_says_what_it_was_made_from(
     target: str, files: dict[str, Path], edgecmp: Edgecmp
 ) -> None:
-    found = inspect_path(files[target])
+    report = api.inspect(files[target])
+    (found,) = report.artefacts
+    assert isinstance(found, Inspection)
     assert found.what.startswith(f"query network exported to {target} fp")
     assert found.sound
     assert {check.verdict for check in found.checks} == {"ok"}
@@ -107,7 +109,7 @@ def test_an_exported_file_says_what_it_was_made_from(
     assert str(side) in facts["inputs"][0]
     assert facts["outputs"][0].startswith("embedding: float")
     assert edgecmp("inspect", files[target]).code == 0
-    assert re.search(rf"\n  operators +{sum(facts['operators'].values())}: ", text(found))
+    assert re.search(rf"\n  operators +{sum(facts['operators'].values())}: ", str(report))
 
 
 def test_another_index_is_a_failed_check(
@@ -254,7 +256,8 @@ def test_a_search_that_goes_on(edgecmp: Edgecmp, tmp_path: Path) -> None:
 def test_an_architecture(edgecmp: Edgecmp, tmp_path: Path) -> None:
     architecture = Architecture.random("230M", seed=1)
     architecture.save(tmp_path / "a.json")
-    found = inspect_path(tmp_path / "a.json")
+    (found,) = api.inspect(tmp_path / "a.json").artefacts
+    assert isinstance(found, Inspection)
     assert found.facts["architecture_sha256"] == architecture.fingerprint
     assert found.facts["architecture"].startswith("tier 230M")
     assert edgecmp("inspect", tmp_path / "a.json").code == 0
@@ -264,7 +267,7 @@ def test_an_architecture(edgecmp: Edgecmp, tmp_path: Path) -> None:
     ("name", "content", "says"),
     [
         ("gone", None, "does not exist"),
-        ("notes.txt", "hello", "is nothing that edgecmp knows"),
+        ("notes.txt", "hello", "is not an artefact of edgecmp"),
         ("a.json", "{}", "is not an edgecmp architecture"),
         ("a.onnx", "no", "a.onnx"),
         ("a.tflite", "no", "not a TFLite file"),

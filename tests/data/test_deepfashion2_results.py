@@ -93,7 +93,7 @@ def test_the_official_evaluation_of_the_exported_file_equals_our_top_k(
     found, report = tmp_path / "found.json", tmp_path / "report.json"
     done = edgecmp("eval", "--data", root, "--results", found, "--json", report)
     assert done.code == 0, done.err
-    assert f"Wrote what was found: {found}" in done.out
+    assert f"Wrote the ranking: {found}" in done.out
     results, items = json.loads(found.read_text()), items_of(root, "validation")
     row = next(r for r in json.loads(report.read_text())["rows"] if r["protocol"] == "qg")
     for k in (1, 5, 10, 20):

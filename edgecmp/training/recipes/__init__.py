@@ -1,6 +1,6 @@
 """Recipes: the settings of trainings and tasks, one family per file; variants change fields."""
 
-from edgecmp.training.recipes.recipe import Recipe
+from edgecmp.training.recipes.recipe_list import RecipeList
 from edgecmp.training.recipes.registry import (
     GALLERY_RECIPES,
     QUERY_RECIPES,
@@ -13,6 +13,7 @@ from edgecmp.training.recipes.registry import (
     recipe_summaries,
     supernet_recipe,
 )
+from edgecmp.training.recipes.task import Recipe
 
 __all__ = [
     "GALLERY_RECIPES",
@@ -20,6 +21,7 @@ __all__ = [
     "RECIPES",
     "SUPERNET_RECIPES",
     "Recipe",
+    "RecipeList",
     "gallery_recipe",
     "query_recipe",
     "recipe",

@@ -17,7 +17,7 @@ from edgecmp.training.methods import (
 )
 from edgecmp.training.paths import Phase
 from edgecmp.training.query import QueryRecipe
-from edgecmp.training.recipes.recipe import Recipe
+from edgecmp.training.recipes.task import Recipe
 from edgecmp.training.supernet import SupernetRecipe
 
 STRONG = Augmentation(

@@ -8,7 +8,7 @@ from edgecmp.training.gallery import GalleryRecipe
 from edgecmp.training.methods import BackwardCompatible, Method, Scratch
 from edgecmp.training.paths import Phase
 from edgecmp.training.query import QueryRecipe
-from edgecmp.training.recipes.recipe import Recipe
+from edgecmp.training.recipes.task import Recipe
 from edgecmp.training.supernet import SupernetRecipe
 
 FACE_BCT = BackwardCompatible(scale=30.0, margin=0.35, bct_margin=0.35)

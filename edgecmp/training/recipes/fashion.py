@@ -16,7 +16,7 @@ from edgecmp.training.recipes.face import (
     face_query,
     face_supernet,
 )
-from edgecmp.training.recipes.recipe import Recipe
+from edgecmp.training.recipes.task import Recipe
 from edgecmp.training.supernet import SupernetRecipe
 
 

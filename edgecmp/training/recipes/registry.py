@@ -43,7 +43,7 @@ from edgecmp.training.recipes.fashion import (
     fashion_query,
     fashion_supernet,
 )
-from edgecmp.training.recipes.recipe import Recipe
+from edgecmp.training.recipes.task import Recipe
 from edgecmp.training.recipes.tiny import tiny, tiny_gallery, tiny_query, tiny_supernet
 from edgecmp.training.supernet import SupernetRecipe
 

@@ -8,7 +8,7 @@ from edgecmp.networks.tiers import TIERS
 from edgecmp.training.gallery import GalleryRecipe
 from edgecmp.training.query import QueryRecipe
 from edgecmp.training.recipes.emoji import emoji_gallery, emoji_query, emoji_supernet
-from edgecmp.training.recipes.recipe import Recipe
+from edgecmp.training.recipes.task import Recipe
 from edgecmp.training.supernet import SupernetRecipe
 
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgecmp.benchmarks import BenchPlan, bench
-from edgecmp.benchmarks.bench.profile import profile_text
+from edgecmp.benchmarks.bench.profile_text import profile_text
 from edgecmp.benchmarks.devices import DeviceRunError, DeviceTimeoutError, LocalDevice
 from edgecmp.benchmarks.devices.open import KINDS
 from edgecmp.errors import UserError
