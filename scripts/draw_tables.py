@@ -1,8 +1,8 @@
-"""Draws the pictures of tables in docs/ from the runs that ship with edgecmp; nothing is trained.
+"""Draws the pictures of tables in docs/images/ from the runs that ship with edgecmp; nothing is trained.
 
-    python -m scripts.draw_tables docs
+    python -m scripts.draw_tables docs/images
 
-The tables are those that docs/reproduce.md shows.
+The tables are those that docs/results/paper-tables.md shows.
 """
 
 from __future__ import annotations

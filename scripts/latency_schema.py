@@ -1,4 +1,4 @@
-"""Writes docs/latency-table.schema.json: the published form of a latency table."""
+"""Writes docs/reference/latency-table.schema.json: the published form of a latency table."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from edgecmp.files import write_json
 
 if __name__ == "__main__":
     root = Path(__file__).resolve().parent.parent
-    print(f"Wrote {write_json(root / 'docs' / 'latency-table.schema.json', table_schema())}")
+    print(f"Wrote {write_json(root / 'docs/reference/latency-table.schema.json', table_schema())}")

@@ -134,7 +134,7 @@ def _require_runtime(cases: Sequence[Case], device: str) -> None:
         raise UserError(
             f"{device.partition('?')[0]} has no runtime for these files ({'; '.join(missing)}).",
             "Install one there, such as tflite-runtime, or name a Python with it: ?python=PATH; a "
-            "phone without Python is timed by ?benchmark_model=PATH (docs/android.md).",
+            "phone without Python is timed by ?benchmark_model=PATH (docs/how-to/android.md).",
         )
 
 

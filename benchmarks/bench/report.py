@@ -35,7 +35,7 @@ IDENTITY = ("machine", "model", "cpu", "cores", "cpus", "compute_units")
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class BenchReport(Report):
-    """Latency of each file, runtime and thread count on one device; docs/bench.md explains it.
+    """Latency of each file, runtime and thread count on one device; docs/reference/bench-figures.md explains it.
 
     Attributes:
         rows: one dictionary each. All have file, sha256, target, precision, runtime, version,

@@ -1,7 +1,7 @@
 """TFLite's benchmark_model: times models on an Android device that has no Python.
 
 It is a program of the TensorFlow project, in no package: the user names a file, or an address that
-it is fetched from (docs/android.md names the official one). It tells no single runs, only a
+it is fetched from (docs/how-to/android.md names the official one). It tells no single runs, only a
 summary of them; see `Summary` for what is known.
 """
 
@@ -129,7 +129,7 @@ def find_binary(text: str) -> Path:
         if not path.is_file():
             raise UserError(
                 f"{text or 'An empty path'} is no file, so there is no {NAME} to time with.",
-                f"Write ?{NAME}=PATH or ?{NAME}=https://...; docs/android.md says where it is had.",
+                f"Write ?{NAME}=PATH or ?{NAME}=https://...; docs/how-to/android.md says where it is had.",
             )
         return path
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "edgecmp"

@@ -60,7 +60,7 @@ class CoreMLDevice(Device):
             raise UserError(
                 f"{spec.text} needs macOS: Core ML runs nowhere else, and this is "
                 f"{platform.system()}.",
-                "Run the same command on a Mac, as docs/ios.md shows.",
+                "Run the same command on a Mac, as docs/how-to/iphone.md shows.",
             )
         units = spec.options.get("units", "all").replace(" ", "+")  # a + in an address is a space
         if units not in UNITS:
@@ -91,7 +91,7 @@ class CoreMLDevice(Device):
         if device.state != remote_device.DeviceState.CONNECTED:
             raise UserError(
                 f"{device.name} is {device.state.value}, not connected.",
-                "Unlock it, trust this Mac, switch on its developer mode; docs/ios.md shows how.",
+                "Unlock it, trust this Mac, switch on its developer mode; docs/how-to/iphone.md shows how.",
             )
         credentials = remote_device.AppSigningCredentials(
             development_team=spec.options.get("team", "")

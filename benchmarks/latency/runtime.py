@@ -34,7 +34,7 @@ def choose_runtime(device: Device, wanted: str | None) -> tuple[str, str]:
     raise UserError(
         f"{device.name} has no TFLite runtime ({reasons}).",
         "Install one for its Python: pip install ai-edge-litert, or pip install tflite-runtime "
-        "'numpy<2'; a phone without Python is timed by ?benchmark_model=PATH (docs/android.md).",
+        "'numpy<2'; a phone without Python is timed by ?benchmark_model=PATH (docs/how-to/android.md).",
     )
 
 

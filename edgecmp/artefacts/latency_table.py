@@ -1,7 +1,7 @@
 """LatencyTable: the latency of each choice of each layer on one device, and of any network.
 
 `edgecmp latency build` measures a table, and `edgecmp search` uses it. The schema of its JSON
-document is docs/latency-table.schema.json.
+document is docs/reference/latency-table.schema.json.
 """
 
 from __future__ import annotations

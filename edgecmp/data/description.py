@@ -1,7 +1,7 @@
 """A data set described in a small TOML file: where the images are, and how to read them.
 
     path = "photos"            # relative to this file
-    format = "folder"          # if edgecmp cannot recognise it from the path (see docs/data.md)
+    format = "folder"          # if edgecmp cannot recognise it from the path (see docs/reference/data-formats.md)
     gallery_domain = "shop"    # the domain whose images form the gallery
     on_bad_image = "skip"      # skip unreadable images; "refuse" is the default
     validation_share = 0.05    # of the training identities, held out for searches; 0.1 by default

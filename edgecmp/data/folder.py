@@ -86,7 +86,7 @@ def _report_empty(folder: Path, empty: list[str], *, skip: bool) -> None:
     raise UserError(
         f"{len(empty)} identity folders of {folder} contain no image: {named}.",
         'Remove them, add images, or set on_bad_image = "skip" in a .toml description of the data '
-        "(see docs/data.md).",
+        "(see docs/reference/data-formats.md).",
     )
 
 

@@ -173,6 +173,6 @@ def _report_broken(
         raise UserError(
             f"{counted}: {named}.",
             'Repair or remove them, or set on_bad_image = "skip" in a .toml description of the '
-            "data (see docs/data.md).",
+            "data (see docs/reference/data-formats.md).",
         )
     say(f"{counted} and are skipped: {named}.")

@@ -15,7 +15,7 @@ Genes take few values, so the posterior mean is one number per gene and value, a
 41 look-ups, independent of the number of measured architectures.
 
 Chosen by Kendall's tau on random subnets of the starter kit that it was not fitted to, against
-ridge regression, other Gaussian processes and random forests: see docs/search.md.
+ridge regression, other Gaussian processes and random forests: see docs/results/search.md.
 """
 
 from __future__ import annotations

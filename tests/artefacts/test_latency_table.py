@@ -17,7 +17,7 @@ from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.tiers import tier
 from tests.fixtures.latency_tables import make_table
 
-SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "latency-table.schema.json"
+SCHEMA = Path(__file__).resolve().parents[2] / "docs/reference/latency-table.schema.json"
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,4 +1,4 @@
-"""The pictures of docs/reproduce.md come from the runs that ship, without training."""
+"""The pictures of docs/results/paper-tables.md come from the runs that ship, without training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_docs_have_the_pictures_that_it_draws(
     main()
     drawn = sorted(path.name for path in tmp_path.iterdir())
     assert drawn == ["figure1.png", "table3.png", "table4.png"]
-    text = (DOCS / "reproduce.md").read_text()
+    text = (DOCS / "results" / "paper-tables.md").read_text()
     for name in drawn:
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-        assert f"({name})" in text
+        assert f"(../images/{name})" in text

@@ -80,6 +80,6 @@ def find_ijbc(data: str | Path) -> IjbcDescription | None:
         IjbcDescription,
         path,
         what="an IJB-C folder",
-        way_out="See docs/faces.md for its keys.",
+        way_out="See docs/how-to/ijbc.md for its keys.",
         paths=("path", "cache"),
     )

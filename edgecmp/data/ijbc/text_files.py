@@ -65,7 +65,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except OSError as error:
         raise UserError(
             f"{path} cannot be read: {system_reason(error)}.",
-            "Name a folder with loose_crop/ and meta/ as in the IJB-C release (see docs/faces.md).",
+            "Name a folder with loose_crop/ and meta/ as in the IJB-C release (see docs/how-to/ijbc.md).",
         ) from error
     except UnicodeDecodeError as error:
         raise wrong_line(path, number + 1, "it is not text") from error

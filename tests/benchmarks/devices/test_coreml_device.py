@@ -213,7 +213,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.skipif(platform.system() == "Darwin", reason="this is a Mac: it has Core ML")
 @pytest.mark.parametrize("name", ["coreml:local", "coreml:Ada?units=cpu"])
 def test_elsewhere_it_needs_macos(name: str) -> None:
-    with pytest.raises(UserError, match=r"needs macOS.*docs/ios\.md") as failure:
+    with pytest.raises(UserError, match=r"needs macOS.*docs/how-to/iphone\.md") as failure:
         open_device(name)
     assert failure.value.what.startswith(name)
 
