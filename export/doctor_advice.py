@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgecmp.export.install import EXTRA, no_wheels
+from edgecmp.export.runtimes.runners import RUNTIMES
+
 __all__ = ["advice_on", "machine_facts"]
 
-EXTRA = "pip install 'edgecmp[export]'"
+PACKAGES = {runtime.name: runtime.package for runtime in RUNTIMES}
 MIN_FREE_GB = 2.0
 PROGRAMS = {
     "adb": "an Android phone: install Android's platform-tools and put adb on the PATH",
@@ -45,7 +47,8 @@ def advice_on(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> li
         facts: from `machine_facts`.
     """
     advice: dict[str, str] = {}
-    if int(np.__version__.partition(".")[0]) >= 2:
+    numpy_2 = int(np.__version__.partition(".")[0]) >= 2
+    if numpy_2 and not no_wheels("tflite-runtime"):
         advice[f"numpy {np.__version__}: tflite-runtime 2.14 needs numpy < 2"] = (
             "pip install 'numpy<2'"
         )
@@ -65,12 +68,10 @@ def _way_out(row: Mapping[str, Any]) -> str:
     """How to make a runtime available."""
     if "macOS" in row["note"]:
         return "run `edgecmp doctor` and `edgecmp parity` on a Mac; it cannot be installed here"
+    if reason := no_wheels(PACKAGES[row["runtime"]]):
+        return f"it cannot be installed here: {reason}"
     if "numpy" in row["note"]:
         return "pip install 'numpy<2'"
-    if row["runtime"] == "tflite-runtime" and (
-        sys.platform != "linux" or sys.version_info >= (3, 12)
-    ):
-        return "nothing: its wheels are for Linux up to Python 3.11 only; LiteRT loads its files"
     return EXTRA
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export.formats import registry
 from edgecmp.export.formats.registry import Job
+from edgecmp.export.install import how_to_install
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.quantisation.calibration import calibration_images
 from edgecmp.files import provenance
@@ -23,8 +24,8 @@ from edgecmp.progress import duration, say
 
 if TYPE_CHECKING:
     from edgecmp.artefacts.bundle import QueryBundle
-    from edgecmp.export.formats.registry import Target
-
+    from edgecmp.export.install import how_to_install
+from edgecmp.export.formats.registry import Target
 from edgecmp.report import Report
 
 __all__ = ["Exported", "export"]
@@ -155,7 +156,7 @@ def _check_packages(target: Target) -> None:
         raise UserError(
             f"Exporting to {target.name} needs packages that are not installed: "
             f"{', '.join(missing)}.",
-            "Install them with `pip install 'edgecmp[export]'`.",
+            how_to_install(*missing),
         )
 
 

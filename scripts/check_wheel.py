@@ -36,7 +36,7 @@ def check(folder: Path) -> None:
     venv.create(home, with_pip=True)
     elsewhere.mkdir()
     pip = (home / "bin" / "python", "-m", "pip", "install", "--quiet", "torch==2.13.0")
-    pinned = ("-c", ROOT / "constraints.txt")
+    pinned = ("-c", ROOT / "constraints" / f"3.{sys.version_info.minor}.txt")
     edgecmp = home / "bin" / "edgecmp"
     run(*pip, *pinned, wheel, cwd=elsewhere)
     run(edgecmp, "search", "--budget", "100M", "--quick", "--out", "search", cwd=elsewhere)

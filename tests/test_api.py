@@ -114,7 +114,7 @@ def test_load_says_what_it_does_not_open(tmp_path: Path) -> None:
 def test_lists_name_what_the_verbs_take() -> None:
     assert "kd" in edgecmp.list_methods()
     assert "mobilenet_w1" in edgecmp.list_baselines()
-    assert edgecmp.list_datasets() == ["emoji"]
+    assert "emoji" in edgecmp.list_datasets()
     names = {row["recipe"] for row in edgecmp.list_recipes().rows}
     for name in names:
         assert edgecmp.show_recipe(name).settings

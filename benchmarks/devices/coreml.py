@@ -1,8 +1,8 @@
-"""Macs, iPhones and iPads that run Core ML packages, by way of coremltools' own benchmarker.
+"""Macs, iPhones and iPads that run Core ML packages, through the benchmarker of coremltools.
 
-`coreml:local` is this Mac; `coreml:NAME` is a device that is attached to it, by its name or UDID:
-coremltools builds its runner app with Xcode, installs it there and sends one prediction after the
-other. The device times each prediction itself; between two of them it waits for the Mac.
+`coreml:local` is this Mac; `coreml:NAME` is an attached device, by its name or UDID: coremltools
+builds its runner app with Xcode, installs it on the device and requests one prediction after the
+other. The device times each prediction itself and waits for the Mac between two predictions.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from edgecmp.benchmarks.devices.errors import DeviceRunError
 from edgecmp.benchmarks.devices.on_device import runner
 from edgecmp.benchmarks.devices.spec import DeviceSpec
 from edgecmp.errors import UserError, unknown_choice
+from edgecmp.export.install import how_to_install
 
 __all__ = ["UNITS", "CoreMLDevice"]
 
@@ -31,11 +32,11 @@ UNITS = {
     "cpu+gpu": "CPU_AND_GPU",
     "cpu+ne": "CPU_AND_NE",
 }
-"""What `?units=` may be, and coremltools' names; "ne" is the Neural Engine."""
+"""By the value of `?units=`, the name in coremltools; "ne" is the Neural Engine."""
 
 WARM_UP = 3
 CHUNK = 10
-"""Predictions between two looks at the clock."""
+"""Number of predictions after which the time is checked."""
 
 UNKNOWN: dict[str, Any] = {
     "governor": None,
@@ -43,14 +44,14 @@ UNKNOWN: dict[str, Any] = {
     "frequencies_mhz": {},
     "load": None,
 }
-"""Conditions of an attached device: coremltools tells none."""
+"""Conditions of an attached device, which coremltools does not report."""
 
 
 class CoreMLDevice(Device):
     """A Mac or an attached device; `?units=` chooses compute units, `?team=` signs the runner app.
 
     Raises:
-        UserError: this is no Mac, coremltools is missing, or no such device is connected.
+        UserError: this machine is no Mac, coremltools is missing, or the device is not connected.
     """
 
     python = ""
@@ -58,9 +59,8 @@ class CoreMLDevice(Device):
     def __init__(self, spec: DeviceSpec) -> None:
         if platform.system() != "Darwin":
             raise UserError(
-                f"{spec.text} needs macOS: Core ML runs nowhere else, and this is "
-                f"{platform.system()}.",
-                "Run the same command on a Mac, as docs/how-to/iphone.md shows.",
+                f"{spec.text} needs macOS (this machine runs {platform.system()}).",
+                "Run the same command on a Mac; docs/how-to/iphone.md shows how.",
             )
         units = spec.options.get("units", "all").replace(" ", "+")  # a + in an address is a space
         if units not in UNITS:
@@ -71,13 +71,13 @@ class CoreMLDevice(Device):
         self._remote = None if spec.address == "local" else self._attach(spec)
 
     def _attach(self, spec: DeviceSpec) -> Any:
-        """Looks the device up and starts coremltools' runner app on it."""
+        """Finds the device and starts the runner app of coremltools on it."""
         remote_device = _coremltools().remote_device
         try:
             devices = remote_device.Device.get_devices()
         except Exception as error:
             raise UserError(
-                f"coremltools cannot list the devices that are attached ({error}).",
+                f"coremltools cannot list the attached devices ({error}).",
                 "Install Xcode and check that `xcrun devicectl list devices` shows the device.",
             ) from error
         named = [
@@ -91,7 +91,8 @@ class CoreMLDevice(Device):
         if device.state != remote_device.DeviceState.CONNECTED:
             raise UserError(
                 f"{device.name} is {device.state.value}, not connected.",
-                "Unlock it, trust this Mac, switch on its developer mode; docs/how-to/iphone.md shows how.",
+                "Unlock it, trust this Mac and switch on its developer mode (see "
+                "docs/how-to/iphone.md).",
             )
         credentials = remote_device.AppSigningCredentials(
             development_team=spec.options.get("team", "")
@@ -106,7 +107,7 @@ class CoreMLDevice(Device):
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What coremltools tells; "compute_units" are those that this device was opened with."""
+        """The facts that coremltools reports; "compute_units" is the choice for this device."""
         tools = _coremltools()
         own: dict[str, Any] = {
             "runtimes": {"coreml": {"version": tools.version}},
@@ -135,16 +136,16 @@ class CoreMLDevice(Device):
         seconds: float = 60.0,
         least_seconds: float = 0.0,
     ) -> dict[str, Any]:
-        """See `Device.time_model`; Core ML chooses its threads itself, and tells no memory.
+        """See `Device.time_model`; Core ML chooses its threads and does not report memory.
 
         Raises:
             DeviceRunError: Core ML refuses the model.
-            UserError: an attached device is asked to run without a break.
+            UserError: continuous load is requested from an attached device.
         """
         if least_seconds and self._remote is not None:
             raise UserError(
                 f"{self.name} waits for this Mac between two predictions, so it is never under "
-                "load.",
+                "continuous load.",
                 "Leave out --sustained and --single-stream, or measure coreml:local.",
             )
         before = self._conditions()
@@ -171,7 +172,7 @@ class CoreMLDevice(Device):
     async def _measure(
         self, path: Path, runs: int, seed: int, seconds: float, least_seconds: float
     ) -> dict[str, Any]:
-        """Loads, runs cold, warms up and times; microseconds."""
+        """Loads the model, runs it once, warms up and times it; all times in microseconds."""
         tools = _coremltools()
         model = tools.MLModel(
             str(path),
@@ -204,7 +205,7 @@ class CoreMLDevice(Device):
         return runner.conditions() if self._remote is None else dict(UNKNOWN)
 
     def push(self, path: Path) -> str:
-        """The path itself: coremltools sends the compiled model."""
+        """The absolute path, since coremltools sends the compiled model itself."""
         return str(path.resolve())
 
     def run(
@@ -214,17 +215,17 @@ class CoreMLDevice(Device):
         environment: Mapping[str, str] | None = None,
         timeout_s: float = 600.0,
     ) -> str:
-        """Refused: such a device runs models alone."""
+        """Not supported: such a device runs only models."""
         raise self._runs_models_alone()
 
     def pull(self, remote: str, path: Path) -> None:
-        """Refused as well."""
+        """Not supported: such a device runs only models."""
         raise self._runs_models_alone()
 
     def _runs_models_alone(self) -> UserError:
         return UserError(
-            f"{self.name} runs .mlpackage files alone, no commands.",
-            "Use `edgecmp bench`; on the Mac itself --device local runs the other formats.",
+            f"{self.name} runs only .mlpackage files, no commands.",
+            "Use `edgecmp bench`; on the Mac itself, --device local runs the other formats.",
         )
 
     def close(self) -> None:
@@ -235,7 +236,7 @@ class CoreMLDevice(Device):
 
 
 class _Tools:
-    """What is used of coremltools, imported once it is needed."""
+    """The parts of coremltools that are used, imported when they are needed."""
 
     def __init__(self) -> None:
         from edgecmp.quiet import quiet_coremltools
@@ -257,14 +258,14 @@ def _coremltools() -> _Tools:
     except ImportError as error:
         raise UserError(
             f"coremltools cannot be imported ({error}).",
-            "Install it: pip install 'edgecmp[export]'.",
+            how_to_install("coremltools"),
         ) from error
 
 
 def _random_inputs(model: Any, seed: int, *, remote: bool) -> tuple[list[int], dict[str, Any]]:
-    """Shape of the first input, and a value for each: an image of noise, or a tensor.
+    """Shape of the first input, and a random value for every input: an image or a tensor.
 
-    coremltools' own random inputs know no images.
+    The random inputs of coremltools do not support images.
     """
     from PIL import Image
 
@@ -276,7 +277,7 @@ def _random_inputs(model: Any, seed: int, *, remote: bool) -> tuple[list[int], d
         if kind == "imageType":
             if remote:
                 raise DeviceRunError(
-                    "coremltools sends no images to a device: export with --input tensor"
+                    "coremltools cannot send images to a device: export with --input tensor"
                 )
             image = feature.type.imageType
             shapes.append([image.height, image.width, 3])
@@ -286,5 +287,5 @@ def _random_inputs(model: Any, seed: int, *, remote: bool) -> tuple[list[int], d
             shapes.append([int(size) for size in feature.type.multiArrayType.shape])
             inputs[feature.name] = generator.standard_normal(shapes[-1]).astype(np.float32)
         else:
-            raise DeviceRunError(f"input {feature.name} is of type {kind}, no image or tensor")
+            raise DeviceRunError(f"input {feature.name} is a {kind}, not an image or a tensor")
     return shapes[0], inputs

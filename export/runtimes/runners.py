@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -71,7 +72,8 @@ class TfliteRuntimeRunner(TfliteRunner):
     module = "tflite_runtime"
 
     def _open(self, path: Path) -> None:
-        if int(np.__version__.partition(".")[0]) >= 2:
+        installed = importlib.util.find_spec(self.module) is not None
+        if installed and int(np.__version__.partition(".")[0]) >= 2:
             raise RuntimeUnavailableError(
                 f"needs numpy < 2, but numpy {np.__version__} is installed"
             )
