@@ -1,4 +1,4 @@
-"""The measuring harness: devices, the runner that goes to them, and what is asked of both."""
+"""Benchmarks: devices, latency measurements, latency tables, the paper's tables and studies."""
 
 from edgecmp.benchmarks.bench.plan import BenchPlan
 from edgecmp.benchmarks.bench.report import BenchReport

@@ -1,4 +1,4 @@
-"""`edgecmp flops`: what networks cost, searched ones by their exact table, others by fvcore."""
+"""`edgecmp flops`: FLOPs of networks, from the exact table of a tier or counted by fvcore."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class FlopsReport(Report):
 
 
 def count_flops(networks: Sequence[str | Path]) -> FlopsReport:
-    """Counts architectures in JSON files or folders, and baselines by their names.
+    """Counts the FLOPs of architectures (JSON files or folders) and of baselines (by name).
 
     Raises:
-        UserError: a file holds no architecture.
+        UserError: a file contains no architecture.
     """
     rows = []
     for network in networks:

@@ -40,6 +40,7 @@ class DoctorReport(Report):
         facts: about the machine, by name.
         packages: versions; None if a package is not installed.
         advice: what is missing, and the command or step that adds it.
+        provenance: the versions and the command that made the report.
     """
 
     rows: list[dict[str, Any]]

@@ -71,10 +71,15 @@ def run(
         gallery: the gallery that it was trained with, as `open_source` takes it; the starter kit's
             by default.
         data: registry name, folder or manifest; rewards are measured on its hold-out identities.
+        reward: see `search_settings`.
         metric: accuracy that the reward is computed from; that of the supernet's recipe by default.
-        strategy, reward, quick, seed, generations, population: see `search_settings`.
+        quick: see `search_settings`.
+        seed: of every random choice of the search.
+        strategy: see `search_settings`.
         input_sizes: pixels that queries may be deployed at, "48,56,64": the size becomes a gene,
             and FLOPs are counted as `Space` describes; the gallery model keeps its own size.
+        generations: instead of the strategy's own number.
+        population: instead of the strategy's own size.
         jobs: processes that evaluate at once, which change no number; by default one per core, as
             many as memory allows, unless there are few evaluations.
 

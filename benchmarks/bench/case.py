@@ -1,4 +1,4 @@
-"""What a bench measures: each file in each runtime that loads it, with each number of threads."""
+"""What a bench measures: each file in each runtime that loads it, with each thread count."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOADS = {name: suffix for name, (suffix, _, _) in RUNTIMES.items()} | {
     "benchmark_model": ".tflite",
     "coreml": ".mlpackage",
 }
-"""The kind of file that each runtime loads."""
+"""The suffix of the files that each runtime loads."""
 
 DOCUMENT_START = re.compile(rb'\{\s*"(?:architecture|format)":')
 
@@ -29,18 +29,21 @@ Verdict = Literal["measured", "failed", "not run", "cut short"]
 
 @dataclass(kw_only=True, slots=True)
 class Case:
-    """One row in the making: what is measured, and what the visits brought.
+    """One row of a bench while it is measured.
+
+    A visit is one series of runs in a separate process.
 
     Attributes:
-        file: the model.
-        sha256: of its bytes; of a package of the names and bytes of all its files.
+        file: the model file.
+        sha256: of its bytes; for a package, of the names and bytes of all its files.
         target: "tflite", "onnx" or "coreml".
-        precision: as the file's metadata says; None: not ours.
+        precision: as stated in the file's metadata; None if edgecmp did not write the file.
         runtime: its name.
-        threads: of the runtime; None: it chooses them itself, as Core ML does.
-        verdict: "cut short" says that a long measurement is not over.
+        threads: number of threads of the runtime; None if the runtime chooses, as Core ML does.
+        verdict: "cut short" means that a long measurement is not finished.
         reason: why there is no measurement.
-        timed_out: it failed because a visit took too long, which says nothing of the file.
+        timed_out: whether it failed because a visit took too long, which says nothing about the
+            file.
         visits: the documents of the device's runner, with "from_s" and "to_s" on this machine.
     """
 
@@ -57,15 +60,15 @@ class Case:
 
     @property
     def key(self) -> tuple[str, str, int | None]:
-        """What tells it from the other rows of a bench."""
+        """What identifies the row within its bench."""
         return str(self.file), self.runtime, self.threads
 
 
 def require_model_file(path: Path) -> Path:
-    """The path itself, if a model file is there.
+    """Returns the path if it is a model file.
 
     Raises:
-        UserError: it is missing or of no known kind.
+        UserError: the file is missing or of an unknown kind.
     """
     if not path.exists():
         raise UserError(f"{path} does not exist.", "Write it with `edgecmp export`.")
@@ -82,18 +85,18 @@ def all_cases(
     device: str,
     runtime: str | None = None,
 ) -> list[Case]:
-    """One case for each file, number of threads and runtime, those that are missing included.
+    """One case per file, thread count and runtime, including runtimes that the device lacks.
 
     Args:
-        paths: model files that are there.
+        paths: existing model files.
         threads: thread counts.
-        facts: of the device; "runtimes" has a version or a reason for each.
-        device: its name, for reasons.
-        runtime: the only one that is asked for; None: all.
+        facts: facts of the device; "runtimes" has a version or a reason for each runtime.
+        device: name of the device, for the reasons.
+        runtime: the only runtime to use; all if None.
 
     Raises:
-        UserError: there is no such runtime, it loads none of the files, or the device has no
-            runtime for any of them.
+        UserError: the runtime is unknown, it loads none of the files, or the device has no runtime
+            for any of them.
     """
     if runtime is not None and runtime not in LOADS:
         raise unknown_choice("runtime", runtime, LOADS)
@@ -115,8 +118,8 @@ def all_cases(
     ]
     if not cases:
         raise UserError(
-            f"{runtime} loads {LOADS[str(runtime)]} files, and there is none among the files.",
-            f"Name such a file, or leave out --runtime {runtime}.",
+            f"{runtime} loads only {LOADS[str(runtime)]} files, and none was given.",
+            f"Name a {LOADS[str(runtime)]} file, or leave out --runtime {runtime}.",
         )
     _require_runtime(cases, device)
     return cases
@@ -125,7 +128,7 @@ def all_cases(
 def _require_runtime(cases: Sequence[Case], device: str) -> None:
     """Refuses a device that has no runtime for any of the files.
 
-    Files for Core ML alone are no mistake: each is a row that says what they need.
+    Core ML packages alone are accepted: the reason in their rows says what they need.
     """
     missing = dict.fromkeys(
         f"{case.runtime}: {case.reason}" for case in cases if case.target != "coreml"
@@ -133,13 +136,13 @@ def _require_runtime(cases: Sequence[Case], device: str) -> None:
     if missing and all(case.verdict == "not run" for case in cases):
         raise UserError(
             f"{device.partition('?')[0]} has no runtime for these files ({'; '.join(missing)}).",
-            "Install one there, such as tflite-runtime, or name a Python with it: ?python=PATH; a "
-            "phone without Python is timed by ?benchmark_model=PATH (docs/how-to/android.md).",
+            "Install one there, such as tflite-runtime, or name a Python with one: ?python=PATH; "
+            "a phone without Python needs ?benchmark_model=PATH (see docs/how-to/android.md).",
         )
 
 
 def _runtimes(suffix: str, found: Mapping[str, Mapping[str, str]], device: str) -> dict[str, str]:
-    """The runtimes that load such a file, each with the reason why it cannot, or ""."""
+    """The runtimes for files with this suffix, each with the reason why it is missing, or ""."""
     names = [name for name, loads in LOADS.items() if loads == suffix]
     known = {name: found[name].get("reason", "") for name in names if name in found}
     if known:
@@ -159,7 +162,7 @@ def _digest(path: Path) -> str:
 
 
 def _precision(path: Path) -> str | None:
-    """The precision a file's metadata names; every format stores that document as plain JSON."""
+    """The precision in a file's metadata, which every format stores as plain JSON."""
     model = path / "Data" / "com.apple.CoreML" / "model.mlmodel" if path.is_dir() else path
     data = model.read_bytes() if model.exists() else b""
     for match in DOCUMENT_START.finditer(data):

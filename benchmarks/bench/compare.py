@@ -1,4 +1,4 @@
-"""A bench against an earlier one: the ratio of each row, or the reason why they are not alike."""
+"""A bench compared with an earlier one: the ratio of each row, or why there is none."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from edgecmp.files import read_json
 __all__ = ["Earlier"]
 
 UNDISTURBED = (NOT_PREEMPTED, CPU_TIME)
-"""Statistics that other processes do not touch: these two are alike."""
+"""Statistics that other processes do not affect, and that are therefore comparable."""
 
 Key = tuple[str, str, int | None]
 """File name, runtime and threads of a row."""
 
 Pair = tuple[Any, Any]
-"""One condition of the earlier bench and of the one that is asked for."""
+"""One condition of the earlier bench and of the new one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +31,9 @@ class Earlier:
     """An earlier bench that rows are compared with.
 
     Attributes:
-        path: where it lies.
-        rows: those that were measured.
-        device: its name and facts.
+        path: its file.
+        rows: the rows that were measured.
+        device: name and facts of its device.
         settings: its plan.
     """
 
@@ -47,32 +47,32 @@ class Earlier:
         """Reads what `edgecmp bench --json` wrote.
 
         Raises:
-            UserError: it is missing, no bench, not complete, or without a measurement.
+            UserError: the file is missing, is no bench, is incomplete or contains no measurement.
         """
         document = read_json(path, what="a bench")
         if document.get("format") != FORMAT:
             raise UserError(
-                f"{path} is no bench of this edgecmp ({FORMAT}).",
+                f"{path} is not a bench in the format {FORMAT}.",
                 "Name a file that `edgecmp bench --json` wrote.",
             )
         if not document["complete"]:
             command = document["provenance"]["command"]
             raise UserError(
-                f"{path} is a bench that was interrupted.", f"Finish it first with: {command}"
+                f"The bench in {path} was interrupted.", f"Finish it first with: {command}"
             )
         rows = [row for row in document["rows"] if row["verdict"] == "measured"]
         if not rows:
-            raise UserError(f"{path} holds no row that was measured.", "Name another bench.")
+            raise UserError(f"{path} contains no measured row.", "Name another bench.")
         return cls(path=path, rows=rows, device=document["device"], settings=document["settings"])
 
     def refuse_other_conditions(
         self, cases: Sequence[Case], device: dict[str, Any], plan: BenchPlan
     ) -> None:
-        """Says before anything is measured whether there is something to compare.
+        """Refuses, before anything is measured, benches that cannot be compared.
 
         Raises:
-            UserError: device, governor, mode, versions, runtimes, threads or files are others; it
-                names what differs.
+            UserError: device, governor, mode, versions, runtimes, threads or files differ; the
+                message names what does.
         """
         active = [case for case in cases if case.verdict == "measured"]
         conditions = {
@@ -87,12 +87,12 @@ class Earlier:
         ]
         if differ:
             raise UserError(
-                f"{self.path} was measured under other conditions: {'; '.join(differ)}.",
+                f"{self.path} was measured under different conditions: {'; '.join(differ)}.",
                 "Measure both again under the same conditions, or leave out --compare.",
             )
 
     def _setting(self, device: dict[str, Any], plan: BenchPlan) -> dict[str, Pair]:
-        """Then and now: what the device is, how it was to be measured, and its governor."""
+        """Then and now: the device, the mode and the governor."""
         then, now = identity(self.device), identity(device)
         settings = plan.to_dict()
         return {
@@ -102,7 +102,7 @@ class Earlier:
         }
 
     def _versions(self, active: Sequence[Case], device: dict[str, Any]) -> dict[str, Pair]:
-        """Then and now: the versions of the runtimes that both benches have."""
+        """Then and now: the versions of the runtimes that both benches used."""
         versions = {row["runtime"]: row["version"] for row in self.rows}
         return {
             f"version of {runtime}": (versions[runtime], device["runtimes"][runtime]["version"])
@@ -110,7 +110,7 @@ class Earlier:
         }
 
     def _disjoint(self, active: Sequence[Case]) -> dict[str, Pair]:
-        """Then and now: files, runtimes or threads of which no row has a counterpart."""
+        """Then and now: the files, runtimes or thread counts that the two benches do not share."""
         keys, known = self._aligned([case.key for case in active])
         if known.keys() & set(keys):
             return {}
@@ -125,13 +125,13 @@ class Earlier:
         }
 
     def compare(self, rows: Sequence[dict[str, Any]], plan: BenchPlan) -> list[dict[str, Any]]:
-        """The rows with earlier_ms, ratio (now / then) and not_compared: why there is no ratio."""
+        """The rows with earlier_ms, ratio (now / then) and not_compared (why there is no ratio)."""
         keys, known = self._aligned([(row["file"], row["runtime"], row["threads"]) for row in rows])
         figure, compared = FIGURE[plan.mode], []
         for row, key in zip(rows, keys, strict=True):
             reason, earlier = "", known.get(key)
             if row["verdict"] != "measured" or earlier is None:
-                reason = "not in both"
+                reason = "not measured in both benches"
             elif earlier["governor"] != row["governor"]:
                 reason = f"governor {earlier['governor']} then, {row['governor']} now"
             elif _kind(earlier) != _kind(row):
@@ -143,10 +143,10 @@ class Earlier:
         return compared
 
     def _aligned(self, triples: Iterable[Key]) -> tuple[list[Key], dict[Key, dict[str, Any]]]:
-        """Keys of the new rows, and the earlier rows by theirs.
+        """Keys of the new rows, and the earlier rows by their keys.
 
-        Files are told by their names without folders; one file against one by nothing at all, so
-        that two files can be compared.
+        Files are matched by their names without folders. If each bench has a single file, the two
+        are matched whatever their names, so that two files can be compared.
         """
         new = [(Path(file).name, runtime, threads) for file, runtime, threads in triples]
         old = [(Path(row["file"]).name, row["runtime"], row["threads"]) for row in self.rows]
@@ -156,7 +156,7 @@ class Earlier:
 
 
 def _kind(row: dict[str, Any]) -> str:
-    """The row's statistic, those that are alike as one."""
+    """The row's statistic; comparable ones have the same name."""
     return "undisturbed" if row["statistic"] in UNDISTURBED else str(row["statistic"])
 
 

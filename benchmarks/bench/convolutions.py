@@ -1,4 +1,4 @@
-"""The convolutions and linear layers that a .tflite file holds: kind, name, shape and MACs."""
+"""The convolutions and linear layers of a .tflite file: kind, name, shape and MACs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from edgecmp.benchmarks.bench.operators import Operator
 __all__ = ["CONVOLUTIONS", "read_convolutions"]
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-"""TFLite's names of them."""
+"""The names of these operators in TFLite."""
 
 
 def read_convolutions(path: Path) -> list[Operator]:
-    """The file's convolutions and linear layers in its order, with a time of 0."""
+    """The convolutions and linear layers in the order of the file, each with a time of 0."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
@@ -42,12 +42,12 @@ def read_convolutions(path: Path) -> list[Operator]:
 
 
 def _kind_and_taps(name: str, weight_shape: Any, options: Any) -> tuple[str, int]:
-    """What the operator is called in a profile, and its multiply-adds per output value.
+    """The operator's kind in a profile, and its multiply-adds per output value.
 
     Args:
         name: one of `CONVOLUTIONS`.
-        weight_shape: (O, kH, kW, I); (1, kH, kW, C) of a depthwise one; (O, I) of a linear layer.
-        options: of the operator, as the schema's class holds them.
+        weight_shape: (O, kH, kW, I), (1, kH, kW, C) if depthwise, (O, I) of a linear layer.
+        options: the operator's options, an object of the schema.
     """
     taps = math.prod(int(size) for size in weight_shape[1:])
     if name == "FULLY_CONNECTED":

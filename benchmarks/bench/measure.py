@@ -1,4 +1,4 @@
-"""The visits of a bench: round and round over all cases, or one case after the other for long."""
+"""The visits of a bench: in rounds over all cases, or one case after the other for minutes."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ from edgecmp.progress import Bar, duration, progress, say
 __all__ = ["measure"]
 
 LISTS = ("wall_us", "cpu_us", "switches")
-"""What a document has of each run; half an hour has millions."""
+"""The values per run, kept as arrays: half an hour of a fast model has millions of runs."""
 
 PROBE_RUNS = 3
-"""Runs that show, before a long measurement begins, that every file runs at all."""
+"""Runs that show, before a long measurement begins, that every file can run."""
 
 LEAST_LEFT_S = 1.0
-"""A sustained row ends early rather than with a visit that is shorter."""
+"""A sustained row ends early if less time than this is left for its last visit."""
 
 MOST_STREAM_S = 3600.0
-"""A single stream that has not had its queries after this time has failed."""
+"""A single stream that has not completed its queries after this time has failed."""
 
 
 def measure(
     cases: Sequence[Case], machine: Device, plan: BenchPlan, *, intact: Collection[Path] = ()
 ) -> Iterator[None]:
-    """Fills the cases with visits; yields after each visit of a long measurement.
+    """Adds visits to the cases; yields after each visit of a long measurement.
 
     Args:
-        cases: what to measure.
-        machine: where.
-        plan: how.
-        intact: files that are known to be whole, so that a runtime that refuses them is a row.
+        cases: what is measured.
+        machine: where it is measured.
+        plan: how it is measured.
+        intact: files that are known to be intact; if every runtime refuses one of them, its rows
+            fail and no error is raised.
 
     Raises:
-        UserError: a file failed wherever it was run: it is truncated or damaged.
-        DeviceLostError: the connection broke; the visits so far are in the cases.
+        UserError: a file failed in every runtime: it is truncated or damaged.
+        DeviceLostError: the connection broke; the cases keep the visits so far.
     """
     if not cases:
         return
@@ -54,7 +55,7 @@ def measure(
     each_s = 60 * plan.minutes if plan.mode == "sustained" else LEAST_SECONDS
     say(
         f"Measuring {_count(active)} of file, runtime and threads on {machine.name}, one after the "
-        f"other: {duration(each_s)} each{' at least' if plan.mode == 'single-stream' else ''}."
+        f"other: {'at least ' * (plan.mode == 'single-stream')}{duration(each_s)} each."
     )
     text = "Sustained" if plan.mode == "sustained" else "Single stream"
     with progress(text, total=round(each_s * len(active)), unit="second") as bar:
@@ -74,7 +75,7 @@ def _count(cases: Sequence[Case]) -> str:
 def _interleave(
     cases: Sequence[Case], machine: Device, plan: BenchPlan, intact: Collection[Path]
 ) -> None:
-    """Visits all cases once a round, each for its share of the runs."""
+    """Visits every case once per round, for an equal share of the runs."""
     runs = plan.runs // plan.rounds
     say(
         f"Timing {_count(cases)} of file, runtime and threads on {machine.name}: "
@@ -92,7 +93,7 @@ def _interleave(
 def _probe(
     cases: Sequence[Case], machine: Device, plan: BenchPlan, intact: Collection[Path]
 ) -> None:
-    """A few runs of each case that do not count, so that no file fails after half an hour."""
+    """A few runs per case that do not count, so that a file that cannot run fails at the start."""
     for case in cases:
         _visit(case, machine, runs=PROBE_RUNS, seed=plan.seed)
         case.visits.clear()
@@ -100,7 +101,7 @@ def _probe(
 
 
 def _sustain(case: Case, machine: Device, plan: BenchPlan, bar: Bar) -> Iterator[None]:
-    """Visits one case, visit after visit, until its minutes are over."""
+    """Visits one case repeatedly until its minutes have passed."""
     case.verdict = "cut short"
     start_s = time.monotonic()
     total_s, shown_s = 60 * plan.minutes, 0
@@ -120,7 +121,7 @@ def _sustain(case: Case, machine: Device, plan: BenchPlan, bar: Bar) -> Iterator
 
 
 def _stream(case: Case, machine: Device, plan: BenchPlan) -> None:
-    """One visit of at least so many queries and so many seconds."""
+    """One visit of at least `LEAST_QUERIES` queries and `LEAST_SECONDS`."""
     _visit(
         case,
         machine,
@@ -145,7 +146,7 @@ def _visit(
     seconds: float = 60.0,
     least_seconds: float = 0.0,
 ) -> None:
-    """Times a case once, unless it has failed before; a failure ends it with its reason."""
+    """Times a case once, unless it has failed already; a failure becomes its verdict and reason."""
     if case.verdict == "failed":
         return
     begin_s = time.monotonic()
@@ -171,13 +172,13 @@ def _visit(
 
 
 def _refuse_damaged(cases: Sequence[Case], intact: Collection[Path]) -> None:
-    """A file that failed wherever it was run is truncated or damaged."""
+    """Refuses a file that failed in every runtime: it is truncated or damaged."""
     for path in dict.fromkeys(case.file for case in cases):
         tried = [case for case in cases if case.file == path]
         refused = [case for case in tried if case.verdict == "failed" and not case.timed_out]
         if path not in intact and refused == tried:
             reasons = dict.fromkeys(f"{case.runtime}: {case.reason}" for case in tried)
             raise UserError(
-                f"{path} is truncated or damaged: nothing runs it ({'; '.join(reasons)}).",
+                f"{path} is truncated or damaged: no runtime can run it ({'; '.join(reasons)}).",
                 "Copy it again, or write it again with `edgecmp export`.",
             )

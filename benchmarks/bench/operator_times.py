@@ -1,12 +1,13 @@
-"""Where the time of a .tflite file goes: every operator, as LiteRT's own profiler sees it.
+"""The time of every operator of a .tflite file, measured by LiteRT's own profiler.
 
     python -m edgecmp.benchmarks.bench.operator_times FILE.tflite
     python -m edgecmp.benchmarks.bench.operator_times FILE.tflite --runs 200 --top 30
 
-One thread. A time is the mean over the faster half of the runs. XNNPACK cuts off fractions of a
-microsecond, so 0.5 is added to each of its operators. It names an operator after its
-kernel; the file's convolutions are matched to them by their order, which gives their shapes and
-GFLOP/s. The time that no operator accounts for is the interpreter's own.
+The file runs with one thread. Each time is the mean over the faster half of the runs. XNNPACK
+truncates its times to whole microseconds, so 0.5 is added to the time of each of its operators. It
+names an operator after its kernel; the convolutions in the file are matched to these kernels by
+their order, which provides their shapes and GFLOP/s. The time that no operator accounts for is the
+interpreter's own.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from edgecmp.errors import UserError
 __all__ = ["main", "profile"]
 
 CUT_OFF = 0.5
-"""Microseconds that XNNPACK's profiler drops from an operator, on average."""
+"""Microseconds that XNNPACK's profiler truncates from the time of an operator, on average."""
 
 Event = tuple[str, int, float]
 """Name, type and microseconds, as `litert_profiler.record` returns them."""
@@ -38,15 +39,15 @@ def profile(path: str | Path, *, runs: int = 50, device: Device | None = None) -
     """Runs a .tflite file with one input and one output, 1 thread, and times its operators.
 
     Args:
-        path: the file, here.
-        runs: profiled runs.
-        device: where it runs, with Python and ai-edge-litert; this machine if not given.
+        path: the file, on this machine.
+        runs: number of profiled runs.
+        device: where it runs, with Python and ai-edge-litert; this machine if None.
 
     Raises:
-        UserError: the file is missing, LiteRT cannot profile it there, or there are no runs.
+        UserError: the file is missing, LiteRT cannot profile it there, or `runs` is below 1.
     """
     if runs < 1:
-        raise UserError(f"A profile needs at least one run, not {runs}.", "Use --runs 50.")
+        raise UserError(f"--runs must be at least 1 (got {runs}).", "Use --runs 50.")
     if not Path(path).exists():
         raise UserError(f"{path} does not exist.", "Write it with `edgecmp export`.")
     machine = device or LocalDevice()
@@ -56,7 +57,7 @@ def profile(path: str | Path, *, runs: int = 50, device: Device | None = None) -
     except DeviceRunError as error:
         raise UserError(
             f"LiteRT cannot profile {path} on {machine.name} ({error}).",
-            "Profile an edgecmp export with ai-edge-litert 2.3.",
+            "Install ai-edge-litert 2.3 there and profile a file that `edgecmp export` wrote.",
         ) from error
     operators, whole_us = _timed_operators(recorded["events"], runs)
     return Profile(
@@ -85,10 +86,10 @@ def _timed_operators(events: Sequence[Event], runs: int) -> tuple[list[Operator]
 
 
 def _described(operators: Sequence[Operator], convolutions: Sequence[Operator]) -> list[Operator]:
-    """The operators, the convolutions among them with kind, name, shape and MACs.
+    """The operators, with kind, name, shape and MACs where they are convolutions.
 
     Where the profiler's kernels and the file's convolutions do not correspond one to one, the
-    operators stay as they are.
+    operators remain as they are.
     """
     described = list(operators)
     places = [place for place, operator in enumerate(operators) if _convolves(operator.kind)]

@@ -1,4 +1,4 @@
-"""The operators of one .tflite file with their times, and the table of where the time goes."""
+"""The operators of one .tflite file with their times, and the table that summarises them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["Operator", "Profile", "table"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operator:
-    """One operator of a run.
+    """One operator of a file.
 
     Attributes:
-        kind: what it does, such as "conv 1x1" or "Slice (ND, X32)".
-        name: of its output tensor, where that is known.
-        shape: of that tensor, (N, H, W, C) or (N, C).
-        time_us: of one run; `edgecmp.benchmarks.bench.operator_times` says how it is measured.
-        macs: multiply-adds of one run, where they are known.
+        kind: what it computes, such as "conv 1x1" or "Slice (ND, X32)".
+        name: name of its output tensor, if known.
+        shape: shape of that tensor, (N, H, W, C) or (N, C).
+        time_us: per run; `edgecmp.benchmarks.bench.operator_times` says how it is measured.
+        macs: multiply-adds per run, if known; otherwise 0.
         delegated: whether XNNPACK runs it.
     """
 
@@ -37,20 +37,20 @@ class Operator:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
-    """The operators of one file in the order they run, and the time of a whole run."""
+    """The operators of one file in the order in which they run, and the time of a whole run."""
 
     operators: tuple[Operator, ...]
     whole_us: float
 
     def by_kind(self) -> dict[str, Operator]:
-        """The operators of each kind added up, the slowest kind first."""
+        """The sum over the operators of each kind, the slowest kind first."""
         groups: defaultdict[str, list[Operator]] = defaultdict(list)
         for operator in self.operators:
             groups[operator.kind].append(operator)
         sums = {
             kind: Operator(
                 kind=kind,
-                name=f"{len(group)} of them",
+                name=f"{len(group)} operator{'s' * (len(group) != 1)}",
                 time_us=sum(operator.time_us for operator in group),
                 macs=sum(operator.macs for operator in group),
             )
@@ -60,22 +60,23 @@ class Profile:
 
     @property
     def partitions(self) -> int:
-        """The uninterrupted series of operators that XNNPACK runs."""
+        """The number of uninterrupted series of operators that XNNPACK runs."""
         delegated = [False, *(operator.delegated for operator in self.operators)]
         return sum(after and not before for before, after in pairwise(delegated))
 
 
 def table(measured: Profile, top: int) -> str:
-    """The kinds, then the `top` slowest operators, each with its share of a run."""
+    """The kinds of operator, then the `top` slowest operators, each with its share of a run."""
     kinds = measured.by_kind()
     accounted = sum(operator.time_us for operator in kinds.values())
+    between = Operator(kind="(between operators)", time_us=measured.whole_us - accounted)
     partitions = measured.partitions
     lines = [
-        f"{measured.whole_us:.0f} us a run, {len(measured.operators)} operators, "
+        f"{measured.whole_us:.0f} us per run, {len(measured.operators)} operators, "
         f"{partitions} partition{'s' * (partitions != 1)} of XNNPACK",
         f"{'kind':36}{'us':>9}{'share':>8}{'GFLOP/s':>9}",
         *(_line(operator, measured.whole_us) for operator in kinds.values()),
-        _line(Operator(kind="(between)", time_us=measured.whole_us - accounted), measured.whole_us),
+        _line(between, measured.whole_us),
         "",
     ]
     slowest = sorted(measured.operators, key=lambda operator: -operator.time_us)[:top]

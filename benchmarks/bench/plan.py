@@ -1,4 +1,4 @@
-"""How a bench measures each row: a number of runs, for minutes on end, or as MLPerf does."""
+"""How a bench measures each row: a number of runs, continuous load, or MLPerf's single stream."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ FIGURE: dict[Mode, str] = {
     "sustained": "last_window_ms",
     "single-stream": "p90_ms",
 }
-"""The one figure that each mode is about."""
+"""The main figure of each mode."""
 
 LEAST_QUERIES, LEAST_SECONDS = 1024, 60.0
-"""MLPerf's single stream has at least so many queries and lasts at least so long."""
+"""Fewest queries and shortest time of MLPerf's single stream."""
 
 WINDOWS = 60
 LEAST_WINDOW_S = 2.0
-"""A curve has this many points, unless its windows would be shorter."""
+"""Number of points of a curve; fewer if a window would be shorter than `LEAST_WINDOW_S`."""
 
 VISITS = 10
 LEAST_VISIT_S, MOST_VISIT_S = 10.0, 60.0
-"""A sustained row is measured in this many visits, within these lengths: what is lost with a
-broken connection is one visit, and the load of the model between two is a small part of the time.
+"""Number of visits of a sustained row, and the limits of their length: a broken connection loses
+only one visit, and reloading the model between two visits takes a small part of the time.
 """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BenchPlan:
-    """What is asked of each row.
+    """How each row is measured.
 
     Attributes:
-        mode: "warm": `runs` runs in `rounds` visits that go round over all rows; "sustained": for
-            `minutes`, row after row; "single-stream": at least `LEAST_QUERIES` queries and
-            `LEAST_SECONDS` in one visit.
-        runs: timed runs of each row in mode "warm".
-        rounds: visits of each row in mode "warm", each in a fresh process.
-        minutes: length of a row in mode "sustained"; 0 in the others.
+        mode: "warm": `runs` runs in `rounds` visits, which alternate between all rows; "sustained":
+            `minutes` of continuous load, one row after the other; "single-stream": one visit of at
+            least `LEAST_QUERIES` queries and `LEAST_SECONDS`.
+        runs: timed runs per row in mode "warm".
+        rounds: visits per row in mode "warm", each in a new process.
+        minutes: duration of a row in mode "sustained"; 0 in the others.
         seed: of the random input.
 
     Raises:
-        UserError: there are fewer runs than rounds.
+        UserError: there is no round, or there are fewer runs than rounds.
     """
 
     mode: Mode = "warm"
@@ -56,11 +56,12 @@ class BenchPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.rounds < 1 or self.runs < self.rounds:
+        if self.rounds < 1:
+            raise UserError(f"A bench needs at least 1 round (got {self.rounds}).", "Use 4 rounds.")
+        if self.runs < self.rounds:
             raise UserError(
-                f"A bench of {self.rounds} rounds needs at least one run in each, "
-                f"not {self.runs} in all.",
-                "Ask for more runs, such as 200 in 4 rounds.",
+                f"{self.rounds} rounds need at least {self.rounds} runs (got {self.runs}).",
+                "Use more runs, such as 200.",
             )
 
     @classmethod
@@ -71,35 +72,35 @@ class BenchPlan:
         single_stream: bool = False,
         **settings: int,
     ) -> BenchPlan:
-        """The plan that two options ask for.
+        """The plan for the values of `--sustained` and `--single-stream`.
 
         Raises:
-            UserError: they ask for both long modes, or for no time at all.
+            UserError: both are given, or the minutes are not positive and at most a day.
         """
         if sustained is not None and single_stream:
             raise UserError(
-                "--sustained and --single-stream are two different measurements.",
-                "Run one after the other, each into its own --json file.",
+                "--sustained and --single-stream cannot be combined.",
+                "Run one after the other, each with its own --json file.",
             )
         if sustained is None:
             return cls(mode="single-stream" if single_stream else "warm", **settings)
         if not 0 < sustained <= 24 * 60:
             raise UserError(
-                f"--sustained {sustained:g} is no number of minutes up to a day.",
-                "Ask for the time after which your device has warmed up: --sustained 10.",
+                f"--sustained must be between 0 and {24 * 60} minutes (got {sustained:g}).",
+                "Use the time after which your device has warmed up, such as --sustained 10.",
             )
         return cls(mode="sustained", minutes=sustained, **settings)
 
     @property
     def window_s(self) -> float:
-        """Seconds of one point of the curve."""
+        """Length in seconds of one window, which is one point of the curve."""
         return max(LEAST_WINDOW_S, 60 * self.minutes / WINDOWS)
 
     @property
     def visit_s(self) -> float:
-        """Seconds of one visit in mode "sustained"."""
+        """Length in seconds of one visit in mode "sustained"."""
         return min(MOST_VISIT_S, max(LEAST_VISIT_S, 60 * self.minutes / VISITS), 60 * self.minutes)
 
     def to_dict(self) -> dict[str, Any]:
-        """As the report's settings hold it."""
+        """The settings of the report."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""bench.png: how the runs of each row are spread, or how they change over the minutes."""
+"""bench.png: the distribution of the runs of each row, or their change over the minutes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 __all__ = ["draw_bench"]
 
 WIDE = 5
-"""From this ratio of the slowest to the fastest on, the axis is logarithmic."""
+"""The axis is logarithmic if the slowest time exceeds the fastest by more than this factor."""
 
 SHOWN = slice(0, 100)
-"""Percentiles that are drawn: the slowest hundredth may lie anywhere."""
+"""Percentiles that are drawn: without the slowest hundredth, which may be far off."""
 
 MARKS = (("p99_ms", "|", 90), ("p90_ms", "|", 170), ("p50_ms", "o", 34))
 """Figure of a row, its marker, and the marker's size in square points."""
 
 
 def draw_bench(report: BenchReport, path: Path) -> Path:
-    """Draws a bench: each row's spread with its p50, p90 and p99; of a sustained one, its curve.
+    """Draws the distribution of each row with p50, p90 and p99, or the curve of a sustained bench.
 
     Raises:
-        UserError: nothing was measured.
+        UserError: no row was measured.
     """
     rows = [row for row in report.rows if row["p50_ms"] is not None]
     if not rows:
@@ -57,7 +57,7 @@ def _label(row: dict[str, Any]) -> str:
 
 
 def _draw_spread(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
-    """A hill of how often each latency occurred, one line per row; one shared axis in ms."""
+    """The density of each row's latencies, one line per row, on a shared axis in ms."""
     shown = [time for row in rows for time in row["percentiles_ms"][SHOWN]]
     shown += [
         row[key] for row in rows for key in ("p50_ms", "p90_ms", "earlier_ms") if row.get(key)
@@ -105,7 +105,7 @@ def _scale(axes: Axes, fastest: float, slowest: float) -> bool:
 def _draw_hill(
     axes: Axes, place: int, row: dict[str, Any], room: float, *, logarithmic: bool
 ) -> None:
-    """The row's hill above its line, which reaches from the fastest run to the slowest shown."""
+    """The density above the row's line, which extends from the fastest to the slowest shown run."""
     percentiles = np.array(row["percentiles_ms"])[SHOWN]
     if not len(percentiles):
         return
@@ -116,7 +116,7 @@ def _draw_hill(
 
 
 def _figures(row: dict[str, Any]) -> str:
-    """The row's numbers, as they stand at its right end."""
+    """The text at the right end of the row: its percentiles and its ratio."""
     keys = [key for key in ("p50_ms", "p90_ms", "p99_ms") if row[key]]
     ratio = ""
     if row.get("ratio"):
@@ -127,9 +127,10 @@ def _figures(row: dict[str, Any]) -> str:
 def _hill(
     percentiles: NDArray[np.float64], room: float, *, logarithmic: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Times and how often they occur, (1200,) each, the most frequent as 1, smoothed.
+    """Times and their smoothed density, (1200,) each; the largest density is 1.
 
-    The hill is as wide as the middle of the runs says, but never thinner than a line.
+    The smoothing is proportional to the range between the 10th and the 90th percentile, and wide
+    enough that a narrow density remains visible.
     """
     values = np.log(percentiles) if logarithmic else percentiles
     tenth, ninth = np.percentile(values, (10, 90))
@@ -141,7 +142,7 @@ def _hill(
 
 
 def _draw_curves(figure: Figure, rows: Sequence[dict[str, Any]]) -> None:
-    """p50 of each window, shaded up to its p90, over the minutes; below it the hottest zone."""
+    """p50 of each window, shaded up to p90, over the minutes; below, the hottest zone."""
     hot = any(row["zone"] for row in rows)
     figure.set_size_inches(10, 6.4 if hot else 4.6)
     panels = figure.subplots(
@@ -150,11 +151,11 @@ def _draw_curves(figure: Figure, rows: Sequence[dict[str, Any]]) -> None:
     for place, row in enumerate(rows):
         _draw_curve(panels[0], place, row)
         if row["zone"]:
-            told = [
+            readings = [
                 (seen["minute"], seen["temperatures_c"].get(row["zone"]))
                 for seen in row["conditions"]
             ]
-            panels[1].plot(*zip(*told, strict=True), color=colour_of(place), label=row["zone"])
+            panels[1].plot(*zip(*readings, strict=True), color=colour_of(place), label=row["zone"])
     panels[0].set_ylim(bottom=0, top=1.35 * panels[0].get_ylim()[1])  # room for the legend
     panels[0].set_ylabel("ms per run: p50 of each window, shaded to p90")
     panels[0].legend(frameon=False, fontsize=8, loc="upper left")
@@ -167,7 +168,7 @@ def _draw_curves(figure: Figure, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _draw_curve(axes: Axes, place: int, row: dict[str, Any]) -> None:
-    """One row's windows, with what the first and the last of them take."""
+    """The windows of one row; the label states p50 of the first and the last one."""
     colour = colour_of(place)
     minutes = np.array([window["minute"] for window in row["curve"]]) + row["window_s"] / 120
     p50 = np.array([window["p50_ms"] for window in row["curve"]])

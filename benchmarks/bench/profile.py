@@ -1,4 +1,4 @@
-"""The per-operator profile of a file on a bench's device, or the reason why there is none."""
+"""The per-operator profile of a file on a device, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["file_profile"]
 
 
 def file_profile(path: Path, machine: Device) -> dict[str, Any]:
-    """Profiles a file with the device's own LiteRT, 1 thread.
+    """Profiles a file with the LiteRT that is installed on the device, with one thread.
 
     Returns:
-        file, reason (empty where it worked), whole_us, and operators in the order they run: kind,
-        name, shape, time_us, macs, delegated.
+        file, reason (empty if it succeeded), whole_us, and operators in the order in which they
+        run: kind, name, shape, time_us, macs, delegated.
     """
     found = machine.facts["runtimes"].get("litert", {})
     reason = ""
     if path.suffix != ".tflite":
-        reason = "only LiteRT has such a profiler, and it loads .tflite files"
+        reason = "operators are profiled by LiteRT, which loads only .tflite files"
     elif "version" not in found:
         why = f" ({found['reason']})" if "reason" in found else ""
-        reason = f"{machine.name} has no ai-edge-litert for its Python{why}"
+        reason = f"ai-edge-litert is not installed for the Python of {machine.name}{why}"
     else:
         try:
             measured = profile(path, device=machine)

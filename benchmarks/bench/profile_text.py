@@ -1,4 +1,4 @@
-"""A stored profile as text: its kinds and slowest operators."""
+"""A profile of a report as text: the kinds of operator and the slowest operators."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ __all__ = ["profile_text"]
 OPERATORS_SHOWN = 10
 
 
-def profile_text(told: dict[str, Any]) -> str:
-    """A profile for people: its kinds and slowest operators, or why there is none."""
-    if told["reason"]:
-        return f"No profile of {told['file']}: {told['reason']}."
+def profile_text(document: dict[str, Any]) -> str:
+    """The kinds of operator and the slowest operators of a profile, or why there is none.
+
+    Args:
+        document: as `file_profile` returns it.
+    """
+    if document["reason"]:
+        return f"No profile of {document['file']}: {document['reason']}."
     operators = tuple(
         Operator(**{**operator, "shape": tuple(operator["shape"])})
-        for operator in told["operators"]
+        for operator in document["operators"]
     )
-    measured = Profile(operators=operators, whole_us=told["whole_us"])
-    return f"{told['file']} in litert, 1 thread: {table(measured, OPERATORS_SHOWN)}"
+    measured = Profile(operators=operators, whole_us=document["whole_us"])
+    return f"{document['file']} in litert, 1 thread: {table(measured, OPERATORS_SHOWN)}"

@@ -1,4 +1,4 @@
-"""BenchReport: what a bench measured, and what of it an interrupted bench leaves behind."""
+"""BenchReport: the results of a bench, and the finished rows of an interrupted one."""
 
 from __future__ import annotations
 
@@ -27,39 +27,42 @@ COLUMNS = {
     ),
     "single-stream": ("queries", "seconds", "p50_ms", "p90_ms", "p99_ms"),
 }
-"""The figures of each mode that fit a screen; the JSON has all."""
+"""The figures of each mode that fit on a screen; the JSON document contains all of them."""
 
 IDENTITY = ("machine", "model", "cpu", "cores", "cpus", "compute_units")
-"""Facts that must be the same, those of them that a device tells."""
+"""Facts by which a device is recognised, as far as it reports them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class BenchReport(Report):
-    """Latency of each file, runtime and thread count on one device; docs/reference/bench-figures.md explains it.
+    """Latency of each file, runtime and thread count on one device.
+
+    docs/reference/bench-figures.md explains every figure.
 
     Attributes:
-        rows: one dictionary each. All have file, sha256, target, precision, runtime, version,
-            threads, verdict ("measured", "failed", "not run" or "cut short") and reason, and what
-            was not measured is None:
+        rows: one dictionary per file, runtime and thread count. All rows have file, sha256, target,
+            precision, runtime, version, threads, verdict ("measured", "failed", "not run" or "cut
+            short") and reason, and these figures, which are None if they were not measured:
             cold_ms (loading and first run), init_ms, first_ms (medians over the visits);
             p50_ms, p90_ms, p99_ms, min_ms, percentiles_ms (0th to 100th), statistic, runs, counted
             and preempted (see `edgecmp.benchmarks.bench.statistic`);
-            peak_memory_mb (the process's largest, Python and numpy included) and memory_before_mb
+            peak_memory_mb (peak of the process, Python and numpy included) and memory_before_mb
             (before the model was loaded);
-            governor, zone (of the hottest temperature), start_c and end_c (its degrees Celsius),
-            compute_units (Core ML).
-            Of a sustained bench also minutes, busy_percent (of the time, in runs), first_window_ms,
-            last_window_ms, slower_percent (of the last against the first), window_s, curve (minute,
-            p50_ms, p90_ms, runs and statistic of each window) and conditions (minute, governor,
-            clocks and all temperatures).
-            Of a single stream also queries and seconds.
-            Compared with an earlier bench also earlier_ms and ratio (now / then) of the mode's
-            figure.
-        device: the device's name and facts.
+            governor, zone (the hottest one), start_c and end_c (its temperature in degrees
+            Celsius), compute_units (Core ML).
+            In a sustained bench also minutes, busy_percent (share of the time that was spent in
+            runs), first_window_ms, last_window_ms, slower_percent (last window against first),
+            window_s, curve (minute, p50_ms, p90_ms, runs and statistic of each window) and
+            conditions (minute, governor, clocks and all temperatures).
+            In a single stream also queries and seconds.
+            If compared with an earlier bench also earlier_ms and ratio (now / then) of the main
+            figure of the mode.
+        device: name and facts of the device.
         settings: the plan, see `BenchPlan`.
-        profiles: of each file: file, and whole_us, kinds and operators or the reason why not.
+        profiles: per file: file, and whole_us and operators, or the reason why there are none.
         earlier: the file that the rows are compared with.
-        complete: whether every row came to its end.
+        complete: whether every row was finished.
+        picture: the file of the picture, if one was drawn.
     """
 
     rows: list[dict[str, Any]]
@@ -77,17 +80,17 @@ class BenchReport(Report):
         return str(self.settings["mode"])
 
     def shown_columns(self) -> tuple[str, ...]:
-        """What fits a screen."""
+        """The columns that fit on a screen."""
         compared = ("earlier_ms", "ratio") if self.earlier else ()
         figures = COLUMNS[self.mode]
         return ("file", "runtime", "threads", *figures, *compared, "statistic", "verdict")
 
     def sentences(self) -> list[str]:
-        """Why rows failed or have no ratio, and the profiles."""
+        """Why rows failed or have no ratio, and the operator profiles."""
         return [
             *failures(self.rows),
             *(
-                f"not compared: {row['file']} in {row['runtime']}, {row['threads'] or 'own'} "
+                f"not compared: {row['file']} in {row['runtime']}, {row['threads'] or 'its own'} "
                 f"threads: {row['not_compared']}"
                 for row in self.rows
                 if row.get("not_compared")
@@ -114,7 +117,7 @@ class BenchReport(Report):
 
 
 def identity(device: dict[str, Any]) -> dict[str, Any]:
-    """What makes a device the same device again: its name without options, processor and units."""
+    """What a device is recognised by: its name without options, processor and compute units."""
     facts = {key: device.get(key) for key in IDENTITY}
     return {"name": str(device["name"]).partition("?")[0], **facts}
 
@@ -122,10 +125,10 @@ def identity(device: dict[str, Any]) -> dict[str, Any]:
 def finished_rows(
     path: Path | None, cases: Sequence[Case], device: dict[str, Any], plan: BenchPlan
 ) -> dict[tuple[str, str, int | None], dict[str, Any]]:
-    """The rows that an interrupted bench of the same device and plan has finished, by their key.
+    """The finished rows of an interrupted bench of the same device and plan, by their key.
 
-    A row that was cut short is none of them: meanwhile the device has cooled down. A complete
-    bench has none either: it is measured again because the user asked for it again.
+    A row that was cut short is measured again, since the device has cooled down in the meantime. A
+    complete bench is measured again as a whole.
     """
     document = _interrupted_bench(path, device, plan)
     if document is None:
@@ -142,7 +145,7 @@ def finished_rows(
     }
     if finished:
         count = f"{len(finished)} finished row{'s' * (len(finished) != 1)}"
-        say(f"{path} holds {count} of this bench: measuring the others.")
+        say(f"{path} contains {count} of this bench: measuring the others.")
     return finished
 
 

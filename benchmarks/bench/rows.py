@@ -1,4 +1,4 @@
-"""From what the visits of one case brought to its row."""
+"""From the visits of one case to its row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["row"]
 
 
 def row(case: Case, plan: BenchPlan) -> dict[str, Any]:
-    """One row of the report; `BenchReport` says what it holds."""
+    """One row of the report; `BenchReport` describes its figures."""
     figures: dict[str, Any] = dict.fromkeys(FIGURES)
     if case.visits and (case.verdict == "measured" or plan.mode == "sustained"):
         figures = _figures(case, all_count=plan.mode == "single-stream")
@@ -47,7 +47,7 @@ FIGURES = (
 
 
 def _figures(case: Case, *, all_count: bool) -> dict[str, Any]:
-    """What every mode reports."""
+    """The figures that every mode reports."""
     visits = case.visits
     computed = _statistic(visits, case.threads, all_count=all_count)
     cold = {name: [visit[name] for visit in visits] for name in ("init_us", "first_us")}
@@ -72,7 +72,7 @@ def _figures(case: Case, *, all_count: bool) -> dict[str, Any]:
 def _statistic(
     visits: Sequence[Mapping[str, Any]], threads: int | None, *, all_count: bool
 ) -> Statistic:
-    """Of all runs of the visits, or of the summaries where a device tells nothing else."""
+    """The statistic of all runs of the visits, or of their summaries if there is nothing else."""
     if visits[0]["wall_us"] is None:
         return summary_statistic([visit["summary"] for visit in visits])
     counts = all_count or visits[0]["switches"] is None
@@ -89,7 +89,7 @@ def _ms(time_us: float | None) -> float | None:
 
 
 def _median_ms(times_us: Sequence[float | None]) -> float | None:
-    """None where one visit does not tell it."""
+    """The median in ms; None if it is unknown for a visit."""
     if None in times_us:
         return None
     return float(np.median(np.asarray(times_us, np.float64))) / 1000
@@ -103,7 +103,7 @@ def _largest_mb(visits: Sequence[Mapping[str, Any]], key: str) -> float | None:
 def _temperature(
     conditions: Sequence[Mapping[str, Any]],
 ) -> tuple[str | None, Any, Any]:
-    """The zone that is hottest at the end, and its degrees Celsius at the start and the end."""
+    """The zone that is hottest at the end, and its temperature at the start and at the end."""
     start, end = conditions[0]["temperatures_c"], conditions[-1]["temperatures_c"]
     if not end:
         return None, None, None
@@ -112,7 +112,7 @@ def _temperature(
 
 
 def _sustained(case: Case, plan: BenchPlan) -> dict[str, Any]:
-    """The curve, and the last window against the first."""
+    """The figures of a sustained row: its curve, and the last window against the first."""
     start_s = case.visits[0]["from_s"]
     elapsed_s = case.visits[-1]["to_s"] - start_s
     curve = [
@@ -138,7 +138,7 @@ def _sustained(case: Case, plan: BenchPlan) -> dict[str, Any]:
 def _windows(
     visit: Mapping[str, Any], threads: int | None, start_s: float, plan: BenchPlan
 ) -> list[dict[str, Any]]:
-    """The points of the curve that one visit makes."""
+    """The points of the curve that come from one visit."""
     points = []
     for begin_s, runs in _split(visit, plan.window_s):
         computed = _statistic([runs], threads, all_count=False)
@@ -157,7 +157,7 @@ def _windows(
 def _split(visit: Mapping[str, Any], window_s: float) -> list[tuple[float, Mapping[str, Any]]]:
     """When each window of a visit begins (on the clock of "to_s"), and its runs.
 
-    A window is about `window_s` long; a visit without single runs is one window.
+    A window is about `window_s` long; a visit that has only a summary is one window.
     """
     begin_s = visit["to_s"] - visit["seconds"]
     if visit["wall_us"] is None:
@@ -178,7 +178,7 @@ def _split(visit: Mapping[str, Any], window_s: float) -> list[tuple[float, Mappi
 
 
 def _single_stream(case: Case) -> dict[str, Any]:
-    """What MLPerf asks for besides p90."""
+    """The figures that MLPerf requires besides p90."""
     (visit,) = case.visits
     runs = visit["summary"]["runs"] if visit["wall_us"] is None else len(visit["wall_us"])
     return {"queries": runs, "seconds": visit["seconds"]}

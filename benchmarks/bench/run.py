@@ -1,8 +1,9 @@
-"""`edgecmp bench`: how long a model takes on a device, measured so that a busy machine cannot lie.
+"""`edgecmp bench`: the latency of models on a device, robust to other load on the machine.
 
-Each visit runs in a process of its own. In a warm bench the visits go round over all files,
-runtimes and thread counts, so that drift (heat, other load) hits all alike; in a sustained bench
-and a single stream one row is measured after the other. `statistic.py` says which runs count.
+Each visit is a series of runs in a separate process. In a warm bench the visits alternate between
+all files, runtimes and thread counts, so that drift (heat, other load) affects all of them alike;
+in a sustained bench and a single stream one row is measured after the other.
+`edgecmp.benchmarks.bench.statistic` says which runs count.
 """
 
 from __future__ import annotations
@@ -43,24 +44,25 @@ def bench(
     Args:
         files: .tflite, .onnx or .mlpackage files.
         device: name of the device; "local" is this machine.
-        threads: thread counts to measure, each for itself.
-        runtime: the only one to use; all if not given.
-        plan: how each row is measured; 200 warm runs if not given.
-        profiles: whether LiteRT profiles the operators of each .tflite file as well.
-        compare: an earlier bench's JSON: each row gets its ratio.
-        picture: a .png of the spread of each row, or of its curve.
-        keep: where rows are kept as they are finished; an interrupted bench of the same device,
-            files and plan that lies there is resumed.
+        threads: thread counts, which are measured separately.
+        runtime: the only runtime to use; all if None.
+        plan: how each row is measured; 200 warm runs if None.
+        profiles: whether LiteRT also profiles the operators of each .tflite file.
+        compare: the JSON of an earlier bench, to which each row is compared.
+        keep: the JSON file to which finished rows are written; if it contains an interrupted bench
+            of the same device, files and plan, that bench is resumed.
+        picture: the .png file to draw: the distribution of each row, or its curve.
 
     Raises:
-        UserError: a file is missing, of no known kind or runs nowhere, there is no such device or
-            runtime, or the earlier bench was made under other conditions.
+        UserError: a file is missing, of an unknown kind or runs in no runtime; the device or
+            runtime is unknown; or the earlier bench was measured under different conditions.
     """
     plan = plan or BenchPlan()
-    if not files or not threads or min(threads) < 1:
-        raise UserError(
-            "A bench needs at least one file and one thread.", "Name the files: q.tflite q.onnx."
-        )
+    if not files:
+        raise UserError("No file was given.", "Name one or more: edgecmp bench q.tflite q.onnx.")
+    if not threads or min(threads) < 1:
+        given = ", ".join(map(str, threads)) or "none"
+        raise UserError(f"--threads must be at least 1 (got {given}).", "Use --threads 1,2.")
     if picture is not None and picture.suffix != ".png":
         raise UserError(
             f"--picture must be a .png file (got {picture}).", "Use a name such as bench.png."
@@ -102,15 +104,15 @@ def _measured_rows(
     *,
     tolerant: bool,
 ) -> list[dict[str, Any]]:
-    """The row of each case: those that `keep` holds, the others measured now.
+    """The row of each case: read from `keep` if it is finished there, otherwise measured.
 
     Args:
-        cases: all of the bench.
+        cases: all cases of the bench.
         machine: where they are measured.
-        facts: of the device, with its name.
+        facts: facts of the device, with its name.
         plan: how they are measured.
         keep: see `bench`.
-        tolerant: whether a file that no runtime runs is a row as well, and no error.
+        tolerant: whether a file that no runtime can run becomes a failed row instead of an error.
     """
     finished = finished_rows(keep, cases, facts, plan)
     missing = [case for case in cases if case.verdict == "measured" and case.key not in finished]

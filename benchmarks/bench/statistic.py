@@ -1,15 +1,16 @@
-"""From many timed runs to a few numbers, in a way that a busy machine cannot spoil.
+"""Latency statistics of many timed runs, robust to other load on the machine.
 
-A run during which the process was preempted took longer by the time that other processes had; its
-wall time says nothing about the model. So the numbers are taken from the first of these that holds:
+The wall time of a run during which the process was preempted includes the time of other processes
+and says nothing about the model. The figures are therefore computed from the first of these sets of
+times that is usable:
 
-1. "not preempted": wall time of the runs without an involuntary context switch, if all are such
-   runs, or at least `LEAST_CLEAN` of them and `LEAST_CLEAN_SHARE` of all;
+1. "not preempted": wall time of the runs without an involuntary context switch, if no run had one,
+   or if at least `LEAST_CLEAN` runs and `LEAST_CLEAN_SHARE` of all runs had none;
 2. "thread CPU time": processor time of the calling thread in all runs, if the runtime has one
-   thread (with more, the calling thread's time is not the model's);
+   thread (with more threads, it is only part of the model's processor time);
 3. "all runs": wall time of all runs.
 
-The name is part of the result: figures of different names are not alike.
+The name is part of the result: figures with different names are not comparable.
 """
 
 from __future__ import annotations
@@ -36,25 +37,25 @@ ALL_RUNS = "all runs"
 SUMMARY = "the device's summary"
 
 LEAST_CLEAN = 10
-"""Fewest runs without preemption, where others were preempted, that are taken alone."""
+"""Fewest runs without preemption from which the figures are computed if others were preempted."""
 
 LEAST_CLEAN_SHARE = 0.2
 LEAST_FOR_P99 = 100
-"""Fewest counted runs of which a hundredth is a run at all."""
+"""Fewest counted runs for a 99th percentile: one of them is slower than it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statistic:
-    """What many runs of one model took.
+    """The statistics of many runs of one model.
 
     Attributes:
-        name: which times the numbers are of; see the module's text.
-        p50_us, p90_us, min_us: median, 90th percentile and least.
+        name: which times the figures are computed from; see the module docstring.
+        p50_us, p90_us, min_us: median, 90th percentile and minimum.
         p99_us: 99th percentile; None where fewer than `LEAST_FOR_P99` runs count.
-        percentiles_us: the 0th to the 100th, (101,); empty where the device tells only a summary.
-        runs: all that were timed.
-        counted: those that the numbers are taken from.
-        preempted: those with an involuntary context switch; None where nobody counted.
+        percentiles_us: the 0th to the 100th, (101,); empty where the device reports only a summary.
+        runs: number of timed runs.
+        counted: number of runs that the figures are computed from.
+        preempted: number of runs with an involuntary context switch; None if it is not known.
     """
 
     name: str
@@ -75,14 +76,14 @@ def statistic(
     *,
     threads: int,
 ) -> Statistic:
-    """The numbers of one model's runs in one or several visits.
+    """The statistics of one model's runs in one or several visits.
 
     Args:
         wall_us: wall time of each run, one sequence per visit; at least one run in all.
-        cpu_us: processor time of the calling thread in each; None where nobody took it.
-        switches: involuntary context switches in each; None where nobody counted, or where every
-            run has to count.
-        threads: of the runtime.
+        cpu_us: processor time of the calling thread in each run; None if it is not known.
+        switches: involuntary context switches during each run; None if they are not known, or if
+            every run must count.
+        threads: number of threads of the runtime.
     """
     wall = np.concatenate([np.asarray(visit, np.float64) for visit in wall_us])
     name, times, preempted = ALL_RUNS, wall, None
@@ -109,12 +110,12 @@ def statistic(
 
 
 def summary_statistic(summaries: Sequence[Mapping[str, Any]]) -> Statistic:
-    """The numbers of visits of which the device tells only a summary.
+    """The statistics of visits for which the device reports only a summary.
 
     Args:
         summaries: one per visit, at least one: min_us, mean_us, runs, and p50_us and p90_us or
-            None. Of several visits the median is taken, of the least the least. Where a visit has
-            no median the mean is taken for it, and the name says so.
+            None. Several visits are combined by their median, except min_us by its minimum. If a
+            visit has no median, the means are used, and the name says so.
     """
 
     def median(key: str) -> float:

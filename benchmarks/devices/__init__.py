@@ -1,4 +1,4 @@
-"""Devices that models are timed on, all behind one interface."""
+"""Devices on which models are timed, behind one interface."""
 
 from edgecmp.benchmarks.devices.device import Device, Visit
 from edgecmp.benchmarks.devices.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError

@@ -1,4 +1,4 @@
-"""Android devices over adb: the user's own adb client, with the folder that adb's shell may use."""
+"""Android devices over adb: the user's own adb client, and the folder that its shell may use."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from edgecmp.errors import UserError
 __all__ = ["AdbDevice"]
 
 ANSWER_S = 30.0
-"""Seconds for the shell to answer at all."""
+"""Timeout in seconds for the first answer of the shell."""
 
 FOLDER_MARK = "edgecmp-folder:"
 NOT_FOUND = "(exit code 127)"
-"""What a shell says of a command that is not there."""
+"""The end of the message of a shell for a missing command."""
 
 
 def _mask(cpus: str) -> str:
@@ -42,16 +42,19 @@ def _mask(cpus: str) -> str:
         match = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", text)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last:
-            raise UserError(f"{cpus!r} is no list of processors.", "Write ?cpus=4-7 or ?cpus=0,2.")
+            raise UserError(
+                f"?cpus must list processor numbers (got {cpus!r}).",
+                "Write ?cpus=4-7 or ?cpus=0,2.",
+            )
         mask |= sum(1 << number for number in range(first, last + 1))
     return f"{mask:x}"
 
 
 class AdbDevice(ShellDevice):
-    """An Android device, over USB (`adb:SERIAL`), Wi-Fi (`adb:HOST:PORT`), or the only one (`adb`).
+    """An Android device: over USB (`adb:SERIAL`), Wi-Fi (`adb:HOST:PORT`), or the only one (`adb`).
 
-    Options: `?python=PATH` names a Python there, `?benchmark_model=PATH|URL` a copy of TFLite's
-    benchmark_model for devices without one, `?cpus=4-7` the processors that commands run on.
+    Options: `?python=PATH` names a Python on the device, `?benchmark_model=PATH|URL` a copy of
+    TFLite's benchmark_model for devices without Python, `?cpus=4-7` the processors for commands.
 
     Attributes:
         serial: its name in adb.
@@ -76,8 +79,8 @@ class AdbDevice(ShellDevice):
         except DeviceRunError as error:
             self.close()
             raise UserError(
-                f"{self.name} does not run commands ({error}).",
-                f"Look at it with `adb -s {self.serial} shell`, then run the same command again.",
+                f"{self.name} cannot run commands ({error}).",
+                f"Check it with `adb -s {self.serial} shell`, then run the same command again.",
             ) from error
         except BaseException:
             self.close()
@@ -85,14 +88,12 @@ class AdbDevice(ShellDevice):
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """See `Device.facts`; with "model", "soc", "abi", "abis" and "cpus" (None: all)."""
+        """See `Device.facts`; also "model", "soc", "abi", "abis" and "cpus" (None: all)."""
         try:
             facts = self.run_runner()
         except DeviceRunError as error:
             missing = {
-                "reason": "no Python there"
-                if NOT_FOUND in str(error)
-                else f"its Python fails ({error})"
+                "reason": "no Python" if NOT_FOUND in str(error) else f"its Python fails ({error})"
             }
             facts = {**self._android, "runtimes": dict.fromkeys(RUNTIMES, missing)}
         for key in ("model", "soc", "abi", "abis", "system"):
@@ -112,7 +113,7 @@ class AdbDevice(ShellDevice):
         seconds: float = 60.0,
         least_seconds: float = 0.0,
     ) -> dict[str, Any]:
-        """See `Device.time_model`; by benchmark_model the document of `BenchmarkModel.time`."""
+        """See `Device.time_model`; for benchmark_model, see `BenchmarkModel.time`."""
         if runtime == NAME and self._tool is not None:
             before = parse_conditions(self.run(["sh", "-c", CONDITIONS]))
             timed = self._tool.time(
@@ -139,7 +140,7 @@ class AdbDevice(ShellDevice):
         visit_ms: Sequence[float],
         seed: int = 0,
     ) -> Iterator[Visit]:
-        """See `Device.time_models`; by benchmark_model each in a process of its own."""
+        """See `Device.time_models`; benchmark_model runs in a separate process per model."""
         if runtime != NAME or self._tool is None:
             yield from super().time_models(
                 models, runtime=runtime, threads=threads, visit_ms=visit_ms, seed=seed
@@ -169,13 +170,13 @@ class AdbDevice(ShellDevice):
         detail = f" ({lines[-1].rstrip('.')})" if lines else ""
         if self._pin and "taskset" in detail:
             raise UserError(
-                f"{self.name} cannot keep to processors {self._cpus}{detail}.",
-                f"Choose among those that `adb -s {self.serial} shell cat "
+                f"{self.name} cannot run commands on processors {self._cpus}{detail}.",
+                f"Use processors that `adb -s {self.serial} shell cat "
                 "/sys/devices/system/cpu/online` prints.",
             )
         raise UserError(
-            f"{self.name} does not answer as a shell{detail}.",
-            f"Look at it with `adb -s {self.serial} shell`, then run the same command again.",
+            f"The shell of {self.name} does not answer{detail}.",
+            f"Check it with `adb -s {self.serial} shell`, then run the same command again.",
         )
 
     def _shell(self, script: str, *, timeout_s: float) -> Answer:
@@ -190,10 +191,10 @@ class AdbDevice(ShellDevice):
     def _lost(self, when: str, answer: Answer) -> DeviceLostError:
         if answer.code == 0 and call_adb("-s", self.serial, "get-state").code == 0:
             return DeviceLostError(
-                f"What {self.name} answered was cut off {when}.",
-                "Run the same command again: it goes on with what is missing.",
+                f"The answer of {self.name} was cut off {when}.",
+                "Run the same command again to resume.",
                 answer.stdout,
             )
-        lines = answer.stderr.splitlines()  # the client's own, and those of the command
+        lines = answer.stderr.splitlines()  # those of the client, and those of the command
         own = [line for line in lines if line.startswith(("adb:", "error:"))]
         return super()._lost(when, replace(answer, stderr="\n".join(own)))

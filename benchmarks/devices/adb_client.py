@@ -1,4 +1,4 @@
-"""The adb client of this machine, and the devices that it knows."""
+"""The adb client of this machine, and the devices that are attached to it."""
 
 from __future__ import annotations
 
@@ -12,40 +12,39 @@ from edgecmp.errors import UserError, unknown_choice
 __all__ = ["Attached", "attached_devices", "call_adb", "choose_device", "require_ready"]
 
 CONNECT_S = 30.0
-"""Seconds for adb to connect and for a first answer; adb itself gives up after 10."""
+"""Timeout in seconds for an adb command; adb itself stops connecting after 10."""
 
 FAULTS = {
     "unauthorized": (
-        "does not trust this machine yet",
-        "Unlock its screen, accept the question 'Allow USB debugging?' and run the same command "
-        "again.",
+        "has not authorised this machine",
+        "Unlock its screen, confirm 'Allow USB debugging?' and run the same command again.",
     ),
     "offline": (
         "is offline",
-        "Plug it in again (over Wi-Fi: wake it up), until `adb devices` calls it 'device', then "
-        "run the same command again.",
+        "Reconnect it (over Wi-Fi: wake it up) until `adb devices` shows it as 'device', then run "
+        "the same command again.",
     ),
     "no permissions": (
-        "may not be used by this user",
+        "cannot be used without permission",
         "Install the udev rules (on Debian: sudo apt install android-sdk-platform-tools-common) "
-        "and plug it in again.",
+        "and reconnect it.",
     ),
     "": (
-        "does not run Android now (adb calls it {state!r})",
-        "Start Android on it, until `adb devices` calls it 'device'.",
+        "is not running Android (adb shows it as {state!r})",
+        "Start Android on it and wait until `adb devices` shows it as 'device'.",
     ),
 }
-"""By the state that adb tells: what is wrong, and the way out."""
+"""By the state that adb reports: what is wrong, and the way out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attached:
-    """A device that adb knows of.
+    """A device that is attached to adb.
 
     Attributes:
         serial: its name in adb: a serial number, or host:port over a network.
-        state: "device" if all is well.
-        model: as it calls itself, or empty.
+        state: "device" if it can be used.
+        model: name of the model, or empty.
     """
 
     serial: str
@@ -62,11 +61,11 @@ def attached_devices() -> list[Attached]:
     """The devices that `adb devices` lists.
 
     Raises:
-        UserError: there is no adb here, or it does not work.
+        UserError: adb is missing or does not work.
     """
     if shutil.which("adb") is None:
         raise UserError(
-            "There is no adb on this machine.",
+            "adb is not installed on this machine.",
             "Install Android's platform tools; on Debian: sudo apt install adb.",
         )
     answer = call_adb("devices", "-l")
@@ -74,8 +73,8 @@ def attached_devices() -> list[Attached]:
         lines = answer.stderr.strip().splitlines()
         detail = f" ({lines[-1]})" if lines else ""
         raise UserError(
-            f"adb does not answer on this machine{detail}.",
-            "Try `adb kill-server` and `adb devices`, then run the same command again.",
+            f"adb does not answer{detail}.",
+            "Run `adb kill-server` and `adb devices`, then run the same command again.",
         )
     found = []
     for line in answer.stdout.splitlines():
@@ -92,10 +91,10 @@ def attached_devices() -> list[Attached]:
 
 
 def require_ready(device: Attached) -> None:
-    """Refuses a device that cannot be used as it is.
+    """Refuses a device that cannot be used in its present state.
 
     Raises:
-        UserError: with the reason.
+        UserError: the state is not "device".
     """
     if device.state != "device":
         state = "unauthorized" if device.state == "authorizing" else device.state
@@ -104,13 +103,13 @@ def require_ready(device: Attached) -> None:
 
 
 def choose_device(serial: str) -> str:
-    """The serial of the device that is meant; one with a port is connected to if need be.
+    """The serial of the device to use; connects to it if it has a port and is not attached.
 
     Args:
-        serial: as the user gave it; empty for the only device.
+        serial: as the user gave it; empty for the only attached device.
 
     Raises:
-        UserError: there is none, it is in no state to be used, or the name is not clear.
+        UserError: the device is not attached or not usable, or the name is ambiguous.
     """
     devices = _by_serial()
     if not serial and len(devices) > 1:
@@ -119,13 +118,13 @@ def choose_device(serial: str) -> str:
             f"{len(devices)} Android devices are attached.", f"Name one of them: {names}."
         )
     if ":" in serial and (serial not in devices or devices[serial].state != "device"):
-        if serial in devices:  # or adb says "already connected", and it stays offline
+        if serial in devices:  # otherwise adb answers "already connected", and it remains offline
             call_adb("disconnect", serial)
         devices = _connect(serial)
     if not devices:
         raise UserError(
             "No Android device is attached.",
-            "Plug one in with USB debugging switched on (Settings, Developer options), until "
+            "Attach one with USB debugging switched on (Settings, Developer options) until "
             "`adb devices` lists it.",
         )
     name = serial or next(iter(devices))
@@ -140,15 +139,15 @@ def _by_serial() -> dict[str, Attached]:
 
 
 def _connect(serial: str) -> dict[str, Attached]:
-    """Connects to a device over the network; returns all that are attached then, by serial."""
-    answer = call_adb("connect", serial)  # which ends with code 0 whatever happened
+    """Connects to a device over the network; returns all attached devices by serial."""
+    answer = call_adb("connect", serial)  # its exit code is 0 even if it fails
     devices = _by_serial()
     if serial not in devices:
         lines = answer.stdout.strip().splitlines()
         reason = lines[-1].rpartition(": ")[2] if lines else "no answer"
         raise UserError(
             f"adb:{serial} cannot be reached ({reason}).",
-            "Switch on wireless debugging there, or plug it in and run `adb tcpip 5555`, until "
+            "Switch on wireless debugging there, or attach it and run `adb tcpip 5555`, until "
             f"`adb connect {serial}` connects.",
         )
     return devices

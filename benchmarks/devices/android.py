@@ -1,4 +1,4 @@
-"""What an Android device says of itself without Python: getprop, /proc and /sys."""
+"""Facts and conditions of an Android device without Python, from getprop, /proc and /sys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ for core in /sys/devices/system/cpu/cpu[0-9]*; do
   echo "clock=$(cat $core/cpufreq/scaling_cur_freq 2>/dev/null) ${core##*/}"
 done
 """
-"""A script that prints what can change between runs and change the figures."""
+"""A script that prints the conditions that can change between runs and affect the figures."""
 
 FACTS = f"""
 for key in ro.product.manufacturer ro.product.model ro.soc.manufacturer ro.soc.model \
@@ -29,7 +29,7 @@ echo "cores=$(grep -c ^processor /proc/cpuinfo)"
 grep -m 1 -e '^Hardware' -e '^model name' /proc/cpuinfo | sed 's/^[^:]*: */cpu=/'
 {CONDITIONS}
 """
-"""A script that prints what the device is, one `key=value` per line; conditions included."""
+"""A script that prints facts and conditions of the device, one `key=value` per line."""
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
@@ -38,7 +38,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def parse_conditions(text: str) -> dict[str, Any]:
-    """Governor, degrees Celsius by zone, MHz by core and load, as the runner names them."""
+    """Governor, degrees Celsius by zone, MHz by core and load, with the keys of the runner."""
     pairs = _pairs(text)
     values = dict(pairs)
 
@@ -56,9 +56,9 @@ def parse_conditions(text: str) -> dict[str, Any]:
 
 
 def parse_facts(text: str) -> dict[str, Any]:
-    """What `FACTS` printed: the runner's keys as far as known, and "model", "soc", "abi", "abis".
+    """The output of `FACTS`: the runner's keys as far as known, "model", "soc", "abi" and "abis".
 
-    On a system without getprop these four are what `uname` says, or None.
+    On a system without getprop the last four come from `uname`, or are None.
     """
     values = {key: value for key, value in _pairs(text) if value}
     machine, kernel = values.get("machine"), values.get("kernel", "")
@@ -83,5 +83,5 @@ def parse_facts(text: str) -> dict[str, Any]:
 
 
 def _words(values: Mapping[str, str], *keys: str) -> str | None:
-    """The different values of the keys side by side; None if there are none."""
+    """The distinct values of the keys, joined by spaces; None if there are none."""
     return " ".join(dict.fromkeys(values[key] for key in keys if key in values)) or None

@@ -1,8 +1,8 @@
 """TFLite's benchmark_model: times models on an Android device that has no Python.
 
-It is a program of the TensorFlow project, in no package: the user names a file, or an address that
-it is fetched from (docs/how-to/android.md names the official one). It tells no single runs, only a
-summary of them; see `Summary` for what is known.
+It is a program of the TensorFlow project that is not in any package: the user names a file, or an
+address to download it from (docs/how-to/android.md names the official one). It does not report
+single runs, only a summary of them; see `Summary`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edgecmp.progress import say
 __all__ = ["NAME", "BenchmarkModel", "Timings", "find_binary", "parse", "require_abi"]
 
 NAME = "benchmark_model"
-"""What rows call this runtime."""
+"""Name of this runtime in reports."""
 
 MACHINES = {
     183: ("arm64-v8a", "aarch64"),
@@ -35,7 +35,7 @@ MACHINES = {
     3: ("x86", "i686"),
     243: ("riscv64",),
 }
-"""Machine number of an ELF header: the ABIs that Android or `uname -m` call it by."""
+"""By the machine number of an ELF header: its names in Android and in `uname -m`."""
 
 NUMBER = r"([0-9.]+(?:[eE][+-]?[0-9]+)?)"
 COUNTS = re.compile(rf"count={NUMBER}((?: [a-z0-9]+={NUMBER})*)")
@@ -46,10 +46,10 @@ PEAKS = (
     re.compile(rf"[Mm]emory footprint delta from the start of the tool \(MB\):.*overall={NUMBER}"),
     re.compile(rf"Peak memory footprint \(MB\):.*overall={NUMBER}"),
 )
-"""Three phrasings. The first is the process's peak; the others are what it grew by."""
+"""Three phrasings. The first is the peak of the process; the others are its growth."""
 
 MERGED = ("sh", "-c", 'exec "$0" "$@" 2>&1')
-"""Runs a command with its errors in its output: it logs to either, by version."""
+"""Merges stderr into stdout, since versions of the program differ in which one they log to."""
 
 REFUSED_BY_DELEGATE = "will not be executed by the delegate"
 ERRORS = re.compile(r"(?:ERROR|FATAL)[:!]? *(.*)")
@@ -57,14 +57,14 @@ ERRORS = re.compile(r"(?:ERROR|FATAL)[:!]? *(.*)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timings:
-    """What one run of the program printed.
+    """The figures that one run of the program printed.
 
     Attributes:
-        summary: of the timed runs.
-        init_us: loading the model.
-        first_us: the first, cold run.
-        peak_memory_kb: largest resident size; None unless it was monitored.
-        memory_growth_kb: by how much the process grew, or None.
+        summary: summary of the timed runs.
+        init_us: time to load the model.
+        first_us: time of the first, cold run.
+        peak_memory_kb: peak resident size; None if it was not monitored.
+        memory_growth_kb: growth of the process, or None.
     """
 
     summary: Summary
@@ -75,26 +75,26 @@ class Timings:
 
 
 def parse(output: str) -> Timings:
-    """Reads what benchmark_model printed, in its forms of 2018 to today.
+    """Reads the output of benchmark_model, in every form since 2018.
 
     Raises:
-        UserError: a delegate silently left the model to the processor.
-        DeviceRunError: the output is of no known form or not whole.
+        UserError: the delegate did not execute the model, which ran on the processor instead.
+        DeviceRunError: the output is incomplete or of an unknown form.
     """
     if REFUSED_BY_DELEGATE in output:
         raise UserError(
-            f"The delegate of this {NAME} does not execute the model, so the processor would be "
-            "timed in its place.",
-            f"Name a {NAME} that applies no delegate by itself.",
+            f"The delegate of this {NAME} cannot execute the model, so the processor would be "
+            "timed instead.",
+            f"Name a {NAME} that does not apply a delegate by default.",
         )
     counts = COUNTS.findall(output)
     timings = TIMINGS.search(output)
     if len(counts) < 2 or timings is None:
-        raise DeviceRunError(f"the output of {NAME} is not whole or of no known form", output)
+        raise DeviceRunError(f"the output of {NAME} is incomplete or of an unknown form", output)
     warmup, values = (
         {key: float(value) for key, value in PAIR.findall(rest)} for _, rest, *_ in counts[-2:]
     )
-    only = values.get("curr", 0.0)  # runs that all took the same are told by one figure
+    only = values.get("curr", 0.0)  # one figure is printed if all runs took the same time
     peak, *growths = (_megabytes(form, output) for form in PEAKS)
     return Timings(
         summary=Summary(
@@ -117,9 +117,9 @@ def _megabytes(form: re.Pattern[str], output: str) -> float | None:
 
 
 def find_binary(text: str) -> Path:
-    """The program on this machine: a path, or a copy of what an http(s) address holds.
+    """The program on this machine: a path, or a copy downloaded from an http(s) address.
 
-    A copy is kept in `~/.cache/edgecmp` (or XDG_CACHE_HOME) and used again.
+    The copy is kept in `~/.cache/edgecmp` (or XDG_CACHE_HOME) and reused.
 
     Raises:
         UserError: there is no such file, or the download failed.
@@ -128,8 +128,9 @@ def find_binary(text: str) -> Path:
         path = Path(text).expanduser()
         if not path.is_file():
             raise UserError(
-                f"{text or 'An empty path'} is no file, so there is no {NAME} to time with.",
-                f"Write ?{NAME}=PATH or ?{NAME}=https://...; docs/how-to/android.md says where it is had.",
+                f"?{NAME} does not name a file (got {text or 'an empty path'}).",
+                f"Write ?{NAME}=PATH or ?{NAME}=https://... (docs/how-to/android.md says where to "
+                "get it).",
             )
         return path
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "edgecmp"
@@ -141,7 +142,7 @@ def find_binary(text: str) -> Path:
                 data = answer.read()
         except (OSError, ValueError, http.client.HTTPException) as error:
             cut = isinstance(error, http.client.IncompleteRead)
-            reason = "it came only in part" if cut else getattr(error, "reason", None) or error
+            reason = "it was cut off" if cut else getattr(error, "reason", None) or error
             raise UserError(
                 f"{text} cannot be downloaded ({reason}).",
                 f"Download it yourself and write ?{NAME}=PATH.",
@@ -152,10 +153,10 @@ def find_binary(text: str) -> Path:
 
 
 def _machine(header: bytes, name: str) -> int:
-    """The machine number of a program's first 20 bytes."""
+    """The machine number in the first 20 bytes of a program."""
     if len(header) < 20 or header[:4] != b"\x7fELF":
         raise UserError(
-            f"{name} is no program for Android: it does not begin as one (ELF).",
+            f"{name} is not an Android program: it has no ELF header.",
             f"Name the {NAME} binary itself, not an archive, an .apk or a web page.",
         )
     return int.from_bytes(header[18:20], "little")
@@ -165,12 +166,12 @@ def require_abi(path: Path, abis: Sequence[str], device: str) -> None:
     """Refuses a program that was built for another processor.
 
     Args:
-        path: the program, here.
-        abis: what the device runs: "arm64-v8a", "armeabi-v7a", ...
-        device: its name, for the message.
+        path: the program, on this machine.
+        abis: ABIs that the device supports: "arm64-v8a", "armeabi-v7a", ...
+        device: name of the device, for the message.
 
     Raises:
-        UserError: it was, or it is no program.
+        UserError: it was built for another processor, or is not a program.
     """
     with path.open("rb") as file:
         machine = _machine(file.read(20), str(path))
@@ -178,12 +179,12 @@ def require_abi(path: Path, abis: Sequence[str], device: str) -> None:
     if not set(names) & set(abis):
         raise UserError(
             f"{path.name} was built for {names[0]}, but {device} runs {', '.join(abis)}.",
-            f"Name a {NAME} built for {abis[0] if abis else 'it'}.",
+            f"Name a {NAME} that was built for {abis[0] if abis else 'this device'}.",
         )
 
 
 class _Shell(Protocol):
-    """What of a device is needed here."""
+    """The methods of a device that are used here."""
 
     def push(self, path: Path) -> str: ...
 
@@ -194,10 +195,11 @@ class BenchmarkModel:
     """The program on one device.
 
     Attributes:
-        version: it tells none, so the first digits of the file's SHA-256.
+        version: the first digits of the file's SHA-256, since the program does not state a version.
 
     Raises:
-        UserError: no room for it, or the device does not run it.
+        UserError: the device has no room for the program.
+        DeviceRunError: the program cannot be made executable.
     """
 
     def __init__(self, device: _Shell, binary: Path) -> None:
@@ -210,14 +212,14 @@ class BenchmarkModel:
     def time(
         self, model: Path, *, threads: int, runs: int, seconds: float, least_seconds: float = 0.0
     ) -> dict[str, Any]:
-        """Times a model: one cold run, 3 warm-up runs, then timed ones as the runner would.
+        """Times a model: one cold run, 3 warm-up runs, then timed runs, as the runner does.
 
         Returns:
-            The runner's document without what is not known: "wall_us", "cpu_us" and "switches" are
-            None, and "summary" is there in their place.
+            The runner's document, in which "wall_us", "cpu_us" and "switches" are None and
+            "summary" replaces them.
 
         Raises:
-            DeviceRunError: it refuses the model, or was ended.
+            DeviceRunError: the program refuses the model, or was ended.
         """
         timings = self._run(
             self._device.push(model),
@@ -248,7 +250,7 @@ class BenchmarkModel:
         }
 
     def visit(self, model: Path, *, threads: int, visit_ms: float) -> Timings:
-        """Times a model for a short while: as the runner does it, at least 3 runs."""
+        """Times a model briefly, for at least 3 runs, as the runner does in a visit."""
         return self._run(
             self._device.push(model),
             threads,
@@ -260,7 +262,7 @@ class BenchmarkModel:
         )
 
     def _peak_memory(self, model: Path, threads: int) -> float | None:
-        """Peak memory from a process of its own, as monitoring would disturb the timed one."""
+        """Peak memory in a separate process, since monitoring would disturb the timed one."""
         remote = self._device.push(model)
         if (remote, threads) not in self._memory:
             try:
@@ -284,8 +286,8 @@ class BenchmarkModel:
             output = self._device.run([*MERGED, *command], timeout_s=timeout_s)
             return parse(output)
         except DeviceRunError as error:
-            told = [text.strip() for text in ERRORS.findall(error.output)]
-            first = next((text for text in told if text and text != "Benchmarking failed."), "")
+            messages = [text.strip() for text in ERRORS.findall(error.output)]
+            first = next((text for text in messages if text and text != "Benchmarking failed."), "")
             code = re.search(r"\(exit code \d+\)$", str(error))
             if first and code:
                 reason = f"{first.rstrip('.').replace(remote, Path(remote).name)} {code[0]}"

@@ -1,4 +1,4 @@
-"""The interface that every device has: facts, push, run, pull, close, and timing models."""
+"""The interface of every device: facts, push, run, pull, close, and timing of models."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ END_MARK = "edgecmp-runner: end"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visit:
-    """A short series of runs of one model, among visits to others.
+    """A short series of runs of one model, between visits of other models.
 
     Attributes:
-        model: its place in the list that was to be timed.
+        model: its place in the list of models to time.
         wall_us: wall time of each run.
         cpu_us: processor time of the calling thread in each run.
         switches: involuntary context switches of the process during each run.
-        init_us: loading the model.
-        first_us: its first run.
-        summary: what is known of the runs where no single ones are (the three tuples are empty
-            then); else None.
+        init_us: time to load the model.
+        first_us: time of its first run.
+        summary: summary of the runs, if the device does not report single runs (the three tuples
+            are then empty); else None.
     """
 
     model: int
@@ -50,11 +50,11 @@ class Visit:
 
 
 class Device(ABC):
-    """A machine that can run models: files go there, commands run there, files come back.
+    """A machine that can run models: it receives files, runs commands and returns files.
 
     Attributes:
         name: as the user gave it, such as "local".
-        python: the command of the device's Python.
+        python: the command that starts Python on the device.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Device(ABC):
         """Copies a file to the device and returns its path there.
 
         Raises:
-            UserError: there is no room for it.
+            UserError: the device has no room for it.
         """
 
     @abstractmethod
@@ -76,20 +76,20 @@ class Device(ABC):
         environment: Mapping[str, str] | None = None,
         timeout_s: float = 600.0,
     ) -> str:
-        """Runs a command there and returns its standard output.
+        """Runs a command on the device and returns its standard output.
 
         Raises:
-            DeviceRunError: it failed or took longer than `timeout_s`.
+            DeviceRunError: the command failed or took longer than `timeout_s`.
             DeviceLostError: the connection broke.
         """
 
     @abstractmethod
     def pull(self, remote: str, path: Path) -> None:
-        """Copies a file of the device to `path`."""
+        """Copies a file from the device to `path`."""
 
     @abstractmethod
     def close(self) -> None:
-        """Removes what was pushed and ends the connection."""
+        """Removes the pushed files and ends the connection."""
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Device(ABC):
         return self.run_runner()
 
     def runtimes_for(self, suffix: str) -> dict[str, str]:
-        """The runtimes for such files, each with the reason why it is missing there, or ""."""
+        """The runtimes for files of this suffix, each with the reason why it is missing, or ""."""
         found = self.facts["runtimes"]
         return {
             name: found[name].get("reason", "")
@@ -112,16 +112,16 @@ class Device(ABC):
         timeout_s: float = 600.0,
         program: Path = RUNNER,
     ) -> dict[str, Any]:
-        """Runs a device-side program (see `on_device.runner`) and reads its document.
+        """Runs a program on the device (see `on_device.runner`) and returns its document.
 
         Args:
-            arguments: of the program.
-            environment: variables to set there.
-            timeout_s: seconds it may take.
+            arguments: arguments of the program.
+            environment: environment variables to set there.
+            timeout_s: longest time in seconds.
             program: a Python file that prints a JSON document and the end mark.
 
         Raises:
-            DeviceRunError: as `run`, or the output is not whole.
+            DeviceRunError: as `run`, or the output is incomplete.
         """
         return self._documents(arguments, environment, timeout_s, program)[-1]
 
@@ -136,16 +136,16 @@ class Device(ABC):
         seconds: float = 60.0,
         least_seconds: float = 0.0,
     ) -> dict[str, Any]:
-        """Times one model in a process of its own: the runner's document.
+        """Times one model in a separate process and returns the runner's document.
 
         Args:
-            model: the file, here.
+            model: the file, on this machine.
             runtime: one of the runner's `RUNTIMES` that the device has.
-            threads: of the runtime.
-            runs: timed runs, after a warm-up.
+            threads: number of threads of the runtime.
+            runs: number of timed runs, after a warm-up.
             seed: of the random input.
             seconds: time after which no further run begins.
-            least_seconds: time for which runs go on, however many they are.
+            least_seconds: shortest time for which runs continue, even beyond `runs`.
 
         Raises:
             DeviceRunError: the runtime refuses the model.
@@ -170,19 +170,19 @@ class Device(ABC):
         runtime: str,
         threads: int = 1,
     ) -> NDArray[np.float32]:
-        """What a model computes for a batch: the inputs go there, its first output comes back.
+        """The first output of a model for a batch, computed on the device.
 
         Args:
-            model: the file, here.
+            model: the file, on this machine.
             inputs: (N, S, S, 3) of the type that the file reads.
             runtime: one of the runner's `RUNTIMES` that the device has.
-            threads: of the runtime.
+            threads: number of threads of the runtime.
 
         Returns:
             (N, D).
 
         Raises:
-            DeviceRunError: the runtime refuses the model, or the model such inputs.
+            DeviceRunError: the runtime refuses the model, or the model refuses the inputs.
             DeviceLostError: the connection broke.
         """
         with tempfile.TemporaryDirectory() as folder:
@@ -212,15 +212,15 @@ class Device(ABC):
         visit_ms: Sequence[float],
         seed: int = 0,
     ) -> Iterator[Visit]:
-        """Visits many models once each, in their order, in one process.
+        """Visits many models once each, in the given order, in one process.
 
-        What was measured before a failure is yielded first, then the failure is raised.
+        After a failure the visits before it are yielded, then the failure is raised.
 
         Args:
-            models: the files, here.
+            models: the files, on this machine.
             runtime: one of the runner's `RUNTIMES` that the device has.
-            threads: of the runtime.
-            visit_ms: length of each visit after the warm-up.
+            threads: number of threads of the runtime.
+            visit_ms: length of each visit in ms, after the warm-up.
             seed: of the random inputs.
 
         Raises:
@@ -267,7 +267,7 @@ class Device(ABC):
         timeout_s: float,
         program: Path = RUNNER,
     ) -> list[dict[str, Any]]:
-        """What the program prints, one JSON document per line."""
+        """The output of the program, one JSON document per line."""
         command = [self.python, self.push(program), *arguments]
         output = self.run(command, environment=environment, timeout_s=timeout_s)
         body, mark, _ = output.partition(END_MARK)
@@ -289,7 +289,7 @@ class Device(ABC):
 
 
 def _whole_lines(text: str) -> list[dict[str, Any]]:
-    """The documents of the lines that came whole."""
+    """The documents of the complete lines."""
     documents = []
     for line in text.splitlines():
         try:

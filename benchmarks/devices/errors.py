@@ -1,4 +1,4 @@
-"""What may go wrong while a device runs a command."""
+"""The errors that may occur while a device runs a command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class DeviceRunError(Exception):
     """A command on the device failed, timed out or lost its output.
 
     Attributes:
-        output: what it had written to its standard output before.
+        output: its standard output until then.
     """
 
     def __init__(self, reason: str, output: str = "") -> None:
@@ -20,14 +20,14 @@ class DeviceRunError(Exception):
 
 
 class DeviceTimeoutError(DeviceRunError):
-    """A command on the device took longer than it may; that says nothing of the model's file."""
+    """A command on the device exceeded its time limit, which says nothing about the model file."""
 
 
 class DeviceLostError(UserError):
-    """The connection to the device broke in the middle of a command, or its system killed it.
+    """The connection to the device broke during a command, or its system killed the command.
 
     Attributes:
-        output: what had come before.
+        output: the standard output until then.
     """
 
     def __init__(self, what: str, way_out: str, output: str = "") -> None:

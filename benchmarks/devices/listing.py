@@ -1,4 +1,4 @@
-"""What can be timed on from here: this machine, what adb has attached, and devices by name."""
+"""The devices on which models can be timed: this machine, those of adb, and devices by name."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class DeviceList(Report):
-    """The devices, reached or not.
+    """The devices, whether they were reached or not.
 
     Attributes:
-        rows: one dictionary each: device (its name for --device), model, soc, cpu, cores, abi,
-            system, runtimes (those that it has, with versions), governor, temperature_c (the
-            hottest zone), verdict ("ready" or "not reached"), reason, named (whether the user asked
-            for it), and facts (all that it said). What is not known is None.
-        notes: sentences about what could not be looked for.
+        rows: one dictionary per device: device (its name for --device), model, soc, cpu, cores,
+            abi, system, runtimes (those that it has, with versions), governor, temperature_c (of
+            the hottest zone), verdict ("ready" or "not reached"), reason, named (whether the user
+            named it) and facts (everything that it reports). Unknown values are None.
+        notes: sentences about devices that could not be searched for.
     """
 
     rows: list[dict[str, Any]]
@@ -42,11 +42,11 @@ class DeviceList(Report):
     provenance: dict[str, str] = field(default_factory=provenance)
 
     def shown_columns(self) -> tuple[str, ...]:
-        """What fits a screen."""
+        """The columns that fit on a screen."""
         return COLUMNS
 
     def sentences(self) -> list[str]:
-        """Why devices were not reached, and what could not be looked for."""
+        """Why devices were not reached or not searched for."""
         reasons = [
             row["reason"]
             if row["reason"].startswith(row["device"])
@@ -62,17 +62,17 @@ class DeviceList(Report):
 
 
 def list_devices(names: Sequence[str] = ()) -> DeviceList:
-    """Asks every device what it is.
+    """Queries the facts of every device.
 
     Args:
-        names: devices to list besides this machine and those that adb has attached.
+        names: devices to list besides this machine and those that are attached to adb.
     """
     rows: list[dict[str, Any]] = [] if "local" in names else [_row("local", named=False)]
     notes: list[str] = []
     try:
         attached = attached_devices()
     except UserError as error:
-        notes.append(f"Android devices were not looked for: {error}")
+        notes.append(f"Android devices were not searched for: {error}")
     else:
         rows += _attached_rows(attached, names)
     rows += [_row(name, named=True) for name in dict.fromkeys(names)]
@@ -80,7 +80,7 @@ def list_devices(names: Sequence[str] = ()) -> DeviceList:
 
 
 def _attached_rows(attached: Sequence[Attached], names: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of the devices that adb knows and that are not among the names."""
+    """The rows of the devices of adb that are not among the names."""
     named = {name.partition("?")[0] for name in names}
     rows = []
     for device in attached:
@@ -97,15 +97,15 @@ def _attached_rows(attached: Sequence[Attached], names: Sequence[str]) -> list[d
 
 
 def _row(name: str, *, named: bool) -> dict[str, Any]:
-    """One device's row; asking it takes seconds where Python has to start there."""
-    say(f"Asking {name}")
+    """The row of one device; the query takes seconds if Python has to start there."""
+    say(f"Querying {name}")
     try:
         with open_device(name) as device:
             facts = device.facts
     except UserError as error:
         return _unreached(name, str(error), named=named)
     except DeviceRunError as error:
-        return _unreached(name, f"It answers, but does not say what it is: {error}.", named=named)
+        return _unreached(name, f"It answers, but its facts cannot be read: {error}.", named=named)
     return {
         "device": name,
         **_shown(facts),
@@ -129,7 +129,7 @@ def _unreached(name: str, reason: str, *, named: bool) -> dict[str, Any]:
 
 
 def _shown(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of the table, as short as it needs them."""
+    """The facts for the table, in short form."""
     runtimes = [
         f"{name} {found['version']}"
         for name, found in facts["runtimes"].items()

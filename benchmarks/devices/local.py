@@ -16,13 +16,13 @@ __all__ = ["LocalDevice"]
 
 
 class LocalDevice(Device):
-    """This machine: files stay where they are, commands are processes of their own."""
+    """This machine: files are used in place, and commands run as separate processes."""
 
     name = "local"
     python = sys.executable
 
     def push(self, path: Path) -> str:
-        """The path itself, absolute."""
+        """The absolute path; nothing is copied."""
         return str(path.resolve())
 
     def run(
@@ -63,4 +63,4 @@ class LocalDevice(Device):
             raise DeviceRunError(str(error)) from error
 
     def close(self) -> None:
-        """Nothing was copied, so nothing is removed."""
+        """Does nothing, since nothing was copied."""

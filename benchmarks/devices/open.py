@@ -19,14 +19,14 @@ KINDS: dict[str, tuple[Callable[[DeviceSpec], Device], tuple[str, ...]]] = {
     "ssh": (SshDevice, ("python", "folder", "config")),
     "coreml": (CoreMLDevice, ("units", "team")),
 }
-"""For each kind of device what opens it, and the options it knows."""
+"""By kind of device: the function that opens it, and the options that it supports."""
 
 
 def open_device(name: str) -> Device:
-    """The device of that name: "local", "adb:SERIAL", "ssh://user@host:22", "coreml:local".
+    """Opens the device of that name: "local", "adb:SERIAL", "ssh://user@host:22", "coreml:local".
 
     Raises:
-        UserError: there is no such kind of device, or it cannot be reached.
+        UserError: the kind of device is unknown, or the device cannot be reached.
     """
     spec = DeviceSpec.parse(name, {kind: options for kind, (_, options) in KINDS.items()})
     return KINDS[spec.kind][0](spec)

@@ -1,4 +1,4 @@
-"""What ssh and adb have in common: a folder on the device, and commands for its shell."""
+"""The common base of ssh and adb: a folder on the device, and commands for its shell."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from edgecmp.files import sha256_file
 __all__ = ["Answer", "ShellDevice", "call"]
 
 EXIT_MARK = "edgecmp-exit-code:"
-"""Stands before the exit code at the end of every output. A device that is lost in the middle of a
-command ends the client with code 0 as well, and old Android knows no exit codes."""
+"""Precedes the exit code at the end of every output. The code of the client itself is not reliable:
+it is 0 if the device is lost during a command, and old Android versions do not forward it."""
 
 KILLED = 128 + 9
-"""Exit code of what was ended by SIGKILL."""
+"""Exit code of a command that was ended by SIGKILL."""
 
 PID = "pid"
-"""File in the device's folder with the number of the process that runs there."""
+"""File in the device's folder with the id of the running process."""
 
 END_S = 10.0
-"""Seconds that ending and cleaning up may take."""
+"""Timeout in seconds for ending a command and for cleaning up."""
 
 NO_SPACE = ("No space left on device", "Disk quota exceeded")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a client program (ssh, adb) ended with.
+    """The result of a client program (ssh, adb).
 
     Attributes:
-        stdout, stderr: all of it, or all until the time was over.
-        code: its exit code; None: it was ended because it took too long.
+        stdout, stderr: its output, up to the timeout if it was ended.
+        code: its exit code; None if it exceeded its timeout and was ended.
     """
 
     stdout: str
@@ -49,7 +49,7 @@ class Answer:
 
 
 def call(command: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | None = None) -> Answer:
-    """Runs a program of this machine to its end, at most `timeout_s` long."""
+    """Runs a program on this machine for at most `timeout_s` seconds."""
     with subprocess.Popen(
         list(command),
         stdin=stdin or subprocess.DEVNULL,
@@ -65,7 +65,7 @@ def call(command: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | None = 
             code = None
             try:
                 out, err = process.communicate(timeout=1.0)
-            except subprocess.TimeoutExpired as error:  # ssh's master has the pipes open, too
+            except subprocess.TimeoutExpired as error:  # ssh's master also holds the pipes open
                 out, err = error.stdout or b"", error.stderr or b""
         except BaseException:
             process.kill()
@@ -75,9 +75,9 @@ def call(command: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | None = 
 
 
 class ShellDevice(Device):
-    """A device that is reached through a client program and runs a POSIX shell.
+    """A device with a POSIX shell that is reached through a client program.
 
-    Pushed files lie in a folder of their own, which `close` removes; a file is sent once.
+    Pushed files are stored in a new folder, which `close` removes; each file is sent only once.
     """
 
     def __init__(self, name: str, python: str) -> None:
@@ -88,7 +88,7 @@ class ShellDevice(Device):
 
     @abstractmethod
     def _make_folder(self) -> str:
-        """Connects, makes a new folder on the device and returns its path.
+        """Connects, creates a new folder on the device and returns its path.
 
         Raises:
             UserError: the device cannot be reached; the message says why.
@@ -96,15 +96,15 @@ class ShellDevice(Device):
 
     @abstractmethod
     def _shell(self, script: str, *, timeout_s: float) -> Answer:
-        """Hands a script to the device's shell."""
+        """Runs a script in the device's shell."""
 
     @abstractmethod
     def _send(self, path: Path, remote: str) -> Answer:
-        """Copies a file there."""
+        """Copies a file to the device."""
 
     @abstractmethod
     def _fetch(self, remote: str, path: Path) -> Answer:
-        """Copies a file here."""
+        """Copies a file from the device."""
 
     def push(self, path: Path) -> str:
         """See `Device.push`."""
@@ -144,9 +144,8 @@ class ShellDevice(Device):
             raise self._lost(f"while it ran {_program(command)}", answer)
         if int(code) == KILLED:
             raise DeviceLostError(
-                f"{self.name} killed {_program(command)}, as a system does when memory is short.",
-                "Close other programs there and run the same command: it goes on with what is "
-                "missing.",
+                f"{self.name} killed {_program(command)}, probably for lack of memory.",
+                "Close other programs there, then run the same command again to resume.",
                 output,
             )
         if int(code) != 0:
@@ -161,27 +160,27 @@ class ShellDevice(Device):
         answer = self._fetch(remote, path)
         if answer.code != 0 or path.stat().st_size != size:
             path.unlink(missing_ok=True)
-            raise self._lost(f"while {Path(remote).name} was fetched", answer)
+            raise self._lost(f"while it sent {Path(remote).name}", answer)
 
     def close(self) -> None:
-        """See `Device.close`; a device that is gone keeps its folder."""
+        """See `Device.close`; the folder remains on a device that was lost."""
         self._shell(f"{self._end()}; rm -rf {shlex.quote(self.folder)}", timeout_s=END_S)
 
     def _end(self) -> str:
-        """A script that ends what still runs there, after an interrupt or a timeout."""
+        """A script that ends the command that still runs after an interrupt or a timeout."""
         pid = shlex.quote(f"{self.folder}/{PID}")
         return f"test -f {pid} && kill $(cat {pid}); rm -f {pid}"
 
     def _size(self, remote: str) -> int:
-        """Bytes of a file there."""
+        """Size in bytes of a file on the device."""
         return int(self.run(["wc", "-c", remote]).strip().splitlines()[-1].split()[0])
 
     def _not_sent(self, path: Path, remote: str, answer: Answer) -> UserError:
-        """Why a file did not arrive whole; what did arrive is removed."""
+        """Why a file did not arrive completely; removes the part that did."""
         try:
             self.run(["rm", "-f", remote], timeout_s=END_S)
         except (DeviceLostError, DeviceRunError):
-            return self._lost(f"while {path.name} was sent", answer)
+            return self._lost(f"while it received {path.name}", answer)
         lines = (answer.stderr.strip() or answer.stdout.strip()).splitlines()
         if any(text in line for line in lines for text in NO_SPACE):
             return UserError(
@@ -190,21 +189,21 @@ class ShellDevice(Device):
                 "command again.",
             )
         return UserError(
-            f"{self.name} does not take {path.name} ({lines[-1] if lines else 'no message'}).",
-            f"Look at {Path(self.folder).parent} there, then run the same command again.",
+            f"{self.name} cannot store {path.name} ({lines[-1] if lines else 'no message'}).",
+            f"Check {Path(self.folder).parent} there, then run the same command again.",
         )
 
     def _lost(self, when: str, answer: Answer) -> DeviceLostError:
         lines = answer.stderr.strip().splitlines()
         detail = f" ({lines[-1].rstrip('.')})" if lines else ""
         return DeviceLostError(
-            f"{self.name} was lost {when}{detail}.",
-            "Connect it again and run the same command: it goes on with what is missing.",
+            f"The connection to {self.name} was lost {when}{detail}.",
+            "Connect it again, then run the same command again to resume.",
             answer.stdout,
         )
 
 
 def _program(command: Sequence[str]) -> str:
-    """The name of what runs, also behind `sh -c SCRIPT`, as it was before it was pushed."""
+    """The name of the program that runs, without `sh -c SCRIPT` and the prefix of pushed files."""
     name = command[3] if list(command[:2]) == ["sh", "-c"] and len(command) > 3 else command[0]
     return re.sub(r"^[0-9a-f]{12}-", "", Path(name).name)

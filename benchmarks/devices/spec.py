@@ -12,19 +12,19 @@ __all__ = ["DeviceSpec"]
 
 EXAMPLES = ("local", "adb:SERIAL", "ssh://user@host", "coreml:NAME")
 WITHOUT_ADDRESS = ("local", "adb")
-"""Kinds that may stand alone: this machine, and the only device that adb has."""
+"""Kinds that need no address: this machine, and the only device that is attached to adb."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceSpec:
-    """A device's name, taken apart.
+    """The parts of a device's name.
 
     Attributes:
         text: as the user gave it.
         kind: "local", "adb", "ssh" or "coreml".
-        address: what follows the kind: a serial, user@host:port, a name; empty for local, and for
-            adb alone, which is the only attached device.
-        options: what follows a question mark, as in `ssh://pi@board?python=/opt/py/bin/python3`.
+        address: a serial number, user@host:port or a name; empty for local, and for adb if it means
+            the only attached device.
+        options: those after the question mark, as in `ssh://pi@board?python=/opt/py/bin/python3`.
     """
 
     text: str
@@ -34,14 +34,14 @@ class DeviceSpec:
 
     @classmethod
     def parse(cls, text: str, options: Mapping[str, Collection[str]]) -> DeviceSpec:
-        """Takes a name apart.
+        """Parses a name.
 
         Args:
-            text: what stands behind `--device`.
-            options: for each kind of device, the options it knows.
+            text: the value of `--device`.
+            options: by kind of device, the options that it supports.
 
         Raises:
-            UserError: there is no such kind of device or option, or no address.
+            UserError: the kind of device or the option is unknown, or the address is missing.
         """
         name, _, query = text.partition("?")
         kind, colon, address = name.partition(":")
@@ -53,11 +53,15 @@ class DeviceSpec:
                 raise unknown_choice("device", text, EXAMPLES)
             address = address[2:].rstrip("/")
         if not address and not alone:
-            raise UserError(f"{text!r} names no device.", f"Write it like {EXAMPLES[1:]}.")
+            raise UserError(
+                f"The device {text} has no address.", f"Write it like {', '.join(EXAMPLES[1:])}."
+            )
         chosen = dict(parse_qsl(query, keep_blank_values=True))
         for option in chosen:
             if option not in options[kind]:
                 if not options[kind]:
-                    raise UserError(f"{kind} has no options, so not {option!r}.", f"Write {name}.")
+                    raise UserError(
+                        f"The device {name} has no options (got ?{option}).", f"Write {name}."
+                    )
                 raise unknown_choice(f"option of {kind}", option, options[kind])
         return cls(text=text, kind=kind, address=address, options=chosen)

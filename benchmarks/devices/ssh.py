@@ -1,4 +1,4 @@
-"""Boards and servers over ssh: the user's own ssh client, with the user's own keys and config."""
+"""Boards and servers over ssh, through the user's own ssh client, keys and configuration."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ from edgecmp.errors import UserError
 __all__ = ["SshDevice"]
 
 CONNECT_S = 15
-"""Seconds to connect in."""
+"""Timeout in seconds for the connection."""
 
 SEND_S = 600.0
-"""Longest time for one file."""
+"""Timeout in seconds for the transfer of one file."""
 
 OLDEST_PYTHON = (3, 8)
 
 FAULTS = {
     "Permission denied": (
         "refuses the key",
-        "Put your key there with ssh-copy-id, until `{ssh} true` asks nothing.",
+        "Install your key there with ssh-copy-id, until `{ssh} true` runs without a question.",
     ),
     "Host key verification failed": (
-        "has a host key that this machine does not know, or another than before",
-        "Look at it once with `{ssh}` and accept it if it is right.",
+        "has a host key that is unknown or has changed",
+        "Run `{ssh}` once, and accept the key if it is the right one.",
     ),
     "Could not resolve": (
-        "has a name that nobody knows",
-        "Correct the name, or use its address: ssh://user@192.168.1.7.",
+        "has a host name that cannot be resolved",
+        "Correct the name, or use an IP address: ssh://user@192.168.1.7.",
     ),
     "No space left": (
-        "has no room for a folder",
+        "has no room for a temporary folder",
         "Free some space there, or name another place: ?folder=/home/user.",
     ),
     "mktemp: ": (
-        "cannot make a folder for what is sent",
+        "cannot create a temporary folder",
         "Name a place that you can write to: ?folder=/home/user.",
     ),
     "": ("cannot be reached", "Check that `{ssh} true` works, then run the same command."),
 }
-"""By what ssh says: what is wrong, and the way out."""
+"""By a part of ssh's message: what is wrong, and the way out."""
 
 
 class SshDevice(ShellDevice):
-    """A machine with sshd and Python, one connection that all commands share.
+    """A machine with sshd and Python; all commands share one connection.
 
     Options of its name: `python`, an interpreter other than python3; `folder`, a place other than
-    /tmp for what is sent; `config`, a file like ~/.ssh/config to use in its place.
+    /tmp for the files that are sent; `config`, a file to use instead of ~/.ssh/config.
 
     Raises:
-        UserError: it cannot be reached, or there is no ssh client.
+        UserError: the machine cannot be reached, or there is no ssh client.
     """
 
     def __init__(self, spec: DeviceSpec) -> None:
@@ -84,7 +84,7 @@ class SshDevice(ShellDevice):
         """See `Device.facts`.
 
         Raises:
-            UserError: there is no Python that runs the runner.
+            UserError: the device has no Python that can run the runner.
         """
         try:
             return self.run_runner()
@@ -92,7 +92,7 @@ class SshDevice(ShellDevice):
             raise self._no_runner(error) from error
 
     def _no_runner(self, error: DeviceRunError) -> UserError:
-        """Why the runner does not run: mostly no Python, or an old one."""
+        """Why the runner does not run: usually a missing or outdated Python."""
         named = f"{self._address}?python=/path/to/python3"
         least = ".".join(map(str, OLDEST_PYTHON))
         try:
@@ -100,24 +100,24 @@ class SshDevice(ShellDevice):
             found = re.match(r"(\d+)\.(\d+)\S*", self.run([self.python, "-c", code]))
         except DeviceRunError as failure:
             return UserError(
-                f"{self.name} has no Python as {self.python} ({failure}).",
+                f"{self.name} has no Python called {self.python} ({failure}).",
                 f"Install Python {least} or later there, or name one: {named}.",
             )
         if found and tuple(map(int, found.groups())) < OLDEST_PYTHON:
             return UserError(
-                f"The Python of {self.name} is {found[0]}, and the oldest that will do is {least}.",
+                f"The Python of {self.name} must be {least} or later (it is {found[0]}).",
                 f"Name a later one: {named}.",
             )
         return UserError(
-            f"{self.name} does not run the measuring program ({error}).",
-            f"Look at its Python {self.python}, or name another: {named}.",
+            f"{self.name} cannot run the measuring program ({error}).",
+            f"Check its Python ({self.python}), or name another: {named}.",
         )
 
     def _ssh(self) -> list[str]:
         options = {
             "BatchMode": "yes",
             "ConnectTimeout": str(CONNECT_S),
-            "LogLevel": "ERROR",  # banners and warnings are no faults
+            "LogLevel": "ERROR",  # banners and warnings are not errors
             "ServerAliveInterval": "5",
             "ServerAliveCountMax": "6",
             "ControlMaster": "auto",

@@ -1,4 +1,4 @@
-"""What a program that tells no single runs says of them: the figures that are known."""
+"""The summary of the runs of a program that does not report single runs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["Summary"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """Wall times of a series of runs, in microseconds; None is not known.
+    """Wall times of a series of runs, in microseconds; None if not reported.
 
-    `edgecmp.benchmarks.bench.statistic` makes the figures of a row of it.
+    `edgecmp.benchmarks.bench.statistic` computes the figures of a row from it.
 
     Attributes:
-        runs: how many there were.
-        mean_us, min_us: always known.
-        p50_us, p95_us: told by newer versions of benchmark_model.
-        p90_us: told by none of its versions so far.
+        runs: number of runs.
+        mean_us, min_us: always reported.
+        p50_us, p95_us: reported by newer versions of benchmark_model.
+        p90_us: not reported by any version so far.
     """
 
     runs: int

@@ -1,4 +1,4 @@
-"""`edgecmp latency build`: what each choice of each layer costs on a device, measured there."""
+"""`edgecmp latency build`: measures the latency of each choice of each layer on a device."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ COLUMNS = ("device", "tier", "input_size", "precision", "runtime", "version", "t
 PRECISIONS = ("fp32", "int8")
 SMALLEST_INPUT = 32
 VISIT_OVERHEAD_MS = 5.0
-"""What a visit takes besides its timed runs on a desktop; only for the estimate beforehand."""
+"""Time of a visit besides its timed runs on a desktop; used only to estimate the duration."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class BuiltTable(Report):
-    """A latency table that was measured.
+    """A new latency table and its files.
 
     Attributes:
-        table: what was measured.
-        path: of its file.
-        picture: of what each choice costs.
+        table: the table.
+        path: its file.
+        picture: the file of the picture, which shows the latency of each choice.
     """
 
     table: LatencyTable
@@ -67,7 +67,7 @@ class BuiltTable(Report):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The table in one row."""
+        """One row that summarises the table."""
         document = self.table.to_dict()
         entries = [entry["ms"] for entry in document["entries_ms"]]
         return [
@@ -101,29 +101,31 @@ def build(
     threads: int = 1,
     seed: int = 0,
 ) -> LatencyTable:
-    """Measures a table on a device and writes it; stopped and run again, it resumes.
+    """Measures a table on a device and writes it.
+
+    An interrupted measurement resumes when it is run again.
 
     Args:
-        out: the .json file; the runs so far are kept beside it until the table is written.
-        device: where; see `edgecmp.benchmarks.devices`.
+        out: the .json file; the measured runs are kept beside it until the table is written.
+        device: name of the device; see `edgecmp.benchmarks.devices`.
         tier: "330M", "230M" or "100M".
         input_size: side of the image, in pixels.
         embedding_dim: D of the embedding.
         precision: "fp32" or "int8".
-        runtime: "litert", "tflite-runtime" or "benchmark_model"; the first of them that the device
-            has if None.
-        threads: of the runtime.
-        seed: of weights and of the order of visits.
+        runtime: "litert", "tflite-runtime" or "benchmark_model"; if None, the first of these that
+            the device has.
+        threads: number of threads of the runtime.
+        seed: of the weights and of the order of visits.
 
     Raises:
-        UserError: the device cannot be reached, was lost, lacks the runtime or refuses a file, or
-            the runs beside `out` belong to another measurement.
+        UserError: the device cannot be reached, was lost, lacks the runtime or refuses a file; or
+            the runs beside `out` belong to a measurement with other settings.
     """
     out = Path(out)
     if input_size < SMALLEST_INPUT:
         raise UserError(
             f"--input-size must be at least {SMALLEST_INPUT} pixels (got {input_size}).",
-            "The networks divide the image's size by 32.",
+            "Use --input-size 64; the networks reduce the image by a factor of 32.",
         )
     if precision not in PRECISIONS:
         raise unknown_choice("precision of a latency table", precision, PRECISIONS)
@@ -135,7 +137,7 @@ def build(
             tier, embedding_dim=embedding_dim, input_size=input_size, seed=seed
         )
         settings = {
-            "device": device,  # with its options, so that `check` opens the same
+            "device": device,  # with its options, so that `check` opens the same device
             "tier": tier,
             "input_size": input_size,
             "embedding_dim": embedding_dim,
@@ -153,13 +155,13 @@ def build(
             + len(networks) * NETWORK_VISITS * (NETWORK_MS + VISIT_OVERHEAD_MS)
         )
         say(
-            f"{count} parts of the {tier} tier at {input_size} pixels and {len(networks)} whole "
-            f"networks, up to {ROUNDS} rounds on {machine.name} ({runtime} {version}, {precision}, "
-            f"{threads} thread{'s' * (threads > 1)}): about {duration(seconds / 1000)} of "
-            "measuring on a fast device."
+            f"Measuring {count} segments of the {tier} tier at {input_size} pixels and "
+            f"{len(networks)} whole networks in up to {ROUNDS} rounds on {machine.name} ({runtime} "
+            f"{version}, {precision}, {threads} thread{'s' * (threads > 1)}): about "
+            f"{duration(seconds / 1000)} on a fast device."
         )
         if len(journal):
-            say(f"{len(journal)} visits are in {journal.path} already; going on with the rest.")
+            say(f"Resuming: {journal.path} already contains {len(journal)} visits.")
         files = _write_segments(Path(folder), tier, input_size, embedding_dim, precision)
         files |= write_networks(Path(folder), networks, precision)
         times = measure(machine, files, journal, runtime=runtime, threads=threads, seed=seed)
@@ -176,7 +178,7 @@ def _write_segments(
     written = latency_segments(
         tier, input_size=input_size, embedding_dim=embedding_dim, precision=precision
     )
-    with progress("Lowering", total=len(ENTRIES) + 3, unit="part") as bar:
+    with progress("Lowering", total=len(ENTRIES) + 3, unit="segment") as bar:
         for name, data in written:
             path = folder / f"{name}.tflite"
             path.write_bytes(data)
@@ -191,7 +193,7 @@ def _table(
     networks: list[Architecture],
     device: Device,
 ) -> LatencyTable:
-    """The table of these times, fitted to the networks."""
+    """The table of these latencies, fitted to the networks."""
     fields = {key: value for key, value in settings.items() if key != "seed"}
 
     def fitted(scale: float, bias_ms: float, calibration: list[dict[str, Any]]) -> LatencyTable:

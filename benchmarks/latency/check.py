@@ -1,4 +1,4 @@
-"""`edgecmp latency check`: what a table says of whole networks against what they take."""
+"""`edgecmp latency check`: predicted against measured latencies of whole networks."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from edgecmp.report import Report
 __all__ = ["LatencyCheck", "check", "errors"]
 
 DRIFT = 0.03
-"""Change of the device's own speed since the table was built that is worth a sentence."""
-
+"""Relative change of the device's speed since the table was built that is reported."""
 
 COLUMNS = ("latency", "nets", "mape", "max_error", "within_5", "within_10", "tau", "slowdown")
 
@@ -34,16 +33,16 @@ class LatencyCheck(Report):
     """Predicted and measured latencies of whole networks.
 
     Attributes:
-        rows: the figures, twice: nets, mape, max_error, within_5, within_10 (percent), tau
-            (Kendall's, of the two orders; None for fewer than three networks). The first row is of
-            what the table says, and has slowdown: how many times as long as when the table was
-            built the networks take that it was fitted to. The second is of what the table says
-            times the slowdown: the errors that are left when the device's own speed is the same.
+        rows: two rows of figures: nets, mape, max_error, within_5, within_10 (percent), tau
+            (Kendall's, of the two orders; None for fewer than three networks). The first row is for
+            the predictions of the table, and has slowdown: the latency of the calibration networks
+            relative to their latency when the table was built. The second row is for the
+            predictions multiplied by the slowdown, which removes the change of the device's speed.
         nets: for each network "architecture", "measured_ms", "predicted_ms", "error" (percent).
-        table: the file that was checked.
-        device: its name.
-        names: of the networks, if they were named.
-        picture: predicted against measured, of random networks.
+        table: the file of the table.
+        device: name of the device.
+        names: names of the networks, if they were given.
+        picture: predicted against measured latencies, if the networks were random.
     """
 
     rows: list[dict[str, Any]]
@@ -55,19 +54,19 @@ class LatencyCheck(Report):
     provenance: dict[str, str] = field(default_factory=provenance)
 
     def heading(self) -> str:
-        """The measured and predicted latency of each network that was named."""
+        """The measured and predicted latency of each named network."""
         return "\n".join(
-            f"{name}: {net['measured_ms']:.3f} ms measured, {net['predicted_ms']:.3f} ms by the "
-            f"table ({net['error']:+.1f} %)"
+            f"{name}: {net['measured_ms']:.3f} ms measured, {net['predicted_ms']:.3f} ms predicted "
+            f"({net['error']:+.1f} %)"
             for name, net in zip(self.names, self.nets, strict=False)
         )
 
     def shown_columns(self) -> tuple[str, ...]:
-        """What fits a screen."""
+        """The columns that fit on a screen."""
         return COLUMNS
 
     def written(self) -> dict[str, Path]:
-        """The picture, and the table that the figures of random networks go into."""
+        """The picture, and the table that stores the figures of random networks."""
         if self.picture is None:
             return {}
         return {"the picture": self.picture, "these figures into the table": self.table}
@@ -92,18 +91,19 @@ def check(
     architectures: Mapping[str, Architecture] | None = None,
     seed: int | None = None,
 ) -> LatencyCheck:
-    """Measures whole networks on the table's device and compares; stopped, it resumes.
+    """Measures whole networks on the table's device and compares them with its predictions.
 
-    The figures of random networks are written into the table.
+    An interrupted check resumes when it is run again. The figures of random networks are written
+    into the table.
 
     Args:
         table: the file that `build` wrote.
-        nets: how many random networks.
-        architectures: these, by the names to report them by, instead of random ones.
-        seed: of the random networks; another one for each number of networks if None.
+        nets: number of random networks.
+        architectures: networks to measure instead of random ones, by the names for the report.
+        seed: of the random networks; `nets` if None.
 
     Raises:
-        UserError: as `build`; or the table is of another runtime or lowering than what is there.
+        UserError: as `build`; or the runtime or the lowering has changed since the table was built.
     """
     path = Path(table)
     known = LatencyTable.load(path)
@@ -123,8 +123,8 @@ def check(
     slowdown = float(np.median(np.divide(again, before)))
     if abs(slowdown - 1) > DRIFT:
         say(
-            f"{known.device} takes {slowdown:.2f} times as long as when the table was built, for "
-            "the very networks that it was fitted to: something else runs, or it is hot."
+            f"The speed of {known.device} has changed since the table was built: the calibration "
+            f"networks take {slowdown:.2f} times as long. Other programs or heat may be the cause."
         )
     figures = {**errors(predicted, measured), "slowdown": slowdown}
     corrected = errors([slowdown * said for said in predicted], measured)

@@ -1,8 +1,8 @@
-"""From the times of the segments to those of whole networks: one factor and one constant.
+"""From the latencies of segments to those of whole networks: one factor and one constant.
 
-What the segments cannot show is alike in all networks of a tier: the copies between layers, which
-no choice changes, go into the constant; caches that are colder than where one segment runs alone go
-into the factor.
+The effects that separate segments do not show are similar in all networks of a tier: the constant
+accounts for the copies between layers, which do not depend on the choices, and the factor for
+caches, which are colder than when one segment runs alone.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from edgecmp.networks.tiers import BLOCKS, DEPTH
 __all__ = ["calibration_networks", "fit"]
 
 WIDTH_RANGES = ((0, 3), (0, 9), (2, 7), (0, 9), (6, 9))
-"""Widths that each network of the calibration draws from: small, large and between, so that the
-factor is known, not guessed from networks that are all alike."""
+"""The range of widths of each calibration network: small, large and medium networks, since the
+factor could not be determined from networks of similar latency."""
 
 
 def calibration_networks(
     tier: str, *, embedding_dim: int, input_size: int, seed: int
 ) -> list[Architecture]:
-    """The five whole networks that a table is fitted to."""
+    """The five calibration networks: whole networks that a table is fitted to."""
     generator = random.Random(f"calibration {seed}")
     return [
         Architecture(
@@ -43,8 +43,8 @@ def fit(sums_ms: Sequence[float], measured_ms: Sequence[float]) -> tuple[float, 
     """The factor and the constant with the least squared relative errors.
 
     Args:
-        sums_ms: of the segments of each network.
-        measured_ms: of the networks.
+        sums_ms: sum of the latencies of the segments of each network.
+        measured_ms: measured latency of each network.
     """
     sums, measured = np.asarray(sums_ms, np.float64), np.asarray(measured_ms, np.float64)
     system = np.stack([sums, np.ones_like(sums)], 1) / measured[:, None]  # (N, 2)

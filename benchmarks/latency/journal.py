@@ -1,4 +1,4 @@
-"""What was measured so far, one line per visit, so that a stopped measurement resumes."""
+"""The visits so far, one line per visit, from which an interrupted measurement resumes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Runs = dict[str, Any]
 
 
 class Journal:
-    """A file of visits; the first line says what they belong to.
+    """A file of visits; its first line contains the settings of the measurement.
 
     Attributes:
-        path: of the file.
-        visits: for each model's name the visits so far, by round.
+        path: the file.
+        visits: the visits so far, by the model's name and the round.
 
     Args:
-        path: a new file, or one that a stopped measurement left.
-        settings: what the visits depend on.
+        path: a new file, or the file of an interrupted measurement.
+        settings: everything that the visits depend on.
 
     Raises:
-        UserError: the file belongs to a measurement with other settings, or is none.
+        UserError: the file belongs to a measurement with other settings, or is not a journal.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -40,10 +40,10 @@ class Journal:
             first, *lines = path.read_text().split("\n")
             if first != header:
                 raise UserError(
-                    f"{path} holds another measurement ({_difference(first, settings)}).",
-                    "Use another --out, or remove that file to measure again from the start.",
+                    f"{path} is of another measurement ({_difference(first, settings)}).",
+                    "Use another --out, or delete that file to measure from the start.",
                 )
-            for line in lines[:-1]:  # after the last line break is nothing, or an incomplete line
+            for line in lines[:-1]:  # the last line is empty or incomplete
                 visit = json.loads(line)
                 self.visits[visit.pop("name")][visit.pop("round")] = visit
             write_atomic(path, "\n".join([first, *lines[:-1], ""]).encode())
@@ -56,7 +56,7 @@ class Journal:
         return number in self.visits.get(name, {})
 
     def add(self, name: str, number: int, visit: Visit) -> None:
-        """Keeps one visit."""
+        """Adds one visit to the file."""
         kept: dict[str, Any]
         if visit.summary is not None:
             kept = {"min_us": visit.summary.min_us}
@@ -75,6 +75,6 @@ def _difference(first: str, settings: Mapping[str, Any]) -> str:
     try:
         before = json.loads(first)["settings"]
     except (ValueError, KeyError, TypeError):
-        return "it is none of ours"
+        return "it is not a journal of edgecmp"
     changed = [key for key in settings if before.get(key) != settings[key]]
     return ", ".join(f"{key} {before.get(key)}, now {settings[key]}" for key in changed[:3])

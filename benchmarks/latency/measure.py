@@ -1,4 +1,4 @@
-"""Many models measured on one device in interleaved rounds, so that drift hits all alike."""
+"""Many models measured on one device in interleaved rounds, so that drift affects all alike."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from edgecmp.progress import Bar, progress
 __all__ = ["NETWORK_MS", "NETWORK_VISITS", "ROUNDS", "SEGMENT_MS", "Timed", "measure"]
 
 SEGMENT_MS, NETWORK_MS = 15.0, 30.0
-"""Length of one visit to a segment and to a whole network, after the warm-up."""
+"""Length in ms of one visit of a segment and of a whole network, after the warm-up."""
 
 NETWORK_VISITS = 3
-"""Visits to a whole network in each round. Where a model happens to lie in memory changes its time
-by some percent from load to load, so many short visits tell more than a few long ones."""
+"""Visits of a whole network per round. The time of a model changes by some percent each time it is
+loaded, with its place in memory, so many short visits are more accurate than a few long ones."""
 
 ROUNDS, LEAST_ROUNDS = 10, 2
 SETTLED = 0.001
-"""Mean relative change of the times by the last round, below which no further one is needed."""
+"""If a round changes the times by less than this (mean relative change), it is the last one."""
 
 FIRST_BATCH, BATCH_S = 32, 4.0
-"""Visits of the first process on the device, and seconds that a process should at least take."""
+"""Visits of the first process on the device, and the least time in s that a process should take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timed:
-    """A file, the length of one visit to it, and its visits in each round."""
+    """A file, the length of one visit in ms, and the number of visits per round."""
 
     path: Path
     visit_ms: float
@@ -52,21 +52,22 @@ def measure(
     threads: int,
     seed: int,
 ) -> dict[str, float]:
-    """Visits all files in rounds, in another order each time, until the times have settled.
+    """Visits all files in rounds, each in a different order, until the times have settled.
 
     Args:
-        device: where.
-        files: what is timed, by name.
-        journal: what it holds already is not measured again; it gets the rest.
-        runtime: of the device.
-        threads: of the runtime.
-        seed: of the orders.
+        device: where the files are measured.
+        files: the files, by name.
+        journal: its visits are not measured again; new visits are added to it.
+        runtime: name of a runtime of the device.
+        threads: number of threads of the runtime.
+        seed: of the order of visits.
 
     Returns:
-        Milliseconds of each file, by name.
+        Latency in ms of each file, by name.
 
     Raises:
-        UserError: the device was lost, or its runtime refuses a file; the journal keeps what came.
+        UserError: the device was lost, or its runtime refuses a file; the journal keeps the visits
+            so far.
     """
     options: dict[str, Any] = {"runtime": runtime, "threads": threads, "seed": seed}
     batch = FIRST_BATCH
@@ -101,7 +102,7 @@ def _visit(
     bar: Bar,
     **options: Any,
 ) -> None:
-    """Makes some visits in one process of the device; the journal gets each as it comes."""
+    """Runs some visits in one process on the device and adds each to the journal."""
     visits = device.time_models(
         [files[name].path for name, _ in keys],
         visit_ms=[files[name].visit_ms for name, _ in keys],
@@ -114,13 +115,12 @@ def _visit(
     except DeviceRunError as error:
         raise UserError(
             f"{device.name} stopped measuring: {error}.",
-            f"What was measured is kept in {journal.path}: run the same command again "
-            "and it goes on.",
+            f"Run the same command again to resume; {journal.path} contains the visits so far.",
         ) from error
 
 
 def _settled(journal: Journal, files: Mapping[str, Timed], last: int, *, threads: int) -> bool:
-    """Whether the round numbered `last` has changed hardly anything."""
+    """Whether round number `last` has changed the times by less than `SETTLED`."""
     if last + 1 < LEAST_ROUNDS:
         return False
     times = np.array(

@@ -1,4 +1,4 @@
-"""Whole networks: random ones, their files, and what they take on a table's device."""
+"""Whole networks: random samples, their files, and their latencies on a table's device."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from edgecmp.progress import duration, say
 __all__ = ["measure_networks", "random_networks", "write_networks"]
 
 VISIT_OVERHEAD_MS = 15.0
-"""What a visit takes besides its timed runs on a desktop; only for the estimate beforehand."""
+"""Time of a visit besides its timed runs on a desktop; used only to estimate the duration."""
 
 
 def write_networks(
     folder: Path, architectures: Sequence[Architecture], precision: str
 ) -> dict[str, Timed]:
-    """Whole networks as files: "network0", "network1", ..."""
+    """Writes whole networks as files named "network0", "network1", ..."""
     files = {}
     for index, architecture in enumerate(architectures):
         path = folder / f"network{index}.tflite"
@@ -44,15 +44,16 @@ def write_networks(
 def measure_networks(
     table: LatencyTable, architectures: Sequence[Architecture], *, journal: Path | None = None
 ) -> list[float]:
-    """Latencies in ms of whole networks, as the table's own were measured, on its device.
+    """Latencies in ms of whole networks, measured like those of the table and on its device.
 
     Args:
-        table: says device, runtime, precision and threads.
-        architectures: what is measured.
-        journal: keeps the runs, so that a stopped measurement is resumed; removed at the end.
+        table: states the device, the runtime, the precision and the thread count.
+        architectures: the networks to measure.
+        journal: file that keeps the runs, so that an interrupted measurement can be resumed; it is
+            removed at the end.
 
     Raises:
-        UserError: the device cannot be reached or was lost, or has another runtime by now.
+        UserError: the device cannot be reached, was lost, or has another version of the runtime.
     """
     with open_device(table.device) as device, tempfile.TemporaryDirectory() as folder:
         require_runtime(table, device)
@@ -64,9 +65,9 @@ def measure_networks(
         visits = ROUNDS * NETWORK_VISITS * len(architectures)
         seconds = visits * (NETWORK_MS + VISIT_OVERHEAD_MS) / 1000
         say(
-            f"{len(architectures)} whole networks, up to {ROUNDS} rounds on {device.name} "
-            f"({table.runtime} {table.version}, {table.precision}): about {duration(seconds)} of "
-            "measuring on a fast device."
+            f"Measuring {len(architectures)} whole networks in up to {ROUNDS} rounds on "
+            f"{device.name} ({table.runtime} {table.version}, {table.precision}): about "
+            f"{duration(seconds)} on a fast device."
         )
         files = write_networks(Path(folder), list(architectures), table.precision)
         times = measure(device, files, kept, runtime=table.runtime, threads=table.threads, seed=0)
@@ -75,7 +76,7 @@ def measure_networks(
 
 
 def random_networks(table: LatencyTable, count: int, *, seed: int) -> list[Architecture]:
-    """Uniform samples of the table's tier, none of which it was fitted to."""
+    """Uniform samples of the table's tier, without the calibration networks."""
     fitted = {tuple(entry["architecture"]["blocks"]) for entry in table.calibration}
     generator = random.Random(f"check {seed}")
     drawn: list[Architecture] = []

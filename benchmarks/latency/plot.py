@@ -1,4 +1,4 @@
-"""Pictures of a table (what each choice costs) and of a check (predicted against measured)."""
+"""Pictures of a table (latency of each choice) and of a check (predicted against measured)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["draw_check", "draw_table"]
 
 BOUND = 0.05
-"""The shaded error of a check's picture."""
+"""The relative error up to which the picture of a check is shaded."""
 
 
 def draw_table(table: LatencyTable, path: Path) -> Path:
-    """A panel for each stage and stride: latency over width, a line for each block."""
+    """One panel per stage and stride: latency over width, one line per block."""
     figure = new_figure(
         11, 5.8, title=f"{table.tier} tier, {table.input_size} pixels, {_where(table)}"
     )
@@ -53,7 +53,7 @@ def draw_table(table: LatencyTable, path: Path) -> Path:
 
 
 def draw_check(report: LatencyCheck, path: Path) -> Path:
-    """A point for each network: the table's latency against the measured one."""
+    """One point per network: predicted against measured latency."""
     table = LatencyTable.load(report.table)
     figures = report.rows[0]
     tau = "" if figures["tau"] is None else f", Kendall tau {figures['tau']:.2f}"
@@ -73,10 +73,10 @@ def draw_check(report: LatencyCheck, path: Path) -> Path:
     axes.fill_between(
         ends, low, high, color=colour_of(0), alpha=0.12, linewidth=0, label=f"within {BOUND:.0%}"
     )
-    axes.plot(ends, ends, color=MUTED, linewidth=1, label="the table is exact")
+    axes.plot(ends, ends, color=MUTED, linewidth=1, label="predicted = measured")
     axes.scatter(measured, predicted, s=16, color=colour_of(0), label="a random network")
     _calibration(axes, table, ends[0], ends[1])
-    axes.set(xlim=ends, ylim=ends, xlabel="measured, ms", ylabel="by the table, ms")
+    axes.set(xlim=ends, ylim=ends, xlabel="measured, ms", ylabel="predicted by the table, ms")
     axes.set_aspect("equal")
     tidy(axes)
     axes.legend(frameon=False, loc="upper left", fontsize=8)
@@ -84,7 +84,7 @@ def draw_check(report: LatencyCheck, path: Path) -> Path:
 
 
 def _calibration(axes: Axes, table: LatencyTable, low: float, high: float) -> None:
-    """The networks that the table was calibrated with, as far as they lie between the bounds."""
+    """The calibration networks of the table whose latency lies between the bounds."""
     inside = [net for net in table.calibration if low <= net["measured_ms"] <= high]
     axes.scatter(
         [net["measured_ms"] for net in inside],
@@ -92,11 +92,11 @@ def _calibration(axes: Axes, table: LatencyTable, low: float, high: float) -> No
         s=30,
         facecolors="none",
         edgecolors=ACCENT,
-        label="a network of the calibration",
+        label="a calibration network",
     )
 
 
 def _where(table: LatencyTable) -> str:
     threads = f"{table.threads} thread{'s' * (table.threads > 1)}"
-    device = table.device.partition("?")[0]  # without how it is reached
+    device = table.device.partition("?")[0]  # without its options
     return f"{table.runtime} {table.version}, {table.precision}, {threads}, {device}"

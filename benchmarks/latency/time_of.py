@@ -1,4 +1,4 @@
-"""The one number that a table keeps of many runs of one file."""
+"""The latency of one file, computed from many runs, as stored in a latency table."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ __all__ = ["STATISTIC", "SUMMARY_STATISTIC", "TRUNCATION_US", "time_of"]
 PERCENTILE = 10
 
 STATISTIC = (
-    f"{PERCENTILE}th percentile of the wall time of one run, over all rounds, of the runs without "
-    "an involuntary context switch; of thread CPU time where hardly any run is without"
+    f"{PERCENTILE}th percentile, over all rounds, of the wall time of the runs without an "
+    "involuntary context switch; of the thread CPU time of all runs where too few were without one"
 )
-"""In words, for the table. On a busy machine the median follows what else runs; a low percentile
-is what the device itself needs."""
+"""The description in the table. On a busy machine the median depends on other programs; a low
+percentile is close to the time that the device itself needs."""
 
 SUMMARY_STATISTIC = (
-    "median over the rounds of the fastest run of each, which is told in whole microseconds, and "
-    "half a microsecond"
+    "median over the rounds of the fastest run of each round, which is reported in whole "
+    "microseconds, plus half a microsecond"
 )
-"""Where a device tells no single runs."""
+"""The description for a device that does not report single runs."""
 
 TRUNCATION_US = 0.5
-"""What the fastest of many runs is told too short by on average: its microseconds are counted, not
-measured. Without it a file that computes nothing would take no time at all."""
+"""Average error of the fastest run, which is truncated to whole microseconds. Without this
+correction, a file that computes nothing would take no time."""
 
 
 def time_of(rounds: Mapping[int, Mapping[str, Any]], *, threads: int) -> float:
-    """Milliseconds of one run.
+    """The latency of one run, in ms.
 
     Args:
-        rounds: the runs of each round: wall_us, cpu_us, switches; or min_us of them.
-        threads: of the runtime.
+        rounds: the runs of each round: wall_us, cpu_us and switches, or only their min_us.
+        threads: number of threads of the runtime.
     """
     if all("min_us" in visit for visit in rounds.values()):
         return (float(median(visit["min_us"] for visit in rounds.values())) + TRUNCATION_US) / 1000

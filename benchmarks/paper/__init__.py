@@ -1,4 +1,4 @@
-"""The paper's tables, run on a recipe's data and laid beside the published figures."""
+"""The paper's tables: measured on the data of a recipe, beside the published figures."""
 
 from edgecmp.benchmarks.paper.listing import Listing, listing
 from edgecmp.benchmarks.paper.reproduce import TABLES, Reproduction, reproduce

@@ -1,4 +1,4 @@
-"""Context: what every cell of a grid is made with, and what a grid needs before its first cell."""
+"""Context: the inputs that all cells of a table share, made when they are first needed."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["Context"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """A recipe on its data, with the folder that all is kept in.
+    """A recipe with its data and the folder of its runs.
 
     Attributes:
-        recipe: of the grid.
-        runs: the folder's runs.
-        data: what is trained on.
-        test_data: what is tested on; the same, or a set of its own such as IJB-C.
+        recipe: the recipe.
+        runs: the runs in the folder.
+        data: the training data.
+        test_data: the test data: the same, or a separate set such as IJB-C.
         gallery: folder of the gallery model.
     """
 
@@ -38,7 +38,7 @@ class Context:
     gallery: Path
 
     def make(self, job: Trained, *, gallery: Path | None = None) -> Run:
-        """The run of a job, with the gallery model of the grid or another one."""
+        """The run of a job, with the gallery model of the recipe or another one."""
         return make(
             job,
             self.runs,
@@ -48,8 +48,8 @@ class Context:
         )
 
     def found(self, tier: str) -> Architecture:
-        """The architecture of a tier: the starter kit's, where the recipe is the kit's; else the
-        winner of a search in this folder, which is run first if it was not."""
+        """The searched architecture of a tier: that of the starter kit if the recipe uses it, else
+        the winner of a search in this folder, which is run if it is missing."""
         if self.recipe.kit_architectures:
             return Architecture.load(kit.architecture(tier))
         supernet = self.supernet(tier, self.recipe.supernets[tier])
@@ -57,14 +57,14 @@ class Context:
         return Architecture.load(folder)
 
     def supernet(self, name: str, recipe: SupernetRecipe) -> Path:
-        """The folder of a supernet, which is trained first if it was not."""
+        """The folder of a supernet, which is trained if it is missing."""
         folder = self.runs.place(f"supernets/{name}")
         if not (folder / "manifest.json").exists():
             train_supernet(recipe, out=folder, gallery=self.gallery, data=self.data)
         return folder
 
     def search(self, name: str, supernet: Path, budget: str, reward: str) -> Path:
-        """The folder of a search, which is run first if it was not."""
+        """The folder of a search, which is run if it is missing."""
         folder = self.runs.place(f"searches/{name}")
         if not (folder / "result.json").exists():
             search_run(
@@ -83,12 +83,12 @@ class Context:
     def best(
         self, name: str, supernet: Path, budget: str, reward: str, places: int
     ) -> list[Architecture]:
-        """The best architectures of a search by its reward, best first."""
+        """The architectures of a search with the largest reward, best first."""
         folder = self.search(name, supernet, budget, reward)
         return rerank(folder, top=places).architectures
 
     def prunable(self) -> Path:
-        """The gallery model that is pruned: of bottleneck units; trained first if it was not."""
+        """The gallery model to prune, with bottleneck units; it is trained if it is missing."""
         if self.recipe.bottleneck is None:
             return self.gallery
         folder = self.runs.place("gallery-bottleneck")
@@ -97,7 +97,7 @@ class Context:
         return folder
 
     def pruned(self, method: str, amount: float) -> Path:
-        """The folder of a pruned copy of that model, which is cut first if it was not."""
+        """The folder of a pruned copy of that model, which is made if it is missing."""
         folder = self.runs.place(f"pruned/{method}-{amount:g}/start")
         if not (folder / "manifest.json").exists():
             prune_gallery(method, amount, out=folder, gallery=self.prunable(), data=self.data)

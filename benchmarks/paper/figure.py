@@ -1,7 +1,7 @@
 """Figure 1: the best five networks by each reward, from a vanilla and from a BCT supernet.
 
-Each of the five is trained alone by one recipe, and a bar is their mean. The paper prints its
-figures only as a picture, so nothing stands beside ours.
+Each of the five networks is trained separately by the same recipe, and a bar is their mean. The
+paper has these figures only as a picture, so there are no published numbers to compare with.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ BUDGET = "100M"
 
 
 def cells(context: Context) -> Sequence[Cell]:
-    """One a strategy, reward and place among the best five.
+    """One cell per strategy, reward and place among the best five.
 
-    The best of every bar come first, so that a run that is stopped shows all bars.
+    The best network of every bar comes first, so that an interrupted run shows all bars.
     """
     return [
         Cell(
@@ -65,7 +65,7 @@ def _made(context: Context, strategy: str, reward: str, place: int) -> Run:
 
 
 def _twin(runs: Runs, key: str, form: Architecture) -> Run | None:
-    """The run of the same network that another bar has already, unless this one stands itself."""
+    """The run of the same network for another bar, unless the run with this key exists."""
     if runs.is_own(key):
         return None
     document = form.to_dict()
@@ -85,7 +85,7 @@ def _architecture(run: Run) -> dict[str, Any]:
 
 
 def groups(runs: Runs) -> Sequence[Group]:
-    """Two groups a bar, homogeneous and heterogeneous."""
+    """Two groups per bar, homogeneous and heterogeneous."""
     found = []
     for strategy in STRATEGIES:
         for reward in REWARDS:

@@ -1,4 +1,4 @@
-"""Tables for people and for files: published | ours, side by side in each cell."""
+"""Tables on the screen and as CSV, with published and measured figures side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHORT = {"homogeneous": "q,q", "heterogeneous": "q,g"}
 
 
 def lines(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """One line a system, each metric as "published | ours", and whether M(q,g) > M(q,q)."""
+    """One line per system: each metric as "published | ours", and whether M(q,g) > M(q,q)."""
     found: dict[str, dict[str, Any]] = {}
     for group in groups:
         line = found.setdefault(group.system, {"system": group.system})
@@ -56,17 +56,17 @@ def _figure(value: float | None, decimals: int) -> str:
 
 
 def _rule(own: Group | None, against: Group | None) -> str | None:
-    """The compatibility rule, metric by metric."""
+    """The metrics for which the compatibility rule M(q,g) > M(q,q) is satisfied."""
     if own is None or against is None or not own.ours or not against.ours:
         return None
-    holds = [name for name in own.ours if against.ours[name] > own.ours[name]]
-    if len(holds) == len(own.ours):
+    satisfied = [name for name in own.ours if against.ours[name] > own.ours[name]]
+    if len(satisfied) == len(own.ours):
         return "yes"
-    return f"only {', '.join(holds)}" if holds else "no"
+    return f"only {', '.join(satisfied)}" if satisfied else "no"
 
 
 def write_csv(groups: Sequence[Group], path: Path) -> Path:
-    """One row a system, group and metric: published, ours, spread."""
+    """Writes one row per system, group and metric: published, ours, spread."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(

@@ -1,4 +1,4 @@
-"""listing: every cell group of every table, published and ours, as far as it was run."""
+"""listing: all cell groups of all tables, published and measured so far."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ __all__ = ["Listing", "listing"]
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Listing(Report):
-    """What has been run so far.
+    """The cell groups of one table or of all tables, with the runs so far.
 
     Attributes:
-        groups: of all tables, or of the one that was asked for.
-        data: what our figures are on.
+        groups: the cell groups.
+        recipe: name of the recipe of the runs.
+        data: the data of the runs.
     """
 
     groups: tuple[Group, ...]
@@ -30,7 +31,7 @@ class Listing(Report):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One line a cell group, its metrics in one cell: published | ours."""
+        """One row per cell group, with all metrics in one cell."""
         found = []
         for group in self.groups:
             row: dict[str, Any] = {
@@ -48,7 +49,7 @@ class Listing(Report):
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """What `--json` writes: one row a cell group."""
+        """What `--json` writes: one row per cell group."""
         return {
             "recipe": self.recipe,
             "rows": [{**group.to_dict(), "data": self.data} for group in self.groups],
@@ -62,10 +63,10 @@ def listing(
     out: Path | None = None,
     data: str | None = None,
 ) -> Listing:
-    """The cell groups of a table, or of all, from the runs in `out` and those that ship.
+    """The cell groups of a table, or of all, from the runs in `out` and those in the package.
 
     Raises:
-        UserError: an unknown table or recipe, or a damaged run.
+        UserError: the table or the recipe is unknown, or a run is damaged.
     """
     made = recipe(recipe_name)
     runs = Runs(out or Path("runs/reproduce"), recipe_name, recorded=True)

@@ -1,7 +1,7 @@
-"""Tables 1 to 3: query networks against the gallery model, by three sets of metrics.
+"""Tables 1 to 3: query networks with the gallery model, by three sets of metrics.
 
-All three are filled by the same runs: one a system and seed, trained by the recipe's one query
-recipe, so that every network sees the same number of images.
+All three tables come from the same runs: one per system and seed. All networks are trained by the
+same query recipe, so that they see the same number of images.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from edgecmp.networks.form import Form
 __all__ = ["table1", "table2", "table3"]
 
 GROUPS = {"homogeneous": ("hom", "qq"), "heterogeneous": ("het", "qg")}
-"""Group to its prefix in the published rows and its protocol in ours."""
+"""By group: its prefix in the published rows, and its protocol in the scores of a run."""
 
 
 def cells(context: Context) -> Sequence[Cell]:
-    """One a system and seed."""
+    """One cell per system and seed."""
     return [
         Cell(
             key=_key(system, seed),
@@ -54,10 +54,12 @@ def _made(context: Context, system: System, seed: int) -> Run:
 
 
 def groups(table: str, metrics: Mapping[str, str], runs: Runs) -> Sequence[Group]:
-    """The rows of a table, all twelve systems whether the paper prints them there or not.
+    """The rows of a table: all systems, including those that the paper omits from this table.
 
     Args:
-        metrics: name in the published rows to name in our scores.
+        table: name of the table.
+        metrics: by name in the published rows: name in the scores of a run.
+        runs: the runs so far.
     """
     rows = {_name(str(row["query_model"])): row for row in published(table).rows}
     found = [_paragon(table, metrics, rows[GALLERY], runs)]
@@ -89,7 +91,7 @@ def _name(published_name: str) -> str:
 
 
 def _paragon(table: str, metrics: Mapping[str, str], row: Row, runs: Runs) -> Group:
-    """The gallery model on both sides, the paragon: each run's evaluation has it."""
+    """The gallery model on both sides, M(g,g); the evaluation of every run includes it."""
     keys = (_key(system, seed) for system in SYSTEMS for seed in system.seeds)
     run = next((run for key in keys if (run := runs.get(key))), None)
     made = [run] if run else []

@@ -1,4 +1,4 @@
-"""The picture of a table: the paper's figures on the left, ours on the right."""
+"""The picture of a table: the published figures on the left, the measured ones on the right."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ __all__ = ["draw"]
 PROTOCOLS = {"homogeneous": "M(q,q)", "heterogeneous": "M(q,g)"}
 
 TRAININGS = {"scratch": "from scratch", "fine_tune": "fine-tuned", "bct": "BCT", "kd": "KD"}
-"""Columns of table 4, as they are called in its picture."""
+"""By column of table 4: its label in the picture."""
 
 BAR = 0.88 / len(TRAININGS)
-"""Width of a bar with its gap; the amounts of table 4 are 1 apart."""
+"""Width of a bar including its gap; the pruned amounts are 1 apart on the axis."""
 
 LINE = 72
-"""Characters in a line below a panel."""
+"""Characters per line below a panel."""
 
 REWARDS = ("R1", "R2", "R3")
 
 
 def draw(table: Table, groups: Sequence[Group], path: Path, *, data: str) -> Path:
-    """Draws a table: accuracy over MFLOPs, over the pruned amount, or a search's networks."""
+    """Draws a table: accuracy over MFLOPs, over the pruned amount, or per search."""
     paint = {"table4": _pruned, "figure1": _rewards}.get(table.name, _networks)
     figure = new_figure(11, 5, title=f"{table.name}: {table.title}")
     paint(figure, groups, f"published, {table.published_data}", f"ours, {data}")
@@ -54,7 +54,7 @@ def draw(table: Table, groups: Sequence[Group], path: Path, *, data: str) -> Pat
 
 
 def _networks(figure: Figure, groups: Sequence[Group], published: str, ours: str) -> None:
-    """The middle metric by MFLOPs, one panel for the paper's networks and one for ours."""
+    """The middle metric over MFLOPs: one panel of published and one of measured figures."""
     columns = list(groups[0].published)
     metric = columns[len(columns) // 2]
     panels = figure.subplots(1, 2)
@@ -81,10 +81,10 @@ def _networks(figure: Figure, groups: Sequence[Group], published: str, ours: str
 def _dots(
     axes: Axes, values: Mapping[tuple[str, str], float | None], mflops: Mapping[str, float | None]
 ) -> list[Annotation]:
-    """A large dot for M(q,g), a small one for M(q,q), and a line for the gallery model.
+    """A large dot per M(q,g), a small one per M(q,q), and a line for the gallery model.
 
     Returns:
-        The names of the large dots.
+        The labels of the large dots.
     """
     names = []
     for system, x in mflops.items():
@@ -103,7 +103,7 @@ def _dots(
 
 
 def _pruned(figure: Figure, groups: Sequence[Group], published: str, ours: str) -> None:
-    """Bars by the pruned amount: a row of panels for each way of pruning, a colour a training."""
+    """Bars over the pruned amount: a row of panels per pruning method, a colour per training."""
     figure.set_size_inches(12, 6.4)
     panels = figure.subplots(2, 2, sharex=True, sharey=True)
     for row, method in zip(panels, ("magnitude", "channel"), strict=True):
@@ -134,7 +134,7 @@ def _pruned(figure: Figure, groups: Sequence[Group], published: str, ours: str) 
 def _bar(
     axes: Axes, heights: Sequence[tuple[float, float | None]], colour: str, label: str
 ) -> None:
-    """Bars of one colour at (x, percent), each with its figure above it; none where it is None."""
+    """Bars of one colour at (x, percent), each with its value above it; None is left out."""
     known = [(x, value) for x, value in heights if value is not None]
     bars = axes.bar(
         [x for x, _ in known],
@@ -147,7 +147,7 @@ def _bar(
 
 
 def _rewards(figure: Figure, groups: Sequence[Group], published: str, ours: str) -> None:
-    """The networks of each search as dots and their mean as a line; the paper's claims in words."""
+    """The networks of each search as dots, their mean as a line, and the paper's claims as text."""
     figure.set_size_inches(13, 4.6)
     words, *panels = figure.subplots(1, 3, width_ratios=(0.75, 1, 1))
     for axes, (protocol, name) in zip(panels, PROTOCOLS.items(), strict=True):
@@ -169,14 +169,14 @@ def _rewards(figure: Figure, groups: Sequence[Group], published: str, ours: str)
         axes.set_xticks(range(len(rows)), [row.system.replace(" ", "\n") for row in rows])
         axes.set_xlim(-0.6, len(rows) - 0.2)
         axes.set_ylabel(f"{name} top-10, %")
-        axes.set_xlabel("supernet and reward (dot: one network; line: their mean)")
+        axes.set_xlabel("supernet and reward (dot: one network; line: mean)")
         axes.set_title(f"{ours}: {name}")
     tidy(*panels)
     _claims(words, groups, published)
 
 
 def _claims(axes: Axes, groups: Sequence[Group], published: str) -> None:
-    """What the paper says of its figure, which it prints without numbers, and what we measured."""
+    """The paper's claims about its figure, which has no numbers, and the measured differences."""
     means = {
         group.system: fmean(group.values["top10"])
         for group in groups
@@ -197,8 +197,8 @@ def _claims(axes: Axes, groups: Sequence[Group], published: str) -> None:
     axes.set_title(textwrap.fill(published, 34), color=INK, fontsize=9.5)
     text = "\n\n".join(
         (
-            "Its bars (supplement, Fig. 1) carry\nno numbers. What the paper says of\n"
-            "them, and how our M(q,g) compare:",
+            "The published bars (supplement, Fig. 1)\nhave no numbers. The claims of the\n"
+            "paper, and our M(q,g):",
             "1. A BCT supernet is better than a\nvanilla one under every reward.",
             "Ours, BCT minus vanilla, points:\n  " + "\n  ".join(bct),
             "2. R3 is better than R1 and R2\n(caption: always; text: generally).",

@@ -1,4 +1,4 @@
-"""Names beside the dots of a picture, each where it covers least."""
+"""Labels of the dots of a picture, placed where they cover the least."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ SIDES = tuple(
         ((0, -7), "center", "top"),
     )
 )
-"""Of a dot: where its name may be, in points, and which part of the name is there."""
+"""The possible places of a label: offset from its dot in points, and its alignment."""
 
 MARGIN = 2
-"""Pixels that are kept free around dots and lines."""
+"""Pixels around dots and lines that labels avoid."""
 
 
 def name_dot(axes: Axes, name: str, x: float, y: float) -> Annotation:
-    """The name of a dot, on its first side; `place_names` moves it."""
+    """Adds the label of a dot at the first place; `place_names` moves it."""
     return axes.annotate(
         name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=7.5, color=INK
     )
 
 
 def place_names(axes: Axes, names: Sequence[Text]) -> None:
-    """Puts each name on that side of its dot where it covers least.
+    """Moves each label to the place around its dot where it covers the least.
 
-    What it may cover are dots, straight lines, texts, names placed before it, and the margins.
+    Dots, straight lines, texts, labels that were placed before, and the margins are avoided.
     """
     figure = axes.get_figure(root=True)
     assert figure is not None
-    figure.draw_without_rendering()  # positions are known after the layout
+    figure.draw_without_rendering()  # positions are known only after the layout
     taken = [line.get_window_extent().padded(MARGIN) for line in axes.get_lines()]
     taken += [text.get_window_extent() for text in axes.texts if text not in names]
     for name in names:
@@ -61,7 +61,7 @@ def place_names(axes: Axes, names: Sequence[Text]) -> None:
 
 
 def _shared(one: Bbox, other: Bbox) -> float:
-    """The area that both cover."""
+    """The area of the intersection."""
     from matplotlib.transforms import Bbox
 
     both = Bbox.intersection(one, other)

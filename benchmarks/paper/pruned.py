@@ -1,8 +1,8 @@
 """Table 4: the gallery model pruned by two methods to four sizes, trained in four ways.
 
-Fine-tuning and BCT go on from the pruned copy's weights. Training from scratch and KD begin with
-fresh ones, as the published zeros of both columns imply: a pruned copy is still near the gallery
-model, so nothing that starts from it ends at zero.
+Fine-tuning and BCT start from the weights of the pruned copy. Training from scratch and KD start
+from random weights, as the published zeros in both columns imply: a pruned copy is still similar to
+the gallery model, so a training that starts from it would not end at zero.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ __all__ = ["table4"]
 METHODS = ("magnitude", "channel")
 AMOUNTS = (0.3, 0.5, 0.7, 0.9)
 TRAININGS = {"scratch": "scratch", "fine_tune": "fine-tune", "bct": "bct", "kd": "kd"}
-"""Column of the published table to the name of a method of ours."""
+"""By column of the published table: the name of the training method in edgecmp."""
 
 FROM_PRUNED = ("fine_tune", "bct")
 METRICS = ("tpir_fpir1e-1", "top10")
-"""The paper's on IJB-C; on other data, which has no strangers, top-10 stands in for it."""
+"""The metric of the paper; top-10 replaces it on data without probes that are not enrolled."""
 
 
 def cells(context: Context) -> Sequence[Cell]:
-    """One a pruning method, amount and training method."""
+    """One cell per pruning method, amount and training method."""
     return [
         Cell(
             key=_key(method, amount, training),
@@ -67,9 +67,10 @@ def _made(context: Context, method: str, amount: float, training: str) -> Run:
 
 
 def groups(runs: Runs) -> Sequence[Group]:
-    """One row a pruning method and amount, one column a training method; the unpruned model first.
+    """One row per pruning method and amount, one column per training; the unpruned model is first.
 
-    Ours is TPIR@FPIR=1e-1 as published if the test data is IJB-C, else top-10 accuracy.
+    The measured metric is TPIR@FPIR=1e-1, as published, if the test data is IJB-C; otherwise it is
+    top-10 accuracy.
     """
     rows = {(row["prune_method"], row["amount"]): row for row in published("table4").rows}
     made = {

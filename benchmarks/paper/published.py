@@ -1,7 +1,7 @@
-"""What was published: tables 1-4 of the paper's supplement, and where its MFLOPs come from.
+"""The published figures: tables 1-4 of the supplement, and the sources of its MFLOPs column.
 
-Percent, as printed. In tables 1-3 `hom_*` is M(q,q) and `het_*` is M(q,g); null stands where the
-paper has no figure.
+They are percentages, as printed. In tables 1-3 `hom_*` is M(q,q) and `het_*` is M(q,g); null means
+that the paper has no figure.
 
 Example: `published("table3").row("MobileNetV3")["het_top10"]` is 63.0.
 """
@@ -24,12 +24,12 @@ PUBLISHED = ("table1", "table2", "table3", "table4", "mflops")
 FILE = Path(__file__).with_name("published.json")
 
 Row = dict[str, str | float | None]
-"""A row by its columns."""
+"""The values of a row by column."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doubt:
-    """A figure that is probably a misprint; it is kept as it was printed."""
+    """A figure that is probably a misprint; the table keeps it as printed."""
 
     query_model: str
     column: str
@@ -42,10 +42,10 @@ class PublishedTable:
 
     Attributes:
         name: one of `PUBLISHED`.
-        title: what it is about.
-        dataset: what was measured on.
-        metric: of the figures, with its unit.
-        rows: in the order of the paper.
+        title: its title.
+        dataset: the data that it was measured on.
+        metric: the metric of its figures, with the unit.
+        rows: its rows, in the order of the paper.
         doubts: figures that are probably misprints.
     """
 
@@ -57,7 +57,7 @@ class PublishedTable:
     doubts: tuple[Doubt, ...]
 
     def row(self, query_model: str) -> Row:
-        """The row of that query model.
+        """The row of a query model.
 
         Raises:
             UserError: the table has no such row.
@@ -70,7 +70,7 @@ class PublishedTable:
 
 
 def published(table: str) -> PublishedTable:
-    """A published table by its name.
+    """A published table by name.
 
     Raises:
         UserError: there is no such table.

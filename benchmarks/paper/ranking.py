@@ -1,4 +1,4 @@
-"""Does the supernet rank networks as training each of them alone does? Kendall's tau tells."""
+"""Rank correlation (Kendall's tau) of networks in the supernet and trained separately."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ FEWEST = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class RankingStudy(Report):
-    """What the supernet says of each network, and what it is alone.
+    """The accuracy of networks with the supernet's weights and after separate training.
 
     Attributes:
-        rows: one a network: "mflops", "supernet_mqq", "supernet_mqg", "alone_mqq", "alone_mqg", in
-            percent, by `metric` on the search's hold-out.
-        taus: reward to Kendall's tau between both orders.
-        low, high: the same over all sets of networks with one left out.
-        picture: where the scatter lies.
+        rows: one per network: "network", "mflops", and "supernet_mqq", "supernet_mqg", "alone_mqq"
+            and "alone_mqg" in percent, by `metric` on the hold-out of the search.
+        taus: by reward: Kendall's tau of the two orders.
+        low, high: smallest and largest tau when any one network is left out.
+        metric: the metric of the accuracies.
+        picture: the file of the scatter plot.
     """
 
     rows: list[dict[str, Any]]
@@ -50,7 +51,7 @@ class RankingStudy(Report):
     picture: Path
 
     def sentences(self) -> list[str]:
-        """Kendall's tau by each reward."""
+        """Kendall's tau by reward."""
         return [
             f"Kendall tau by {name.upper()}: {tau:.2f} "
             f"({self.low[name]:.2f} to {self.high[name]:.2f} with one network left out)"
@@ -82,24 +83,25 @@ def study_ranking(
     data: str | None = None,
     seed: int = 0,
 ) -> RankingStudy:
-    """Measures random networks in the supernet, trains each alone, and compares the two orders.
+    """Scores random networks in the supernet, trains each separately, and compares the orders.
 
     Args:
-        nets: how many; uniform samples of what holds the budget.
-        budget: FLOPs at 224 x 224; the tier's if None.
-        recipe_name: whose query recipe trains them, from scratch.
-        out: folder of the runs; one that was begun there is taken up.
-        supernet, gallery: the starter kit's if None.
-        data: the recipe's own if None.
+        nets: number of networks, which are sampled uniformly within the budget.
+        budget: FLOPs at 224 x 224; that of the tier if None.
+        recipe_name: name of the recipe whose query recipe trains the networks from scratch.
+        out: folder of the runs; an interrupted run in it is resumed.
+        supernet, gallery: those of the starter kit if None.
+        data: that of the recipe if None.
         seed: of the sample and of the trainings.
 
     Raises:
-        UserError: fewer than four networks, or a supernet of another gallery model.
+        UserError: there are fewer than four networks, or the supernet belongs to another gallery
+            model.
     """
     if nets < FEWEST:
         raise UserError(
             f"--nets must be at least {FEWEST} (got {nets}).",
-            "A rank correlation needs several networks.",
+            f"Use --nets {FEWEST} or more, since a rank correlation needs several networks.",
         )
     made = recipe(recipe_name)
     data = data or made.data or "emoji"
@@ -110,7 +112,7 @@ def study_ranking(
     evaluator = open_evaluator(bundle, gallery=gallery, data=data)
     chosen = _sample(bound, evaluator, nets, seed)
     runs = Runs(out, f"ranking-{recipe_name}", recorded=False)
-    say(f"{nets} networks: each is measured in the supernet, then trained alone.")
+    say(f"{nets} networks: each is scored in the supernet, then trained separately.")
     rows = []
     for architecture in chosen:
         there = evaluator.evaluate(architecture)
@@ -148,7 +150,7 @@ def study_ranking(
 def _sample(
     bound: FlopsBudget, evaluator: SupernetEvaluator, nets: int, seed: int
 ) -> list[Architecture]:
-    """Uniform samples under the budget, at the supernet's input size."""
+    """Uniform samples within the budget, at the input size of the supernet."""
     blocks, widths = bound.sample(np.random.default_rng(seed), nets)
     return [
         Architecture(
@@ -163,7 +165,7 @@ def _sample(
 
 
 def _taus(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Kendall's tau of each reward between the supernet's order and the one alone."""
+    """Kendall's tau of both orders, by reward."""
     orders: list[list[dict[str, float]]] = [
         [rewards(row[f"{side}_mqq"] / 100, row[f"{side}_mqg"] / 100) for row in rows]
         for side in ("supernet", "alone")
@@ -175,7 +177,7 @@ def _taus(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _draw(rows: list[dict[str, Any]], taus: dict[str, float], path: Path) -> Path:
-    """R3 alone over R3 in the supernet, coloured by FLOPs."""
+    """R3 after separate training over R3 in the supernet, coloured by FLOPs."""
     figure = new_figure(5.5, 4.5, title=f"{len(rows)} networks: Kendall tau {taus['r3']:.2f}")
     axes = figure.subplots()
     supernet, alone = (
@@ -184,7 +186,7 @@ def _draw(rows: list[dict[str, Any]], taus: dict[str, float], path: Path) -> Pat
     )
     dots = axes.scatter(supernet, alone, c=[row["mflops"] for row in rows], cmap=SEQUENTIAL)
     colour_scale(axes, dots, "MFLOPs at 224 x 224")
-    axes.set_xlabel("R3 by the supernet's weights")
-    axes.set_ylabel("R3 when trained alone")
+    axes.set_xlabel("R3 with the supernet's weights")
+    axes.set_ylabel("R3 after separate training")
     tidy(axes)
     return save_figure(figure, path)

@@ -1,4 +1,4 @@
-"""reproduce: the runs that a table needs, made or taken up, and the table from them."""
+"""reproduce: makes or resumes the runs of a table, and writes the table."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ TABLES = {table.name: table for table in (table1, table2, table3, table4, figure
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Reproduction(Report):
-    """A table, filled as far as it was run.
+    """A table with the runs so far.
 
     Attributes:
-        recipe: that ours were made by.
+        table: its name.
+        title: its title.
+        recipe: name of the recipe of the runs.
         groups: its cell groups.
-        data: what our figures are on.
-        published_data: what the paper's are on.
-        files: what was written: "table" (CSV) and "picture".
+        data: the data on which the runs were tested.
+        published_data: the data of the published figures.
+        files: the written files: "table" (CSV) and "picture".
     """
 
     table: str
@@ -50,11 +52,11 @@ class Reproduction(Report):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One line a system: published | ours."""
+        """One row per system, each cell with published and measured figures."""
         return lines(self.groups)
 
     def heading(self) -> str:
-        """What the table is, and what both sides are on."""
+        """The title of the table, and the data of both sides."""
         return (
             f"{self.table}: {self.title}\n"
             f"published: {self.published_data} | ours: {self.data} (recipe {self.recipe})"
@@ -65,7 +67,7 @@ class Reproduction(Report):
         return {f"the {what}": where for what, where in self.files.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """What `--json` writes: one row a cell group."""
+        """What `--json` writes: one row per cell group."""
         return {
             "table": self.table,
             "title": self.title,
@@ -76,10 +78,10 @@ class Reproduction(Report):
 
 
 def table_named(name: str) -> Table:
-    """The table of that name.
+    """A table by name.
 
     Raises:
-        UserError: there is no such table; the message lists them.
+        UserError: there is no such table.
     """
     if name not in TABLES:
         raise unknown_choice("table", name, TABLES)
@@ -96,33 +98,34 @@ def reproduce(
     gallery: Path | None = None,
     systems: Sequence[str] = (),
 ) -> Reproduction:
-    """Runs a table's grid, or what is left of it, and writes the table and its picture.
+    """Makes the missing runs of a table, and writes the table and its picture.
 
     Args:
         table: "table1" to "table4" or "figure1".
-        recipe_name: one of the recipes.
-        out: folder of all runs; one that was begun there is taken up.
-        data: what is trained on; the recipe's own if None.
-        test_data: what is tested on, for a recipe with a test set of its own, such as IJB-C for
-            faces; else the test split of `data`.
-        gallery: folder of the gallery model; the recipe's own if None, trained first where it has
-            none.
-        systems: rows to run, by their names; all if empty.
+        recipe_name: name of a recipe.
+        out: folder of all runs; an interrupted run in it is resumed.
+        data: training data; that of the recipe if None.
+        test_data: test data, for a recipe with a separate test set, such as IJB-C for faces;
+            otherwise the test split of `data` is used.
+        gallery: folder of the gallery model; if None, that of the recipe, which is trained first
+            unless it is in the starter kit.
+        systems: names of the rows to run; all if empty.
 
     Raises:
-        UserError: an unknown table, recipe or system, or a recipe without data.
+        UserError: the table, recipe or system is unknown, or the recipe needs data that was not
+            given.
     """
     chosen = table_named(table)
     made = recipe(recipe_name)
     data = data or made.data
     if data is None:
         raise UserError(
-            f"The recipe {recipe_name!r} has no data of its own.", "Name yours with --data."
+            f"The recipe {recipe_name!r} needs training data.", "Name your data with --data."
         )
     if made.separate_test and test_data is None:
         raise UserError(
-            f"The recipe {recipe_name!r} is tested on a data set of its own.",
-            "Name it with --test-data, such as IJB-C's folder or its .toml description.",
+            f"The recipe {recipe_name!r} needs a separate test set.",
+            "Name it with --test-data, such as the folder of IJB-C or its .toml description.",
         )
     test_data = test_data or data
     runs = Runs(out, recipe_name, recorded=False)
@@ -149,7 +152,7 @@ def reproduce(
 
 
 def _gallery(made: Recipe, runs: Runs, data: str) -> Path:
-    """The recipe's gallery model: the starter kit's, or one that is trained first."""
+    """The gallery model of the recipe: that of the starter kit, or one that is trained first."""
     if made.kit_gallery:
         return kit.path("gallery")
     folder = runs.place("gallery")
@@ -159,7 +162,7 @@ def _gallery(made: Recipe, runs: Runs, data: str) -> Path:
 
 
 def _chosen(cells: Sequence[Cell], systems: Sequence[str]) -> Sequence[Cell]:
-    """The cells of the systems that were asked for."""
+    """The cells of the named systems."""
     known = dict.fromkeys(cell.system for cell in cells)
     for system in systems:
         if system not in known:
@@ -168,10 +171,10 @@ def _chosen(cells: Sequence[Cell], systems: Sequence[str]) -> Sequence[Cell]:
 
 
 def _run(table: Table, cells: Sequence[Cell], runs: Runs) -> None:
-    """Makes the runs that are missing, one after the other, with an estimate from those made."""
+    """Makes the missing runs one after the other, and estimates the remaining time."""
     missing = [cell for cell in cells if not runs.is_own(cell.key)]
     say(
-        f"{table.name}: {len(cells)} runs, {len(cells) - len(missing)} of them made already in "
+        f"{table.name}: {len(cells)} runs, {len(cells) - len(missing)} of them already in "
         f"{runs.folder}."
     )
     seconds: list[float] = []
@@ -183,6 +186,6 @@ def _run(table: Table, cells: Sequence[Cell], runs: Runs) -> None:
             each = sum(seconds) / len(seconds)
             say(
                 f"{cell.key}: M(q,q) {run.scores['qq']['top10']:.1f}, M(q,g) "
-                f"{run.scores['qg']['top10']:.1f} at top-10; {left} runs left, about "
-                f"{duration(left * each)}."
+                f"{run.scores['qg']['top10']:.1f} at top-10; {left} run{'s' * (left != 1)} left, "
+                f"about {duration(left * each)}."
             )

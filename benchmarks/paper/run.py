@@ -1,4 +1,4 @@
-"""Run: one trained and evaluated network, the unit that tables are made of and that is resumed."""
+"""Run: one trained and evaluated network, the unit that tables consist of."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ __all__ = ["RECORDED", "RESULT", "Run", "Runs", "scores_of"]
 FORMAT = "edgecmp-run/1"
 RESULT = "run.json"
 RECORDED = Path(__file__).parent / "results"
-"""Runs that ship with edgecmp: what its developers measured, one .jsonl file a recipe."""
+"""The runs in the package, measured by the developers: one .jsonl file per recipe."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """What one training gave.
+    """The result of one training.
 
     Attributes:
         recipe: name of the recipe that the run belongs to.
         key: place in the grid, such as "query/mobilenet_w1/seed0"; also its folder.
-        settings: what decides the result: recipe of the training, architecture, start, seed.
-        data: name of the data and fingerprints of what was trained and tested on.
-        gallery_sha256: of the gallery model.
+        settings: everything that determines the result: recipe of the training, architecture,
+            initial weights, seed.
+        data: name of the data, and fingerprints of the training and test images.
+        gallery_sha256: SHA-256 of the gallery model.
         mflops: fvcore's count at 224 x 224, in 10^6.
-        params_m: parameters, in 10^6.
-        images_seen: by the network in this training.
-        scores: protocol ("gg", "qq", "qg") to metric to percent, on the test split.
-        holdout: scores on the search's hold-out, percent; empty where none were taken.
-        seconds: of the training.
+        params_m: number of parameters, in 10^6.
+        images_seen: number of images that the network saw in this training.
+        scores: by protocol ("gg", "qq", "qg") and metric: percent on the test data.
+        holdout: scores on the hold-out of the search, percent; empty if it was not scored.
+        seconds: duration of the training.
         provenance: versions, date and command.
     """
 
@@ -57,27 +58,27 @@ class Run:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any], *, source: str) -> Run:
-        """Reads what `to_dict` wrote.
+        """Reads the document that `to_dict` returns.
 
         Raises:
-            UserError: it is not such a document; `source` is named.
+            UserError: it is not such a document; the message names `source`.
         """
         fields = {name: value for name, value in document.items() if name != "format"}
         if document.get("format") != FORMAT or fields.keys() != set(cls.__dataclass_fields__):
             raise UserError(
                 f"{source} is not a run of `edgecmp reproduce`.",
-                "Delete it: the run is then made again.",
+                "Delete it and run the same command again, which repeats the run.",
             )
         return cls(**fields)
 
 
 class Runs:
-    """All runs of a recipe: those in the user's folder, then those that ship with edgecmp.
+    """All runs of a recipe: those in the user's folder, then those in the package.
 
     Args:
         folder: --out of `edgecmp reproduce`; need not exist.
         recipe: name of the recipe.
-        recorded: whether shipped runs are looked at too.
+        recorded: whether to include the runs in the package.
     """
 
     def __init__(self, folder: Path, recipe: str, *, recorded: bool) -> None:
@@ -90,7 +91,7 @@ class Runs:
         return self.folder / key
 
     def get(self, key: str) -> Run | None:
-        """The run of that key; None if it was not made.
+        """The run with that key; None if there is none.
 
         Raises:
             UserError: its file is damaged.
@@ -101,16 +102,16 @@ class Runs:
         return self._recorded.get(key)
 
     def is_own(self, key: str) -> bool:
-        """Whether the run stands in the user's folder."""
+        """Whether the run is in the user's folder."""
         return (self.place(key) / RESULT).exists()
 
     def put(self, run: Run) -> None:
-        """Writes a run into its folder, atomically."""
+        """Writes a run to its folder, atomically."""
         write_json(self.place(run.key) / RESULT, run.to_dict())
 
 
 def scores_of(runs: Iterable[Run], protocol: str, metric: str) -> list[float]:
-    """The metric in each run that has it, in percent: the test data decides which there are."""
+    """The metric, in percent, in each run that has it; which metrics exist depends on the data."""
     return [run.scores[protocol][metric] for run in runs if metric in run.scores.get(protocol, {})]
 
 

@@ -1,4 +1,4 @@
-"""The systems of tables 1 to 3: each name that the paper prints, and the network that it is."""
+"""The systems of tables 1 to 3: the names in the paper and their networks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class System:
     """One query network of the tables.
 
     Attributes:
-        name: in our tables.
-        baseline: its name in pytorchcv, or None for a searched network.
-        tier: of the supernet that a searched network comes from, or None.
+        name: its name in the tables.
+        baseline: its name in pytorchcv; None for a searched network.
+        tier: tier of the supernet that a searched network comes from; None for a baseline.
     """
 
     name: str
@@ -28,12 +28,12 @@ class System:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Our networks are trained twice, so that their spread is known."""
+        """Seeds of its trainings: two for searched networks, which shows their spread."""
         return (0,) if self.baseline else (0, 1)
 
 
 GALLERY = "ResNet-101"
-"""What the tables call the gallery model, whatever network it is in a recipe."""
+"""Name of the gallery model in the tables; in a recipe it may be another network."""
 
 SYSTEMS = (
     System(name="MobileNetV1", baseline="mobilenet_w1"),
@@ -48,10 +48,10 @@ SYSTEMS = (
     System(name="MobileNetV2(0.5x)", baseline="mobilenetv2_wd2"),
     System(name="CMP-NAS-c", tier="100M"),
 )
-"""In the paper's order."""
+"""In the order of the paper."""
 
 
 def system_of(published: str) -> System | None:
-    """The system that a published row names; None for the gallery model."""
+    """The system of a published row; None for the gallery model."""
     name = published.split("(F")[0]  # CMP-NAS-a(Face), CMP-NAS-a(Fashion)
     return next((system for system in SYSTEMS if system.name == name), None)

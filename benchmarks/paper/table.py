@@ -1,4 +1,4 @@
-"""What a published table is to us: the runs that fill it, and its rows, published beside ours."""
+"""The definition of a table: its runs, and its rows with published and measured figures."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Cell", "Group", "Table", "number"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One run that a table needs.
+    """One run of a table.
 
     Attributes:
-        key: of the run.
+        key: key of the run.
         system: the row that it belongs to.
-        make: makes the run, or takes the one that stands.
+        make: makes the run, or reads it if it exists.
     """
 
     key: str
@@ -31,16 +31,17 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """One group of cells of a published table: a system by one protocol, published and ours.
+    """One group of cells of a table: a system under one protocol, published and measured.
 
     Attributes:
         table: "table3".
         system: the row's name in the paper.
         group: "homogeneous" or "heterogeneous".
-        published: metric to percent; None where the paper has no figure.
-        values: metric to percent, one a run; empty where it was not run.
-        runs: how many runs were made, and `wanted` how many the group is made of.
-        facts: what else the row shows, such as "mflops".
+        published: by metric: percent, or None if the paper has no figure.
+        values: by metric: percent in each run; empty if there is no run.
+        runs: number of runs so far.
+        wanted: number of runs that the group consists of.
+        facts: other values of the row, such as "mflops".
     """
 
     table: str
@@ -59,7 +60,7 @@ class Group:
 
     @property
     def spread(self) -> dict[str, float]:
-        """Largest minus smallest, where there are several runs."""
+        """Largest minus smallest value, by metric, if there are several runs."""
         return {
             name: round(max(values) - min(values), 2)
             for name, values in self.values.items()
@@ -68,7 +69,7 @@ class Group:
 
     @property
     def state(self) -> str:
-        """ "not run", "run", or how much of it was."""
+        """ "not run", "run", or the number of runs so far, such as "1 of 2 runs"."""
         if not self.runs:
             return "not run"
         return "run" if self.runs >= self.wanted else f"{self.runs} of {self.wanted} runs"
@@ -94,11 +95,11 @@ class Table:
     """A table of the paper.
 
     Attributes:
-        name: "table3".
-        title: what it shows.
-        published_data: what the paper's figures are on.
-        cells: the runs that fill it, in the order in which they are made.
-        groups: its rows from whatever runs there are.
+        name: its name, such as "table3".
+        title: its title.
+        published_data: the data of the published figures.
+        cells: returns its runs, in the order in which they are made.
+        groups: returns its rows, from the runs so far.
     """
 
     name: str
@@ -109,6 +110,6 @@ class Table:
 
 
 def number(row: Row, column: str) -> float | None:
-    """A published figure; None where the paper has none."""
+    """A published figure; None if the paper has none."""
     value = row[column]
     return float(value) if value is not None else None

@@ -1,4 +1,4 @@
-"""From a cell of a table to a run: train, evaluate on the test split, write down."""
+"""Makes the run of a cell: trains a network, evaluates it on the test data and stores both."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from edgecmp.training.query import QueryRecipe, train_query
 __all__ = ["PAPER_SIZE", "Trained", "make"]
 
 PAPER_SIZE = 224
-"""The tables' MFLOPs are of images of this size."""
+"""Image size, in pixels, for which the tables state MFLOPs."""
 
 NETWORK = "network"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """What one run trains.
+    """The training of one run.
 
     Attributes:
         key: see `Run`.
-        recipe: of the training.
-        form: the network.
-        seed: of the training.
-        start: folder of a query network that it goes on from, or None.
+        recipe: recipe of the training.
+        form: form of the network.
+        seed: seed of the training.
+        start: folder of the query network whose weights it starts from, or None.
     """
 
     key: str
@@ -47,9 +47,9 @@ class Trained:
 
 
 def make(job: Trained, runs: Runs, *, gallery: Path, data: str, test_data: str) -> Run:
-    """The run of a job: the one that stands in the folder, else a new one.
+    """The run of a job: read from the folder if it is there, otherwise made.
 
-    A training that was interrupted goes on from its last whole epoch.
+    An interrupted training resumes from its last complete epoch.
     """
     if runs.is_own(job.key):
         kept = runs.get(job.key)
@@ -106,7 +106,7 @@ def _scores(row: dict[str, Any]) -> dict[str, float]:
 
 
 def _test_fingerprint(dataset: Dataset, test_data: str) -> str:
-    """Of the images that are tested on: the test split of the training data, or other data."""
+    """Fingerprint of the test images: the test split of the training data, or other data."""
     ijbc = find_ijbc(test_data)
     if ijbc is not None:
         faces = AlignedFaces(read_ijbc(ijbc.path))

@@ -1,1 +1,1 @@
-"""Our TFLite files beside those of other converters: `python -m edgecmp.benchmarks.peers`."""
+"""Comparison with other converters, by `python -m edgecmp.benchmarks.peers.run`."""

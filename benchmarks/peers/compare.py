@@ -1,4 +1,4 @@
-"""One network: converted by every converter, timed in rounds, and kept."""
+"""One network: converted by every converter, timed in rounds, and stored."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["compare", "is_whole"]
 
 
 def compare(name: str, architecture: Architecture, plan: Plan) -> dict[str, Any]:
-    """Everything about one network: rows of latency, of conversion, and rates of 1x1 convolutions.
+    """The results of one network: latencies, conversion times, and rates of 1x1 convolutions.
 
-    A result with the same key is read, not measured.
+    A stored result with the same key is returned without measuring again.
     """
     from edgecmp.search.space.flops import FlopsTable
 
@@ -82,5 +82,5 @@ def _conversion_rows(network: str, made: Mapping[str, Mapping[str, Any]]) -> lis
 
 
 def is_whole(document: Mapping[str, Any]) -> bool:
-    """Whether nothing failed: what did, a killed conversion perhaps, is tried again."""
+    """Whether nothing failed; a failure, such as a killed conversion, is retried."""
     return all(row["verdict"] != "failed" for row in document["rows"])

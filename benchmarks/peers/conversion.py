@@ -1,4 +1,4 @@
-"""One conversion of one network in a process of its own, made once and kept."""
+"""One conversion of one network in a separate process; its result is stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["convert", "exporter_digest"]
 
 
 def exporter_digest() -> str:
-    """Changes with the source of our exporter, so that its old results are not taken for new."""
+    """Digest of the source of edgecmp's exporter, by which outdated results are recognised."""
     folder = Path(version.__file__).parent / "export"
     sources = {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*.py"))}
     return sha256_json(sources)
@@ -30,19 +30,19 @@ def convert(
     key: str,
     timeout_s: float = 900.0,
 ) -> dict[str, Any]:
-    """Runs a converter in its environment, unless its files with the same `key` are there.
+    """Runs a converter in its environment, unless its files with the same `key` exist.
 
     Args:
         name: one of `edgecmp.benchmarks.peers.convert.CONVERTERS`.
-        environment: where it runs.
+        environment: the environment in which it runs.
         network: folder of the network.
-        folder: gets the files, a log, and a note when all is done.
-        key: of whatever the files depend on.
-        timeout_s: before the converter counts as failed.
+        folder: folder for the files, a log, and a document that is written at the end.
+        key: digest of everything that the files depend on.
+        timeout_s: time in seconds after which the converter has failed.
 
     Returns:
-        What `edgecmp.benchmarks.peers.convert.convert` returns, and process_seconds (the whole
-        process, imports included); or just reason, where the converter failed.
+        The result of `edgecmp.benchmarks.peers.convert.convert` with process_seconds (of the whole
+        process, including imports); only "reason" if the converter failed.
     """
     out = folder / name
     done = folder / f"{name}.done.json"

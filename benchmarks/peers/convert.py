@@ -1,12 +1,12 @@
-"""One conversion of one network, in whatever environment holds the converter.
+"""One conversion of one network, in the environment of the converter.
 
-`edgecmp.benchmarks.peers.run` runs this as `python -m edgecmp.benchmarks.peers.convert`, with the
-Python of the peer. A converter is timed from the network in memory to the finished file; what it
-imports is loaded before the clock starts.
+`edgecmp.benchmarks.peers.run` runs this module as `python -m edgecmp.benchmarks.peers.convert` with
+the Python of the peer. The time of a converter is measured from the network in memory to the
+finished file, without imports.
 
-The folder of the network holds architecture.json and weights.safetensors (and, for ours, a
-manifest). Needs torch, numpy, safetensors and rich; "litert-torch-lowered" needs what
-`edgecmp.export.lowering` imports too (faiss and pytorchcv among it).
+The folder of the network contains architecture.json and weights.safetensors (and a manifest, which
+"ours" needs). The environment needs torch, numpy, safetensors and rich; "litert-torch-lowered" also
+needs the packages that `edgecmp.export.lowering` imports, such as faiss and pytorchcv.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from edgecmp.networks.random_weights import patch_images
 __all__ = ["CONVERTERS", "convert", "load_network", "main"]
 
 CALIBRATION_IMAGES = 32
-"""For litert-torch's int8; the time is what counts here, so that patches are good enough."""
+"""For litert-torch's int8: only the time matters here, so random patches are sufficient."""
 
 Files = dict[str, Any]
-"""By precision: seconds and name of a file that was written, or the reason why there is none."""
+"""By precision: seconds and name of the written file, or the reason why there is none."""
 
 
 def load_network(folder: Path) -> QueryNet:
-    """The network of a folder, in evaluation mode."""
+    """The network in a folder, in evaluation mode."""
     network = Architecture.load(folder).build()
     network.load_state_dict(read_tensors(folder / "weights.safetensors", what="the weights"))
     return network.eval()
 
 
 def ours(folder: Path, out: Path) -> Files:
-    """`edgecmp.export` to TFLite, every precision it offers."""
+    """`edgecmp.export` to TFLite, in every precision."""
     return _ours("tflite", folder, out)
 
 
@@ -52,7 +52,7 @@ def onnx_ours(folder: Path, out: Path) -> Files:
 
 
 def _ours(target: str, folder: Path, out: Path) -> Files:
-    import edgecmp.artefacts.bundle  # all of it is loaded before the clock starts
+    import edgecmp.artefacts.bundle  # all imports happen before the clock starts
     import edgecmp.export.lowering
     import edgecmp.kit
     from edgecmp.export import export
@@ -72,13 +72,13 @@ def _ours(target: str, folder: Path, out: Path) -> Files:
         try:
             export(target, model=folder, precision=precision, data=data, out=path)
             files[precision] = {"seconds": time.perf_counter() - start, "file": path.name}
-        except Exception as error:  # one precision fails, the others still count
+        except Exception as error:  # one precision fails, the others are still recorded
             files[precision] = {"reason": f"{type(error).__name__}: {error}"}
     return files
 
 
 def onnx_torch(folder: Path, out: Path) -> Files:
-    """`torch.onnx.export` of the network as it is."""
+    """`torch.onnx.export` of the original network."""
     import onnxscript  # noqa: F401
 
     network, path = load_network(folder), out.with_name(f"{out.name}-fp32.onnx")
@@ -90,7 +90,7 @@ def onnx_torch(folder: Path, out: Path) -> Files:
 
 
 def litert_torch_default(folder: Path, out: Path) -> Files:
-    """`litert_torch.convert` of the network as it is, then ai-edge-quantizer on the file."""
+    """`litert_torch.convert` of the original network, then ai-edge-quantizer on the file."""
     import litert_torch
 
     network = load_network(folder)
@@ -107,13 +107,13 @@ def litert_torch_default(folder: Path, out: Path) -> Files:
             run(str(plain), str(path), network.architecture.input_size)
             spent = time.perf_counter() - start
             files[precision] = {"seconds": seconds + spent, "file": path.name}
-        except Exception as error:  # recorded: what cannot be done is part of the comparison
+        except Exception as error:  # recorded: failures are part of the comparison
             files[precision] = {"reason": f"{type(error).__name__}: {error}"}
     return files
 
 
 def _quantisers() -> dict[str, Callable[[str, str, int], None]]:
-    """By precision: writes the second path from the fp32 file at the first."""
+    """By precision: a function (fp32 file, file to write, input size)."""
     from ai_edge_quantizer import algorithm_manager, qtyping, quantizer, recipe
 
     def fp16(source: str, path: str, size: int) -> None:
@@ -149,7 +149,7 @@ def _quantisers() -> dict[str, Callable[[str, str, int], None]]:
 
 
 def litert_torch_lowered(folder: Path, out: Path) -> Files:
-    """`litert_torch.convert` of our lowered module."""
+    """`litert_torch.convert` of edgecmp's lowered module."""
     import litert_torch
 
     from edgecmp.export.lowering import lower
@@ -161,7 +161,7 @@ def litert_torch_lowered(folder: Path, out: Path) -> Files:
 
 
 def executorch(folder: Path, out: Path) -> Files:
-    """ExecuTorch with the XNNPACK partitioner, of the network as it is."""
+    """ExecuTorch with the XNNPACK partitioner, of the original network."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
@@ -181,7 +181,7 @@ CONVERTERS: dict[str, tuple[Callable[[Path, Path], Files], tuple[str, ...]]] = {
     "litert-torch-lowered": (litert_torch_lowered, ("torch", "litert-torch")),
     "executorch": (executorch, ("torch", "executorch")),
 }
-"""Name: what converts, and the packages whose versions belong to the result."""
+"""By name: the converting function, and the packages whose versions are recorded."""
 
 
 def _example(network: QueryNet) -> torch.Tensor:
@@ -190,10 +190,10 @@ def _example(network: QueryNet) -> torch.Tensor:
 
 
 def convert(name: str, folder: Path, out: Path) -> dict[str, Any]:
-    """Runs a converter; `out` is the folder and the beginning of the names of its files.
+    """Runs a converter; `out` is the folder and the prefix of the names of its files.
 
     Returns:
-        files: by precision (see `Files`); versions: of the packages that made them.
+        "files": by precision (see `Files`); "versions": versions of the packages, by name.
     """
     run, packages = CONVERTERS[name]
     with torch.no_grad():
@@ -205,11 +205,11 @@ def convert(name: str, folder: Path, out: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Converts, and writes the document of `convert` to <out>.json."""
+    """Runs `convert` and writes its document to <out>.json."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("name", choices=list(CONVERTERS))
-    parser.add_argument("--network", type=Path, required=True, help="its folder")
-    parser.add_argument("--out", type=Path, required=True, help="beginning of the files' names")
+    parser.add_argument("--network", type=Path, required=True, help="folder of the network")
+    parser.add_argument("--out", type=Path, required=True, help="prefix of the names of the files")
     given = parser.parse_args()
     document = convert(given.name, given.network, given.out)
     write_json(given.out.with_name(f"{given.out.name}.json"), document)

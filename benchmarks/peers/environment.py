@@ -1,6 +1,6 @@
-"""The Python that a peer runs in, and the command that makes its environment.
+"""The Python environment of a peer, and the command that creates it.
 
-An environment need not hold edgecmp: a folder with a link to this package is on its path.
+edgecmp need not be installed in it: a folder with a link to this package is on its path.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ ENVIRONMENTS = {
         "executorch==1.4.1 safetensors rich"
     ),
 }
-"""By peer: the command that makes its environment, as it was tested."""
+"""By peer: the command that creates its environment, as tested."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
-    """A Python with some packages, and the folder that it imports edgecmp from."""
+    """A Python with the packages of a peer, and the folder from which it imports edgecmp."""
 
     python: Path
     link: Path
 
     def command(self, module: str, *words: str) -> list[str]:
-        """The words that run a module of the benchmarks there."""
+        """The command that runs a module of the benchmarks in this environment."""
         return [str(self.python), "-m", f"edgecmp.benchmarks.{module}", *words]
 
     def variables(self, threads: int | None = None) -> dict[str, str]:
-        """The environment variables of its processes."""
+        """The environment variables of its processes; creates the link to edgecmp if needed."""
         package = Path(version.__file__).parent
         self.link.mkdir(parents=True, exist_ok=True)
         target = self.link / "edgecmp"
@@ -55,12 +55,12 @@ class Environment:
 
 
 def own_environment(link: Path) -> Environment:
-    """The Python that runs now."""
+    """The environment of the current Python."""
     return Environment(python=Path(sys.executable), link=link)
 
 
 def missing_from(python: Path, packages: Sequence[str]) -> str:
-    """Why a Python cannot serve as a peer, or nothing."""
+    """Why a Python lacks the packages of a peer; empty if it does not."""
     code = "import importlib.metadata as m, sys; [m.version(p) for p in sys.argv[1:]]"
     try:
         done = subprocess.run(
@@ -72,6 +72,6 @@ def missing_from(python: Path, packages: Sequence[str]) -> str:
 
 
 def last_line(text: str) -> str:
-    """The last line that says something: an exception's own message."""
+    """The last line that is not blank, which is usually the message of an exception."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else "no message"

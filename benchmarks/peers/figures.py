@@ -1,4 +1,4 @@
-"""From the visits of a comparison to figures: medians, and ratios within a round."""
+"""The figures of a comparison, computed from visits: medians, and ratios within a round."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ Visit = Mapping[str, Sequence[float]]
 """wall_us, cpu_us and involuntary_switches of the runs of one visit."""
 
 MINIMUM_CLEAN_SHARE = 0.2
-"""Share of runs without preemption from which on they are counted alone."""
+"""Least share of runs without preemption for which only these are counted."""
 
 
 def counted(visit: Visit) -> list[float]:
-    """Microseconds of the runs that were not preempted; of all where almost all were."""
+    """Times in microseconds of the runs that were not preempted; of all runs if most were."""
     wall, switches = visit["wall_us"], visit["involuntary_switches"]
     clean = [time for time, switch in zip(wall, switches, strict=True) if switch == 0]
     return clean if len(clean) >= max(1, MINIMUM_CLEAN_SHARE * len(wall)) else list(wall)
 
 
 def p50_ms(visits: Iterable[Visit]) -> float:
-    """Median over the counted runs of all visits, in milliseconds."""
+    """Median over the counted runs of all visits, in ms."""
     return median([time for visit in visits for time in counted(visit)]) / 1000
 
 
 def ratio(visits: Sequence[Visit], reference: Sequence[Visit]) -> float:
-    """How many times longer than the reference: the median of the ratios within the rounds.
+    """Latency relative to the reference: the median of the ratios within the rounds.
 
-    What slows a whole round, other load or heat, slows both and leaves its ratio alone.
+    Other load or heat that slows a whole round affects both and does not change its ratio.
     """
     return median(
         median(counted(visit)) / median(counted(other))
@@ -47,12 +47,12 @@ def ratio(visits: Sequence[Visit], reference: Sequence[Visit]) -> float:
 
 
 def cpu_p50_ms(visits: Iterable[Visit]) -> float:
-    """Median processor time of all runs, in milliseconds; means something with one thread only."""
+    """Median processor time of all runs, in ms; meaningful only with one thread."""
     return median([time for visit in visits for time in visit["cpu_us"]]) / 1000
 
 
 def cpu_ratio(visits: Sequence[Visit], reference: Sequence[Visit]) -> float:
-    """As `ratio`, of the processor time of all runs: preemption does not enter it."""
+    """As `ratio`, for the processor time of all runs, which preemption does not affect."""
     return median(
         median(visit["cpu_us"]) / median(other["cpu_us"])
         for visit, other in zip(visits, reference, strict=True)
@@ -60,11 +60,11 @@ def cpu_ratio(visits: Sequence[Visit], reference: Sequence[Visit]) -> float:
 
 
 def preempted(visits: Iterable[Visit]) -> float:
-    """Share of the runs during which something else wanted the processor."""
+    """Share of the runs during which the process was preempted."""
     switches = [count for visit in visits for count in visit["involuntary_switches"]]
     return sum(count > 0 for count in switches) / len(switches)
 
 
 def gflops_per_s(macs: int, milliseconds: float) -> float:
-    """Two operations per multiply-add, in 10^9 per second."""
+    """Rate in 10^9 operations per second, with two operations per multiply-add."""
     return 2 * macs / milliseconds / 1e6

@@ -1,7 +1,7 @@
 """One session: every contender of a network timed in rounds at one thread count.
 
-A contender counts only if its embedding is the network's. Stacks of 1x1 convolutions are visited
-with them: their rate is what the machine offers in that session.
+A contender counts only if its embedding equals that of the network. Stacks of 1x1 convolutions are
+visited as well: their rate is the practical limit of the machine in that session.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ __all__ = ["Row", "measure"]
 Row = dict[str, Any]
 
 TOLERANCE = 1e-3
-"""Largest difference of one value of the embedding before a contender counts as wrong."""
+"""Largest accepted difference of a value of the embedding."""
 
 STACK = "1x1 "
-"""Before the shape in the name of a stack of 1x1 convolutions, which is no contender."""
+"""Prefix of the name of a stack of 1x1 convolutions, which is not a contender."""
 
 Key = tuple[str, str]
-"""Runtime and name of a model."""
+"""A runtime and the name of a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """The samples of one session, each by runtime and model.
+    """The results of one session, each by runtime and model.
 
     Attributes:
-        visits: one per round.
-        versions: of the runtime.
-        differences: of the embedding from the network's.
+        visits: the visits, one per round.
+        versions: the version of the runtime.
+        differences: the difference between the embedding and that of the network.
         refused: verdict and reason of the models that are not measured.
     """
 
@@ -62,7 +62,7 @@ class _Session:
 
 @dataclass(frozen=True, slots=True)
 class _Rates:
-    """GFLOP/s of the fastest stack of 1x1 convolutions by runtime, of wall and processor time."""
+    """GFLOP/s of the fastest stack of 1x1 convolutions by runtime, by wall and processor time."""
 
     by_wall: dict[str, float] = field(default_factory=dict)
     by_cpu: dict[str, float] = field(default_factory=dict)
@@ -74,24 +74,24 @@ def measure(
     """Times every contender and every stack of 1x1 convolutions at one thread count.
 
     Args:
-        plan: of the comparison.
-        folder: of the network, with image.npy and embedding.npy.
-        made: by converter the document of its conversion.
-        threads: of each runtime.
-        macs: of the network.
+        plan: the settings of the comparison.
+        folder: folder of the network, with image.npy and embedding.npy.
+        made: the document of each conversion, by converter.
+        threads: number of threads of each runtime.
+        macs: multiply-adds of the network.
 
     Returns:
         The rows of the contenders, and those of the stacks.
 
     Raises:
-        UserError: our own file does not run.
+        UserError: the file of edgecmp does not run.
     """
     session = _run_session(plan, folder, made, threads)
     rate_rows, rates = _rate_rows(session, threads)
     ours = CONTENDERS[0].runtime, CONTENDERS[0].name
     if ours not in session.visits:
         raise UserError(
-            "Our own file does not run, so that there is nothing to compare with: "
+            "There is nothing to compare with, since the file of edgecmp does not run: "
             f"{session.refused[ours][1]}.",
             f"See the logs in {folder}.",
         )
@@ -127,7 +127,7 @@ def measure(
 def _run_session(
     plan: Plan, folder: Path, made: Mapping[str, Mapping[str, Any]], threads: int
 ) -> _Session:
-    """Opens every model, then visits those that are right in rounds."""
+    """Loads every model, then visits the correct ones in rounds."""
     session = _Session()
     models: dict[Key, dict[str, Path]] = {}
     for contender in CONTENDERS:
@@ -166,10 +166,10 @@ def _run_session(
 def _file_of(
     contender: Contender, plan: Plan, folder: Path, made: Mapping[str, Mapping[str, Any]]
 ) -> Path | tuple[str, str]:
-    """A contender's file, or verdict and reason why there is none."""
+    """The file of a contender, or the verdict and the reason why there is none."""
     peer = CONVERTER_ENVIRONMENTS.get(contender.converter or "", contender.environment)
     if peer not in plan.environments:
-        return "not run", f"name a --{peer}-python; {ENVIRONMENTS[peer]}"
+        return "not run", f"use --{peer}-python; to create one: {ENVIRONMENTS[peer]}"
     if contender.converter is None:
         return folder / "network"
     document = made[contender.converter]
@@ -180,7 +180,7 @@ def _file_of(
 
 
 def _examine(server: Server, expected: NDArray[np.float32], session: _Session) -> None:
-    """Notes version and difference of each model, and refuses those that are wrong."""
+    """Records version and difference of each model, and refuses the incorrect ones."""
     for model, fact in server.facts.items():
         key = server.runtime, model
         session.versions[key] = fact.get("version")
@@ -194,7 +194,7 @@ def _examine(server: Server, expected: NDArray[np.float32], session: _Session) -
 
 
 def _difference(embedding: Sequence[float], expected: NDArray[np.float32]) -> float:
-    """The largest difference of one value; infinite between different sizes."""
+    """The largest difference of a value; infinite if the sizes differ."""
     values = np.array(embedding)
     same = values.shape == expected.shape
     return float(np.abs(values - expected).max()) if same else float("inf")
@@ -229,7 +229,7 @@ def _rate_rows(session: _Session, threads: int) -> tuple[list[Row], _Rates]:
 def _wall_figures(
     visits: Sequence[Visit], reference: Sequence[Visit], macs: int, best_rate: float | None
 ) -> Row:
-    """What a contender's wall time says; the share is None for a runtime without stacks."""
+    """The figures from a contender's wall time; the share is None for a runtime without stacks."""
     milliseconds = p50_ms(visits)
     return {
         "p50_ms": milliseconds,
@@ -242,7 +242,7 @@ def _wall_figures(
 def _cpu_figures(
     visits: Sequence[Visit], reference: Sequence[Visit], macs: int, best_rate: float | None
 ) -> Row:
-    """The same of its processor time, which means something with one thread only."""
+    """The figures from its processor time, which is meaningful only with one thread."""
     milliseconds = cpu_p50_ms(visits)
     return {
         "cpu_p50_ms": milliseconds,

@@ -1,4 +1,4 @@
-"""The networks that exporters are compared on, and stacks that measure the rate of 1x1 layers."""
+"""The networks of the comparison, and stacks that measure the rate of 1x1 convolutions."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from edgecmp.networks.tiers import BLOCKS, DEPTH, TIERS
 __all__ = ["RATE_SHAPES", "networks", "prepare", "rate_graph_macs", "rate_models"]
 
 RATE_SHAPES = ((80, 28), (160, 28), (160, 14), (320, 14))
-"""Channels and side of the feature maps that the 1x1 convolutions are stacked on."""
+"""Channels and side of the feature maps of the stacked 1x1 convolutions."""
 
 RATE_LAYERS = 8
 
 
 def networks(count: int, input_size: int = 224) -> dict[str, Architecture]:
-    """`count` networks: in each tier three of one kind of block throughout and a random one, in an
-    order in which the first few already differ in both; then random ones.
+    """The first `count` networks: per tier, three that repeat one kind of block and a random one.
+
+    The order alternates between tiers and kinds. If `count` is larger, random networks follow.
     """
     named: dict[str, Architecture] = {}
     kinds = ("shuffle7", "shuffle3", "xception", "random 0")
@@ -50,7 +51,7 @@ def rate_graph_macs(channels: int, side: int) -> int:
 
 
 def rate_models(folder: Path) -> dict[str, Path]:
-    """Writes the stacks of 1x1 convolutions through our own writer, once."""
+    """Writes the stacks of 1x1 convolutions with edgecmp's TFLite writer."""
     from edgecmp.export.formats.tflite.writer import tflite_bytes
     from edgecmp.export.lowering import Graph, LoweredNet
     from edgecmp.export.lowering.graph import IMAGE, Conv
@@ -79,7 +80,7 @@ def prepare(architecture: Architecture, folder: Path) -> Path:
     """Writes a network (see `edgecmp.networks.random_weights`), an image and its embedding.
 
     Returns:
-        The folder of the network; image.npy and embedding.npy lie beside it.
+        The folder of the network; image.npy and embedding.npy are beside it.
     """
     from edgecmp.artefacts.bundle import Manifest, QueryBundle
     from edgecmp.networks.random_weights import patch_images, random_network

@@ -1,4 +1,4 @@
-"""Who is compared with whom, and what decides whether a result still stands."""
+"""The contenders of the comparison, and the keys that decide whether a result is up to date."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CONTENDERS", "CONVERTER_ENVIRONMENTS", "PACKAGES", "Contender", "Pla
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contender:
-    """A converter (None: the network itself), and a runtime that loads what it makes."""
+    """A converter (None: the network itself), and a runtime that loads its file."""
 
     name: str
     converter: str | None
@@ -40,17 +40,17 @@ CONTENDERS = (
         name="executorch", converter="executorch", runtime="executorch", environment="executorch"
     ),
 )
-"""Every row of a network; the first one is what the others are divided by."""
+"""The rows of a network; ratios are relative to the first."""
 
 CONVERTER_ENVIRONMENTS = {
     "litert-torch": "litert-torch",
     "litert-torch-lowered": "litert-torch",
     "executorch": "executorch",
 }
-"""Converters that do not run in our own environment."""
+"""By converter: its environment, if it is not the current one."""
 
 OF_OUR_EXPORTER = ("ours", "onnx-ours", "litert-torch-lowered")
-"""Converters whose files change when the sources of `edgecmp.export` do."""
+"""Converters whose files depend on the sources of `edgecmp.export`."""
 
 PACKAGES = {
     "litert-torch": ("torch", "litert-torch", "ai-edge-quantizer", "faiss-cpu", "pytorchcv"),
@@ -60,7 +60,7 @@ PACKAGES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """Everything the command line says."""
+    """The settings of a comparison, as given on the command line."""
 
     out: Path
     environments: Mapping[str, Environment]
@@ -70,7 +70,7 @@ class Plan:
     exporter: str = field(default_factory=exporter_digest)
 
     def key(self, architecture: Architecture) -> str:
-        """Changes with whatever a network's result depends on."""
+        """Digest of everything that the result of a network depends on."""
         document = {
             "architecture": architecture.to_dict(),
             "peers": sorted(self.environments),
@@ -82,13 +82,13 @@ class Plan:
         return sha256_json(document)
 
     def conversion_key(self, converter: str, architecture: Architecture) -> str:
-        """Changes with whatever a converter's files depend on, but for the peer's own version."""
+        """Digest of everything that a converter's files depend on, except the peer's version."""
         document = {"architecture": architecture.to_dict(), "converter": converter}
         if converter in OF_OUR_EXPORTER:
             document["exporter"] = self.exporter
         return sha256_json(document)
 
     def converters(self) -> list[str]:
-        """Those whose environment is there."""
+        """The converters whose environment was given."""
         names = dict.fromkeys(c.converter for c in CONTENDERS if c.converter is not None)
         return [n for n in names if CONVERTER_ENVIRONMENTS.get(n, "own") in self.environments]

@@ -1,4 +1,4 @@
-"""The tables and the picture that `edgecmp.benchmarks.peers.run` makes of its rows."""
+"""The tables and the picture of `edgecmp.benchmarks.peers.run`."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ __all__ = [
 
 Row = dict[str, Any]
 BUSY_SHARE = 0.3
-"""Share of preempted runs beyond which a row says more about the machine than about the file."""
+"""Share of preempted runs above which the figures of a row are reported as unreliable."""
 
 GROUPS = ("all", "with 7x7", "without 7x7")
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
-    """Median ratio per contender, runtime and thread count: over all, with and without 7x7."""
+    """Median ratio per contender, runtime and thread count: all networks, with and without 7x7."""
     lines: list[Row] = []
     for key, own in _by(_measured(rows), "contender", "runtime", "threads").items():
         line: Row = dict(zip(("contender", "runtime", "threads"), key, strict=True))
@@ -59,7 +59,7 @@ def _measured(rows: Iterable[Row]) -> list[Row]:
 
 
 def _by(rows: Iterable[Row], *columns: str) -> dict[tuple[Any, ...], list[Row]]:
-    """The rows grouped by their values of some columns, in the order of their first row."""
+    """The rows grouped by the values of some columns, in the order of their first rows."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[column] for column in columns), []).append(row)
@@ -67,7 +67,7 @@ def _by(rows: Iterable[Row], *columns: str) -> dict[tuple[Any, ...], list[Row]]:
 
 
 def _median(values: Iterable[float | None]) -> float | None:
-    """Of the values that are known; None if there are none."""
+    """The median of the known values; None if there are none."""
     known = [value for value in values if value is not None]
     return median(known) if known else None
 
@@ -86,13 +86,14 @@ def _cells(values: Iterable[str], width: int) -> str:
 
 
 def summary_table(rows: Sequence[Row]) -> str:
-    """The summary as text; shares are of the rate of 1x1 convolutions in the same runtime."""
+    """The summary as text; shares are relative to 1x1 convolutions in the same runtime."""
     lines = [
-        "Latency relative to ours in LiteRT (median over the networks), share of the 1x1 rate",
+        "Latency relative to ours in LiteRT, and rate relative to 1x1 convolutions (medians over "
+        "the networks)",
         f"{'contender':22}{'runtime':16}{'threads':>8}"
         + _cells(GROUPS, 13)
         + _cells((f"share, {group}" for group in GROUPS), 20)
-        + _cells(("by CPU time", "share by it"), 14),
+        + _cells(("CPU time", "share (CPU)"), 14),
     ]
     for row in sorted(summary(rows), key=lambda row: row["threads"]):
         by_cpu = (_cell(row["cpu_ratio"], ".2f", "x"), _cell(row["cpu_share_of_rate"], ".0%"))
@@ -106,13 +107,14 @@ def summary_table(rows: Sequence[Row]) -> str:
 
 
 def _remarks(rows: Sequence[Row]) -> list[str]:
-    """What limits the summary: a busy machine, and the contenders that were not measured."""
+    """The limits of the summary: a busy machine, and contenders that were not measured."""
     remarks = []
     busy = [row for row in rows if (row.get("preempted") or 0) > BUSY_SHARE]
     if busy:
         remarks.append(
             f"The machine was busy: in {len(busy)} of {len(rows)} rows more than {BUSY_SHARE:.0%} "
-            "of the runs were preempted. Measure again when it is idle, above all 2 threads."
+            "of the runs were preempted. Measure again on an idle machine; several threads are "
+            "affected most."
         )
     missing = [row for row in rows if row["verdict"] != "measured"]
     remarks += [
@@ -125,13 +127,13 @@ def _remarks(rows: Sequence[Row]) -> list[str]:
 
 
 def latency_table(rows: Sequence[Row]) -> str:
-    """Milliseconds of every network, one column per contender and runtime."""
+    """Latency of every network in ms, one column per contender and runtime."""
     measured = _measured(rows)
     columns = {
         chr(ord("a") + index): column
         for index, column in enumerate(_by(measured, "contender", "runtime"))
     }
-    lines = ["Milliseconds (p50)"]
+    lines = ["Latency in ms (p50)"]
     lines += [f"  {head}: {contender} in {where}" for head, (contender, where) in columns.items()]
     lines.append(f"{'network':22}{'threads':>8}" + _cells(columns, 9))
     for (network, threads), own in _by(measured, "network", "threads").items():
@@ -142,10 +144,10 @@ def latency_table(rows: Sequence[Row]) -> str:
 
 
 def conversion_table(rows: Sequence[Row]) -> str:
-    """Median seconds per network, one column per precision; "-" where there is no file, and why."""
+    """Median seconds per network, one column per precision; "-" if there is no file, and why."""
     precisions = list(dict.fromkeys(row["precision"] for row in rows if row["precision"]))
     lines = [
-        "Seconds of one conversion (median over the networks, imports not counted)",
+        "Conversion time in seconds (median over the networks, without imports)",
         f"{'converter':22}" + _cells(precisions, 14),
     ]
     notes: dict[str, None] = {}
@@ -166,7 +168,7 @@ def conversion_table(rows: Sequence[Row]) -> str:
 def rate_table(rates: Sequence[Row]) -> str:
     """GFLOP/s of stacked 1x1 convolutions: the median over the networks, by shape."""
     lines = [
-        "GFLOP/s of stacked 1x1 convolutions (the share above is of the fastest in its session)"
+        "GFLOP/s of stacked 1x1 convolutions (shares are relative to the fastest in the session)"
     ]
     for (runtime, threads, shape), own in sorted(_by(rates, "runtime", "threads", "shape").items()):
         rate = median(row["gflops"] for row in own)
@@ -175,7 +177,7 @@ def rate_table(rates: Sequence[Row]) -> str:
 
 
 def draw(rows: Sequence[Row], path: Path) -> Path:
-    """Bars by network: latency relative to ours in LiteRT, one panel per thread count."""
+    """Bars per network: latency relative to ours in LiteRT, one panel per thread count."""
     measured = [row for row in rows if row["verdict"] == "measured"]
     counts = sorted({row["threads"] for row in measured})
     networks = list(dict.fromkeys(row["network"] for row in measured))
@@ -206,7 +208,7 @@ def _bars(
     networks: Sequence[str],
     peers: Sequence[tuple[str, str]],
 ) -> None:
-    """One bar per network and peer (contender, runtime); ours is the line at 1."""
+    """One bar per network and peer (contender, runtime), and a line at 1 for ours."""
     width = 0.85 / max(1, len(peers))
     ratios = {(row["contender"], row["runtime"], row["network"]): row["ratio"] for row in rows}
     for place, (contender, runtime) in enumerate(peers):

@@ -1,23 +1,24 @@
-"""Our TFLite files against what else makes a phone's file from a PyTorch network, on this machine.
+"""Compares edgecmp's TFLite files with other exports of the same PyTorch networks, on this machine.
 
     python -m edgecmp.benchmarks.peers.run --out runs/peers \\
         --litert-torch-python litert-torch/bin/python --executorch-python executorch/bin/python
 
-For each network: ours, litert-torch's export of the network as it is and of our lowered module,
-ONNX Runtime on our ONNX and on torch's own, eager torch (channels last) and ExecuTorch with
-XNNPACK. A peer without a Python is "not run", with the command that makes its environment. Every
-contender must first return the network's embedding of one image.
+For each network it compares edgecmp's file, litert-torch's export of the original network and of
+edgecmp's lowered module, ONNX Runtime with edgecmp's ONNX file and with torch's, eager torch
+(channels last), and ExecuTorch with XNNPACK. A peer without a Python is "not run"; the command that
+creates its environment is printed. Every contender must first return the correct embedding of one
+image.
 
-One process per runtime holds the models; visits of some tens of milliseconds go round over all of
-them, so that load and heat hit all alike. A ratio is the median over the rounds of the ratio within
-a round; preempted runs do not count (as in `edgecmp bench`). With one thread the same ratio of
-processor time stands beside it: it holds on a busy machine too, where wall time does not. Stacks of
-1x1 convolutions go round with them: their rate is what the machine offers, and a network's share of
-it says what is left to win.
+One process per runtime keeps the models loaded. Visits of some tens of milliseconds alternate
+between all of them, so that load and heat affect all alike. A ratio is the median over the rounds
+of the ratio within a round; preempted runs do not count (as in `edgecmp bench`). With one thread
+the ratio of processor times is reported too; it is reliable even on a busy machine, where wall time
+is not. Stacks of 1x1 convolutions are visited as well: their rate is the practical limit of the
+machine, and a network's share of it shows how much a faster implementation could still gain.
 
-The result of a finished network is kept in --out and not measured again, unless our exporter
-changed or something failed; a peer's files are kept in any case. So the same command resumes where
-it was stopped. One command at a time in a folder.
+The result of a finished network is kept in --out and is not measured again, unless edgecmp's
+exporter has changed or something failed; the files of peers are always kept. An interrupted
+comparison therefore resumes when you rerun the command. Run only one command at a time in a folder.
 """
 
 from __future__ import annotations
@@ -61,13 +62,13 @@ SECONDS = {
     "litert-torch-lowered": 22,
     "executorch": 35,
 }
-"""What one process of each converter took on two x86 cores; for the estimate before the start."""
+"""Seconds per converter and network on two x86 cores, for the estimate before the start."""
 
 VISIT_OVERHEAD_MS = 25.0
 
 
 def expected_seconds(plan: Plan, named: Mapping[str, Architecture]) -> float:
-    """What the networks that are not finished will take on two x86 cores, roughly."""
+    """Estimated time in s for the unfinished networks on two x86 cores."""
     total = 0.0
     for name, architecture in named.items():
         folder = plan.out / "networks" / name.replace(" ", "-")
@@ -89,7 +90,7 @@ def _has_key(path: Path, key: str) -> bool:
 
 
 def _environments(given: argparse.Namespace, out: Path) -> dict[str, Environment]:
-    """Our own, and those of the peers that were named; each is looked at before the start."""
+    """The current environment and those of the named peers, which are checked first."""
     link = out / "path"
     environments = {"own": own_environment(link)}
     for peer, python in (
@@ -97,35 +98,39 @@ def _environments(given: argparse.Namespace, out: Path) -> dict[str, Environment
         ("executorch", given.executorch_python),
     ):
         if python is None:
-            say(f"{peer}: not run. Name a --{peer}-python; to make one: {ENVIRONMENTS[peer]}")
+            say(f"{peer}: not run. Use --{peer}-python; to create one: {ENVIRONMENTS[peer]}")
             continue
         missing = missing_from(python, PACKAGES[peer])
         if missing:
             raise UserError(
                 f"{python} cannot run {peer}: {missing}.",
-                f"Make its environment with `{ENVIRONMENTS[peer]}`.",
+                f"Create its environment with `{ENVIRONMENTS[peer]}`.",
             )
         environments[peer] = Environment(python=python.absolute(), link=link)
     return environments
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Compares, prints the tables, and writes peers.json, peers.txt and peers.png."""
+    """Runs the comparison, prints the tables, and writes peers.json, peers.txt and peers.png."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for files and results")
-    parser.add_argument("--networks", type=int, default=12, help="how many (default 12)")
+    parser.add_argument("--networks", type=int, default=12, help="number of networks (default 12)")
     parser.add_argument("--input-size", type=int, default=224, help="pixels (default 224)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="(default 1 2)")
-    parser.add_argument("--rounds", type=int, default=15, help="visits of each (default 15)")
-    parser.add_argument("--visit-ms", type=float, default=40.0, help="of one visit (default 40)")
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=[1, 2], help="thread counts (default 1 2)"
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="visits per model (default 15)")
+    parser.add_argument(
+        "--visit-ms", type=float, default=40.0, help="length of a visit (default 40)"
+    )
     parser.add_argument("--litert-torch-python", type=Path, help="Python with litert-torch")
     parser.add_argument("--executorch-python", type=Path, help="Python with ExecuTorch")
-    parser.add_argument("--plan", action="store_true", help="say what it would cost, and stop")
+    parser.add_argument("--plan", action="store_true", help="print the estimated time and stop")
     given = parser.parse_args(arguments)
     if given.networks < 1 or given.rounds < 1 or min(given.threads) < 1:
-        parser.error("--networks, --rounds and --threads start at 1")
+        parser.error("--networks, --rounds and --threads must be at least 1")
     plan = Plan(
         out=given.out,
         environments=_environments(given, given.out),
@@ -136,9 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     named = networks(given.networks, given.input_size)
     cost = duration(expected_seconds(plan, named))
     cores = os.cpu_count() or 1
-    say(f"{len(named)} networks, of which the unfinished take about {cost} on two idle cores.")
+    say(f"{len(named)} networks; the unfinished ones take about {cost} on two idle cores.")
     if max(plan.threads) > cores:
-        say(f"This machine has {cores} cores: more threads than that measure the scheduler.")
+        say(f"This machine has {cores} cores; with more threads the scheduler affects the times.")
     if given.plan:
         return
     results: list[dict[str, Any]] = []
@@ -152,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _report(results: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> str:
-    """Writes what the networks so far say, and returns it as text."""
+    """Writes the results of the networks so far, and returns them as text."""
     rows, rates, conversions = (
         [row for result in results for row in result[key]]
         for key in ("rows", "rates", "conversions")

@@ -1,8 +1,8 @@
-"""Holds models ready in one runtime and times short visits to them, one by one, when told to.
+"""Keeps models loaded in one runtime and times short visits of them on request.
 
-`edgecmp.benchmarks.peers.run` keeps one such process for each runtime and sends them round: a line
-"3 40" on the input means "run model 3 for 40 ms"; a line of JSON with the times is the answer.
-While one process runs, all others wait in a read, so that contenders in different environments are
+`edgecmp.benchmarks.peers.run` starts one such process per runtime and alternates between them: the
+input line "3 40" means "run model 3 for 40 ms", and the answer is a line of JSON with the times.
+While one process runs, all others wait for input, so that contenders in different environments are
 compared within the same second. Needs torch, numpy, safetensors, rich, and the runtime.
 """
 
@@ -26,15 +26,15 @@ from edgecmp.benchmarks.devices.on_device.runner import load_runtime
 __all__ = ["OPENERS", "main", "settle", "visit"]
 
 WARM_RUNS = 2
-"""Runs at the start of a visit that are not timed: the caches belong to whoever ran before."""
+"""Runs at the start of a visit that are not timed: another model has filled the caches."""
 
 MINIMUM_RUNS = 3
 Model = Callable[[], Any]
-"""Runs once and returns the embedding (1, D), or whatever the model computes."""
+"""Runs the model once and returns its output, such as the embedding (1, D)."""
 
 
 def open_tflite(name: str) -> Callable[[str, Any, int], tuple[Model, str]]:
-    """Opens files in LiteRT or tflite-runtime."""
+    """Returns a function that loads files in LiteRT or tflite-runtime."""
 
     def opener(path: str, image: Any, threads: int) -> tuple[Model, str]:
         module, version = load_runtime(name)
@@ -53,7 +53,7 @@ def open_tflite(name: str) -> Callable[[str, Any, int], tuple[Model, str]]:
 
 
 def open_onnx(path: str, image: Any, threads: int) -> tuple[Model, str]:
-    """Opens a file in ONNX Runtime's CPU provider."""
+    """Loads a file in the CPU provider of ONNX Runtime."""
     module, version = load_runtime("onnxruntime")
     options = module.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -64,7 +64,7 @@ def open_onnx(path: str, image: Any, threads: int) -> tuple[Model, str]:
 
 
 def open_torch(path: str, image: Any, threads: int) -> tuple[Model, str]:
-    """Runs the network of a folder in eager torch, channels last, in inference mode."""
+    """Loads the network of a folder in eager torch, channels last, in inference mode."""
     import torch
 
     from edgecmp.benchmarks.peers.convert import load_network
@@ -81,7 +81,7 @@ def open_torch(path: str, image: Any, threads: int) -> tuple[Model, str]:
 
 
 def open_executorch(path: str, image: Any, threads: int) -> tuple[Model, str]:
-    """Opens a program in ExecuTorch's own Python runtime."""
+    """Loads a program in the Python runtime of ExecuTorch."""
     import torch
     from executorch.extension.pybindings import _portable_lib
     from executorch.runtime import Runtime
@@ -99,11 +99,11 @@ OPENERS: dict[str, Callable[[str, Any, int], tuple[Model, str]]] = {
     "torch": open_torch,
     "executorch": open_executorch,
 }
-"""By runtime: opens (path, image (1, 3, S, S), threads) and says its version."""
+"""By runtime: a function (path, image (1, 3, S, S), threads) -> (model, version)."""
 
 
 def _fitted(image: Any, shape: tuple[int, ...]) -> Any:
-    """The image in a model's own layout; noise where the model takes no image."""
+    """The image in the layout of the model; noise if the model reads no image."""
     if image.shape == shape:
         return image
     channels_last = np.ascontiguousarray(image.transpose(0, 2, 3, 1))
@@ -113,10 +113,10 @@ def _fitted(image: Any, shape: tuple[int, ...]) -> Any:
 
 
 def visit(run: Model, milliseconds: float) -> dict[str, Any]:
-    """Runs a model for about that long; microseconds and preemptions of each timed run.
+    """Runs a model for about `milliseconds`; returns times in us and preemptions of each run.
 
-    cpu_us is the processor time of the whole process: with one thread it is what the run would take
-    on an idle machine, however long others held the core in between.
+    cpu_us is the processor time of the whole process: with one thread it is close to the time of
+    the run on an idle machine, even if other processes used the core in between.
     """
     for _ in range(WARM_RUNS):
         run()
@@ -136,7 +136,7 @@ def visit(run: Model, milliseconds: float) -> dict[str, Any]:
 
 
 def settle(limit_s: float = 0.2) -> None:
-    """Waits until this process's other threads have stopped spinning for work."""
+    """Waits until the other threads of this process have stopped waiting actively for work."""
     end = time.perf_counter() + limit_s
     while time.perf_counter() < end:
         busy, since = time.process_time(), time.perf_counter()
@@ -146,14 +146,14 @@ def settle(limit_s: float = 0.2) -> None:
 
 
 def main() -> None:
-    """Opens the models, says so in one line, then answers requests until the input ends."""
+    """Loads the models, reports them in one line, then answers requests until the input ends."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("runtime", choices=list(OPENERS))
     parser.add_argument("models", nargs="+")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--image", required=True, help=".npy, float32 (1, 3, S, S), normalised")
     given = parser.parse_args()
-    answers = os.fdopen(os.dup(1), "w")  # runtimes may print: their lines go to the error stream
+    answers = os.fdopen(os.dup(1), "w")  # runtimes may print; redirect that to stderr
     os.dup2(2, 1)
     image = np.load(given.image, allow_pickle=False)
     models: list[Model] = []

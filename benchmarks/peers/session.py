@@ -1,6 +1,6 @@
-"""The processes that hold the models of a comparison ready, one per runtime.
+"""The processes that keep the models of a comparison loaded, one per runtime.
 
-Each runs `edgecmp.benchmarks.peers.serve` with the Python of its own environment.
+Each runs `edgecmp.benchmarks.peers.serve` with the Python of its environment.
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ __all__ = ["Server", "ServerLostError", "serving"]
 
 
 class ServerLostError(Exception):
-    """The process of a runtime died; the message is the last line it wrote."""
+    """The process of a runtime ended; the message is the last line that it wrote."""
 
 
 @dataclass(kw_only=True)
 class Server:
-    """One process of `edgecmp.benchmarks.peers.serve`, and the models it holds.
+    """One process of `edgecmp.benchmarks.peers.serve`, and its models.
 
     Attributes:
-        runtime: its name.
-        models: name of each, and its path.
+        runtime: name of the runtime.
+        environment: the Python environment of the process.
+        models: path of each model, by name.
+        image: .npy, float32 (1, 3, S, S), normalised.
+        threads: number of threads of the runtime.
+        log: file for the messages of the process.
         facts: by model: version and embedding, or the reason why it does not run.
     """
 
@@ -62,7 +66,7 @@ class Server:
         return self
 
     def ready(self) -> None:
-        """Waits until every model is open and has run once."""
+        """Waits until every model is loaded and has run once."""
         self.facts = dict(zip(self.models, self._answer(), strict=True))
 
     def visit(self, model: str, milliseconds: float) -> dict[str, Any]:
@@ -97,7 +101,7 @@ class Server:
         if self._process is not None:
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
-                    with suppress(OSError):  # it may be dead already
+                    with suppress(OSError):  # the process may have ended
                         stream.close()
             try:
                 self._process.wait(10)
@@ -107,7 +111,7 @@ class Server:
 
 
 Key = tuple[str, str]
-"""A runtime's name and a model's, or its environment's."""
+"""The name of a runtime, and that of a model or an environment."""
 
 
 @contextmanager
@@ -119,19 +123,19 @@ def serving(
     threads: int,
     logs: Path,
 ) -> Iterator[tuple[list[Server], dict[Key, str]]]:
-    """The servers, each ready, and the models that no server can hold.
+    """The servers, ready for visits, and the models that end the process that loads them.
 
-    Where a process dies, its models are opened one by one to find the one that ends it.
+    If a process ends, its models are loaded one by one to find the ones that cause it.
 
     Args:
-        models: by runtime and environment the path of each model.
-        environments: by name.
+        models: by runtime and environment: the path of each model, by name.
+        environments: the environments, by name.
         image: .npy, float32 (1, 3, S, S), normalised.
-        threads: of each runtime.
-        logs: folder of their logs.
+        threads: number of threads of each runtime.
+        logs: folder for the logs of the servers.
 
     Yields:
-        The servers, and by runtime and model the reason why it cannot be held.
+        The servers, and by runtime and model the reason why a model was left out.
     """
     refused: dict[Key, str] = {}
 
@@ -146,7 +150,7 @@ def serving(
         )
 
     def usable(runtime: str, environment: str, held: Mapping[str, Path]) -> dict[str, Path]:
-        """The models that leave the process alive."""
+        """The models with which the process does not end."""
         found = {}
         for model, path in held.items():
             try:
@@ -154,7 +158,7 @@ def serving(
                     probe.ready()
                 found[model] = path
             except ServerLostError as error:
-                refused[runtime, model] = f"the process died ({error})"
+                refused[runtime, model] = f"its process ended ({error})"
         return found
 
     with ExitStack() as stack:

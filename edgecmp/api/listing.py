@@ -27,7 +27,10 @@ def list_recipes() -> RecipeList:
 
 
 def show_recipe(name: str) -> RecipeList:
-    """Every setting of the recipes of that name.
+    """Every setting of the recipes of one name.
+
+    Args:
+        name: a name of `list_recipes`; recipes of several commands may have the same name.
 
     Raises:
         UserError: there is no such recipe; the message lists all.

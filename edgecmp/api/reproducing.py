@@ -92,7 +92,8 @@ def study_ranking(
         out: folder of the trainings; finished ones are not repeated.
         nets: how many random networks.
         recipe: a name of `list_recipes` for `reproduce`, whose query recipe trains them.
-        supernet, gallery: folders; the starter kit's by default.
+        supernet: folder of a supernet; the starter kit's by default.
+        gallery: folder of its gallery model; the starter kit's by default.
         data: the recipe's own by default.
         seed: of the sample and of the trainings.
 

@@ -60,7 +60,8 @@ def search(
         strategy: a name of `list_strategies`.
         input_sizes: "48,56,64": the size of the query's image is searched too.
         quick: about 100 evaluations instead of 730.
-        population, generations: instead of the strategy's own.
+        population: candidates per generation, instead of the strategy's own number.
+        generations: instead of the strategy's own number.
         jobs: processes that evaluate at once; they change no result.
         seed: the same seed gives the same result.
 

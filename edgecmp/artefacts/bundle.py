@@ -37,6 +37,7 @@ class Manifest(BaseModel):
     """The document in manifest.json.
 
     Attributes:
+        format: the version of the document.
         kind: "gallery", "supernet" or "query".
         network: what the network is rebuilt from; empty for a query network, which has an
             architecture.json.
@@ -80,7 +81,12 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class _Bundle:
-    """The common part of the three kinds of bundles."""
+    """The common part of the three kinds of bundles.
+
+    Attributes:
+        manifest: the document in manifest.json.
+        folder: where it was read from; None for a bundle that is not saved.
+    """
 
     manifest: Manifest
     folder: Path | None = field(default=None)
@@ -126,7 +132,12 @@ class _Bundle:
 
 @dataclass(frozen=True, kw_only=True)
 class _EmbedderBundle(_Bundle):
-    """A bundle whose network embeds images; an `Embedder`."""
+    """A bundle whose network embeds images; an `Embedder`.
+
+    Attributes:
+        network: the torch module, in evaluation mode.
+        external: False, because edgecmp made the network: exports of it record its hash.
+    """
 
     network: nn.Module
     external: ClassVar[bool] = False
@@ -182,7 +193,11 @@ class QueryBundle(_EmbedderBundle):
 
 @dataclass(frozen=True, kw_only=True)
 class SupernetBundle(_Bundle):
-    """A trained supernet."""
+    """A trained supernet.
+
+    Attributes:
+        network: the torch module, in evaluation mode.
+    """
 
     network: Supernet
 
@@ -209,7 +224,12 @@ class SupernetBundle(_Bundle):
 
 @dataclass(frozen=True, kw_only=True)
 class GalleryBundle(_EmbedderBundle):
-    """A trained gallery network and its classifier, (K, D)."""
+    """A trained gallery network and its classifier.
+
+    Attributes:
+        network: the torch module, in evaluation mode.
+        classifier: (K, D), a row per training identity.
+    """
 
     network: GalleryNet
     classifier: Tensor

@@ -58,9 +58,11 @@ class LatencyTable:
         statistic: how many runs were reduced to one number, in words.
         date: of the measurement, ISO 8601.
         entries_ms: (320,) latency of each of `ENTRIES`, measured in a separate file.
-        stem_ms, head_ms: the same for the layers before and after the 20 layers.
+        stem_ms: the same for the layers before the 20 layers.
+        head_ms: the same for the layers after them.
         overhead_ms: latency of a file that computes almost nothing; included in each one above.
-        scale, bias_ms: see above.
+        scale: see above.
+        bias_ms: see above.
         calibration: the complete networks that scale and bias were fitted to: "architecture",
             "measured_ms", "predicted_ms".
         check: the figures of the last `edgecmp latency check`, or None.
@@ -144,11 +146,21 @@ class LatencyTable:
             UserError: the fingerprints differ.
         """
         if lowering != self.lowering:
-            raise UserError(
-                f"The latency table of {self.device} is out of date: another edgecmp wrote the "
-                f"measured files (lowering {self.lowering[:12]}, now {lowering[:12]}).",
-                f"Build it again with `edgecmp latency build --device {self.device}`.",
+            raise self.out_of_date(
+                f"another edgecmp wrote the measured files (lowering {self.lowering[:12]}, now "
+                f"{lowering[:12]})"
             )
+
+    def out_of_date(self, reason: str) -> UserError:
+        """The error for a table that no longer predicts the latency of networks on its device.
+
+        Args:
+            reason: a clause that says what has changed.
+        """
+        return UserError(
+            f"The latency table of {self.device} is out of date: {reason}.",
+            f"Build it again with `edgecmp latency build --device {self.device}`.",
+        )
 
     @property
     def fingerprint(self) -> str:

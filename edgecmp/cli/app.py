@@ -6,10 +6,11 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from edgecmp.cli import (
     bench,
@@ -66,7 +67,40 @@ HELP = help_text(
     "70 a bug in edgecmp.",
 )
 
+COMMANDS: dict[str, tuple[typer.Typer | Callable[..., None], str]] = {
+    "data": (data.app, data.HELP),
+    "train": (train.app, train.HELP),
+    "gallery": (gallery.app, gallery.HELP),
+    "latency": (latency.app, latency.HELP),
+    "search": (search.search, search.HELP),
+    "rank": (rank.rank, rank.HELP),
+    "prune": (prune.prune, prune.HELP),
+    "eval": (evaluate.evaluate, evaluate.HELP),
+    "export": (export.export, export.HELP),
+    "parity": (parity.parity, parity.HELP),
+    "find": (find.find, find.HELP),
+    "bench": (bench.bench, bench.HELP),
+    "devices": (devices.devices, devices.HELP),
+    "flops": (flops.flops, flops.HELP),
+    "recipes": (recipes.recipes, recipes.HELP),
+    "inspect": (inspect.inspect, inspect.HELP),
+    "doctor": (doctor.doctor, doctor.HELP),
+    "reproduce": (reproduce.reproduce, reproduce.HELP),
+    "study": (study.app, study.HELP),
+}
+"""Each command or group with its help, in the order of the list of commands: as data flows through
+them, then what describes and checks, then the studies."""
+
+
+class _Ordered(TyperGroup):
+    """Lists the commands in the order of `COMMANDS`; typer itself lists all groups last."""
+
+    def __init__(self, *, commands: Mapping[str, Any], **settings: Any) -> None:
+        super().__init__(commands={name: commands[name] for name in COMMANDS}, **settings)
+
+
 app = typer.Typer(
+    cls=_Ordered,
     add_completion=False,
     rich_markup_mode=None,  # a panel's frame would be copied along with the examples
     pretty_exceptions_enable=False,
@@ -92,25 +126,11 @@ def edgecmp(
         print(context.get_help())
 
 
-app.add_typer(data.app, name="data", help=data.HELP)
-app.command("search", help=search.HELP)(search.search)
-app.command("rank", help=rank.HELP)(rank.rank)
-app.add_typer(train.app, name="train", help=train.HELP)
-app.add_typer(gallery.app, name="gallery", help=gallery.HELP)
-app.command("eval", help=evaluate.HELP)(evaluate.evaluate)
-app.command("find", help=find.HELP)(find.find)
-app.command("recipes", help=recipes.HELP)(recipes.recipes)
-app.command("flops", help=flops.HELP)(flops.flops)
-app.command("prune", help=prune.HELP)(prune.prune)
-app.command("export", help=export.HELP)(export.export)
-app.command("parity", help=parity.HELP)(parity.parity)
-app.command("bench", help=bench.HELP)(bench.bench)
-app.command("devices", help=devices.HELP)(devices.devices)
-app.add_typer(latency.app, name="latency", help=latency.HELP)
-app.command("reproduce", help=reproduce.HELP)(reproduce.reproduce)
-app.add_typer(study.app, name="study", help=study.HELP)
-app.command("inspect", help=inspect.HELP)(inspect.inspect)
-app.command("doctor", help=doctor.HELP)(doctor.doctor)
+for _name, (_command, _help) in COMMANDS.items():
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name, help=_help)
+    else:
+        app.command(_name, help=_help)(_command)
 
 
 def _usage(error: typer.TyperException) -> str:

@@ -30,7 +30,7 @@ def data(context: typer.Context) -> None:
 @app.command(
     "shard",
     help=help_text(
-        "Write a data set as shards, which open at once and stream in training.",
+        "Write a data set as shards. They open at once and stream in training.",
         (
             "edgecmp data shard --data photos/ --size 112 --out runs/shards",
             "edgecmp data shard --data IMDb-Face.csv --size 128 --out runs/faces",

@@ -12,7 +12,7 @@ from edgecmp.report import finish, on_interrupt
 __all__ = ["HELP", "devices"]
 
 HELP = help_text(
-    "List the devices that models can be timed on, and their facts.",
+    "List the devices that models can be timed on. Each is shown with its facts.",
     (
         "edgecmp devices",
         "edgecmp devices ssh://pi@board adb:192.168.1.7:5555",

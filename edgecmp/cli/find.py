@@ -13,7 +13,7 @@ from edgecmp.report import finish, on_interrupt
 __all__ = ["HELP", "find"]
 
 HELP = help_text(
-    "Find the gallery images that are most similar to photos, as an app on a phone does it.",
+    "Find the gallery images that are most similar to photos. This is what an app on a phone does.",
     (
         "edgecmp find photo.jpg",
         "edgecmp find photo.jpg --model query.tflite --index runs/index --top 5",

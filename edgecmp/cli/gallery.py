@@ -30,7 +30,7 @@ def gallery(context: typer.Context) -> None:
 @app.command(
     "build",
     help=help_text(
-        "Embed the gallery's images with the gallery model and write the index.",
+        "Embed the gallery's images and write the index. The gallery model embeds them.",
         (
             "edgecmp gallery build --out runs/index",
             "edgecmp gallery build --model runs/gallery --data photos/ --out runs/index",

@@ -13,7 +13,8 @@ from edgecmp.report import finish, on_interrupt
 __all__ = ["HELP", "app"]
 
 HELP = help_text(
-    "Measure what every choice of the search costs on your device, and how accurate that is.",
+    "Measure what each choice of a search costs on your device. The result is a latency table, "
+    "whose accuracy can be checked.",
     (
         "edgecmp latency build --device local --out local.json",
         "edgecmp latency check local.json --nets 50",
@@ -36,7 +37,7 @@ BUILD = help_text(
 )
 
 CHECK = help_text(
-    "Compare a latency table with complete networks, measured on the same device.",
+    "Compare a latency table with complete networks. They are measured on the table's device.",
     (
         "edgecmp latency check local.json",
         "edgecmp latency check local.json --nets 50 --json check.json",

@@ -14,7 +14,7 @@ from edgecmp.report import finish
 __all__ = ["HELP", "rank"]
 
 HELP = help_text(
-    "Rank a search's candidates by another reward, metric or budget; nothing is evaluated again.",
+    "Rank a search by another reward, metric or budget. Its candidates are not evaluated again.",
     (
         "edgecmp rank runs/search --reward r1",
         "edgecmp rank runs/search --metric top10 --top 3 --out runs/by-top10",

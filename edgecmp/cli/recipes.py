@@ -12,7 +12,8 @@ from edgecmp.report import finish
 __all__ = ["HELP", "recipes"]
 
 HELP = help_text(
-    "List the recipes of trainings and tables, or show every setting of one.",
+    "List all recipes, or show every setting of one. A recipe holds the settings of a training or "
+    "of the paper's tables.",
     (
         "edgecmp recipes",
         "edgecmp recipes emoji-imitate",

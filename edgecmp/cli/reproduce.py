@@ -15,7 +15,7 @@ from edgecmp.report import finish, on_interrupt
 __all__ = ["HELP", "reproduce"]
 
 HELP = help_text(
-    "Run a table of the paper on a recipe's data, and put our figures beside the published ones.",
+    "Run a table of the paper on a recipe's data. Our figures are put beside the published ones.",
     (
         "edgecmp reproduce --list",
         "edgecmp reproduce table3 --recipe emoji --out runs/reproduce",

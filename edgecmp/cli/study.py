@@ -31,7 +31,8 @@ def study(context: typer.Context) -> None:
 @app.command(
     "ranking",
     help=help_text(
-        "Compare the supernet's ranking of networks with that of training each alone.",
+        "Check how well the supernet ranks networks. Its ranking is compared with that of training "
+        "each network alone.",
         (
             "edgecmp study ranking --nets 8 --out runs/ranking",
             "edgecmp study ranking --nets 20 --supernet runs/supernet --gallery runs/gallery "

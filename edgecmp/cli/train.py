@@ -116,7 +116,8 @@ def train_supernet(
 @app.command(
     "query",
     help=help_text(
-        "Train the network of an architecture, compatible with a gallery model.",
+        "Train a query network, compatible with a gallery model. Its architecture comes from a "
+        "search, or is a baseline's.",
         (
             "edgecmp train query --architecture runs/search/architecture.json --out runs/query",
             "edgecmp train query --architecture mobilenet_w1 --out runs/mobilenet",

@@ -19,6 +19,10 @@ class Retrieval:
 
     The gallery has at least one image of each query's identity, and may have images of other
     identities: distractors.
+
+    Attributes:
+        queries: the images to find.
+        gallery: the images that are searched.
     """
 
     queries: ImageSet
@@ -29,7 +33,7 @@ class Retrieval:
 class Dataset:
     """Open-set retrieval data: no identity appears in two splits.
 
-    Args:
+    Attributes:
         name: registry name, or the path that it was read from.
         train: the images that networks are trained on; identities 0..K-1.
         validation: held out for the rewards of searches (supplement A.1).

@@ -1,14 +1,14 @@
 """A data set described in a small TOML file: where the images are, and how to read them.
 
     path = "photos"            # relative to this file
-    format = "folder"          # if edgecmp cannot recognise it from the path (see docs/reference/data-formats.md)
+    format = "folder"          # if unclear from the path; see docs/reference/data-formats.md
     gallery_domain = "shop"    # the domain whose images form the gallery
     on_bad_image = "skip"      # skip unreadable images; "refuse" is the default
     validation_share = 0.05    # of the training identities, held out for searches; 0.1 by default
     test_share = 0.2           # of all identities, if the data has no test split; 0.4 by default
 
-Every command that is given the file reads the same data in the same way: `--data photos.toml`. All
-keys but `path` are optional. Some formats have keys of their own: see `DataDescription`.
+Every command that is given the file (`--data photos.toml`) reads the same data in the same way. All
+keys except `path` are optional. Some formats have additional keys: see `DataDescription`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ class DataDescription(BaseModel):
     """The keys of the file; see the module's docstring.
 
     Attributes:
-        category_in_key: deepfashion2: treat items of one pair and style as different products if
-            their categories differ; the official evaluation does not.
-        images: imdb-face: the folder of the images; by default that of the CSV file.
-        margin: imdb-face: added on each side of a face's box, as a share of its width and height.
+        category_in_key: for deepfashion2: whether items of the same pair and style are different
+            products if their categories differ; the official evaluation ignores categories.
+        images: for imdb-face: the folder of the images; by default that of the CSV file.
+        margin: for imdb-face: margin added on each side of a face's box, relative to its width and
+            height.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,7 +53,7 @@ class DataDescription(BaseModel):
         """Reads the file; `path` and `images` become relative to the working directory.
 
         Raises:
-            UserError: it is not TOML, or a key is missing, unknown or wrong.
+            UserError: the file is not TOML, or a key is missing, unknown or invalid.
         """
         return read_description(
             cls,

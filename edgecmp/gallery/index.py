@@ -44,6 +44,7 @@ class IndexManifest(BaseModel):
     """The document in manifest.json.
 
     Attributes:
+        format: the version of the document.
         gallery_sha256: `Embedder.sha256` of the gallery model.
         preprocessing: the document of the `Preprocessing` of its images.
         preprocessing_fingerprint: the fingerprint of that document.
@@ -88,12 +89,13 @@ class IndexManifest(BaseModel):
 class GalleryIndex(Report):
     """Embeddings of G gallery images.
 
-    Args:
+    Attributes:
         embeddings: (G, D) float32, unit length.
         identities: (G,) int64, indices into `identity_names`.
         identity_names: the identities.
         keys: (G,) a readable id of each image.
         manifest: the model, data and preprocessing of the embeddings.
+        built_in: folder that the index was just written to; None for an index that was read.
     """
 
     embeddings: Embeddings

@@ -34,7 +34,11 @@ class Unreadable:
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class InspectReport(Report):
-    """What was found, one inspection per path, in the order of the paths."""
+    """What was found at each path.
+
+    Attributes:
+        artefacts: one `Inspection` per path in the order of the paths, or `Unreadable`.
+    """
 
     artefacts: tuple[Inspection | Unreadable, ...]
 

@@ -103,6 +103,7 @@ TIERS: dict[str, Tier] = {
         head_channels=512,
     ),
 }
+"""The tiers by name, the largest first."""
 
 
 def tier(name: str) -> Tier:

@@ -26,7 +26,8 @@ class Augmentation:
         stretch: bound of the logarithm of the aspect ratio.
         shift: bound of the shift, as a share of the image size.
         brightness: bound of the offset, as a share of 128.
-        contrast, saturation: bound of the logarithm of the factor.
+        contrast: bound of the logarithm of the factor.
+        saturation: bound of the logarithm of the factor.
         hue: bound of the rotation about the gray axis, in radians.
         gray: probability of dropping all colour.
         erase: probability of erasing a rectangle of up to a third of each side.

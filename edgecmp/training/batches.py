@@ -65,9 +65,11 @@ class InMemory:
 
     @property
     def described(self) -> Any:
+        """The number of images."""
         return len(self)
 
     def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of one epoch; see `Batches.epoch`."""
         source = torch.from_numpy(self.pixels)
         order = torch.randperm(len(source), generator=generator)
         for step in range(steps_of(self, batch_size)):
@@ -94,9 +96,11 @@ class Streamed:
 
     @property
     def described(self) -> Any:
+        """The number of images and the fingerprint of the shards."""
         return {"images": len(self), "shards": self.images.source.fingerprint}
 
     def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of one epoch; see `Batches.epoch`."""
         order = self.order(generator)
         batches = [
             order[step * batch_size : (step + 1) * batch_size]

@@ -36,7 +36,8 @@ class GalleryRecipe:
         input_size: height and width of the images, in pixels.
         schedule: of the optimisation.
         embedding_dim: D of the (N, D) embeddings.
-        scale, margin: of CosFace.
+        scale: of CosFace: of its logits.
+        margin: of CosFace: what is subtracted from the cosine of the correct class.
         augmentation: of the training images.
         quarter_turns: train on each image in four rotations, each rotation a separate identity (see
             `edgecmp.data.quarter_turns`); an epoch is then four times as long.

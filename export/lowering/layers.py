@@ -18,6 +18,7 @@ class Affine(nn.Module):
         self.shift = nn.Parameter(shift[:, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
+        """The scaled and shifted values, in the shape of `x`."""
         if x.ndim == 2:
             return x * self.scale.flatten() + self.shift.flatten()
         return x * self.scale + self.shift
@@ -31,6 +32,7 @@ class Take(nn.Module):
         self.start, self.stop, self.step = start, stop, step
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, K, H, W), where K channels are taken."""
         return x[:, self.start : self.stop : self.step]
 
 
@@ -38,6 +40,7 @@ class Concat(nn.Module):
     """Feature maps joined along the channels."""
 
     def forward(self, *xs: Tensor) -> Tensor:
+        """(N, C1, H, W), (N, C2, H, W), ... to (N, C1 + C2 + ..., H, W)."""
         return torch.cat(xs, 1)
 
 
@@ -49,6 +52,7 @@ class Add(nn.Module):
         self.relu = relu
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Two (N, C, H, W) to one."""
         return F.relu(x + y) if self.relu else x + y
 
 
@@ -56,6 +60,7 @@ class Mean(nn.Module):
     """(N, C, H, W) to (N, C)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """The mean over height and width."""
         return x.mean((2, 3))
 
 
@@ -63,6 +68,7 @@ class Multiply(nn.Module):
     """(N, C, H, W) multiplied by (N, C), channel by channel."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(N, C, H, W) and (N, C) to (N, C, H, W)."""
         return x * y[:, :, None, None]
 
 
@@ -74,6 +80,7 @@ class Shuffle(nn.Module):
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
+        """The same channels in another order, in the shape of `x`."""
         _, channels, height, width = x.shape
         grouped = x.reshape(-1, self.groups, channels // self.groups, height, width)
         return grouped.transpose(1, 2).reshape(-1, channels, height, width)
@@ -83,4 +90,5 @@ class Normalise(nn.Module):
     """(N, D) to unit length."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """The rows of (N, D) divided by their lengths."""
         return F.normalize(x, dim=1)

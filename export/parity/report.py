@@ -63,9 +63,11 @@ class ParityReport(Report):
         data: name of the data set.
         queries: number of test queries.
         gallery: number of gallery images.
-        torch_top1, torch_top10, torch_tar: accuracy of the trained network in the server's gallery,
-            in percent; TAR at FAR=1e-3.
+        torch_top1: top-1 of the trained network in the server's gallery, in percent.
+        torch_top10: the same by top-10.
+        torch_tar: the same by TAR at FAR=1e-3.
         picture: path of the picture, if one was requested.
+        provenance: the versions and the command that made the report.
     """
 
     rows: list[dict[str, Any]]

@@ -45,7 +45,7 @@ def test_a_phone_without_python_is_ready_all_the_same(
         assert edgecmp("devices", name, "--json", tmp_path / "devices.json").code == 0
     row = rows(tmp_path / "devices.json")[name]
     assert (row["verdict"], row["runtimes"], row["model"]) == ("ready", "none", "Testbed Phone 1")
-    assert row["facts"]["runtimes"]["litert"] == {"reason": "no Python there"}
+    assert row["facts"]["runtimes"]["litert"] == {"reason": "no Python"}
 
 
 def test_what_is_not_reached_has_its_reason(
@@ -57,7 +57,7 @@ def test_what_is_not_reached_has_its_reason(
     adb("connect", phone.serial)
     result = edgecmp("devices")
     assert result.code == 0
-    assert f"\nadb:{phone.serial} does not trust this machine yet. Unlock" in result.out
+    assert f"\nadb:{phone.serial} has not authorised this machine. Unlock" in result.out
     named = ("adb:127.0.0.1:1", "ssh://127.0.0.1:1", "sssh://x")
     result = edgecmp("devices", *named, "--json", tmp_path / "devices.json")
     assert result.code == 1
@@ -91,4 +91,6 @@ def test_without_adb_the_rest_is_listed(
         result = edgecmp("devices")
     assert result.code == 0
     assert "local" in result.out
-    assert "Android devices were not looked for: There is no adb on this machine." in result.out
+    assert (
+        "Android devices were not searched for: adb is not installed on this machine." in result.out
+    )

@@ -1,7 +1,7 @@
-"""LiteRT's profiler, which only its C interface offers: the library called with ctypes.
+"""LiteRT's profiler, through ctypes, since only the C interface of the library offers it.
 
-Like the runner this one file can be copied to a device and run there; it needs Python >= 3.8 and
-ai-edge-litert, imports nothing of edgecmp and prints a JSON document.
+Like the runner, this file can be copied to a device and run there: it needs Python >= 3.8 and
+ai-edge-litert, imports nothing from edgecmp and prints a JSON document.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["BUILT_IN", "DELEGATED", "WHOLE", "main", "record"]
 
 WARM_UP = 5
 CPU = 1
-"""LiteRT's bit for its CPU accelerator, XNNPACK."""
+"""LiteRT's flag for its CPU accelerator, XNNPACK."""
 
 WHOLE, BUILT_IN, DELEGATED = 1, 2, 8
-"""Types of events: a whole run, an operator of the interpreter, one of a delegate."""
+"""Types of events: a whole run, an operator of the interpreter, an operator of a delegate."""
 
 
 class _Memory(ctypes.Structure):
@@ -49,7 +49,7 @@ class _TensorType(ctypes.Structure):
 
 
 class _LiteRt:
-    """The library: every function returns a status, most also an object through a pointer."""
+    """The library. Its functions return a status; most also return an object through a pointer."""
 
     def __init__(self) -> None:
         import ai_edge_litert
@@ -60,13 +60,13 @@ class _LiteRt:
         self._c.strdup.restype = ctypes.c_void_p
 
     def call(self, name: str, *arguments: Any) -> None:
-        """Calls a function and looks at its status."""
+        """Calls a function and checks its status."""
         status = getattr(self._library, f"LiteRt{name}")(*arguments)
         if status:
-            raise RuntimeError(f"LiteRt{name} gave status {status}")
+            raise RuntimeError(f"LiteRt{name} returned status {status}")
 
     def get(self, name: str, *arguments: Any) -> ctypes.c_void_p:
-        """The object that a function makes or returns."""
+        """The object that a function creates or returns."""
         handle = ctypes.c_void_p()
         self.call(name, *arguments, ctypes.byref(handle))
         return handle
@@ -76,7 +76,7 @@ class _LiteRt:
         getattr(self._library, f"LiteRtDestroy{kind}")(handle)
 
     def options(self) -> ctypes.c_void_p:
-        """Options: on the CPU, with the profiler."""
+        """Options that select the CPU and enable the profiler."""
         options = self.get("CreateOptions")
         self.call("SetOptionsHardwareAccelerators", options, CPU)
         text = ctypes.c_void_p(self._c.strdup(b"enable_profiling = true\n"))
@@ -85,7 +85,7 @@ class _LiteRt:
         return options
 
     def buffer(self, kind: str, environment: Any, model: Any, signature: Any) -> Any:
-        """An array of the one input or output buffer of the model."""
+        """An array with the only input or output buffer of the model."""
         first = ctypes.c_size_t(0)
         tensor = self.get(f"GetSignature{kind}TensorByIndex", signature, first)
         its_type = _TensorType()
@@ -96,7 +96,7 @@ class _LiteRt:
 
 
 def record(path: Path, runs: int) -> list[tuple[str, int, int]]:
-    """(name, type, microseconds) of every event of `runs` runs, in order; 1 thread.
+    """(name, type, microseconds) of every event of `runs` runs with one thread, in order.
 
     Raises:
         RuntimeError: LiteRT refuses a call; the message names it.
@@ -127,7 +127,7 @@ def record(path: Path, runs: int) -> list[tuple[str, int, int]]:
 
 
 def main() -> None:
-    """Profiles the file and as many runs as the arguments say; prints events and an end mark."""
+    """Profiles the file and number of runs in the arguments; prints the events and an end mark."""
     print(json.dumps({"events": record(Path(sys.argv[1]), int(sys.argv[2]))}))
     print("edgecmp-runner: end")
 

@@ -1,9 +1,8 @@
-"""The program of the harness that runs on the device: times models, or computes with them.
+"""The program that runs on the device: it times models, or computes their outputs.
 
-It prints JSON, one object per line.
-
-One file that needs Python >= 3.8, numpy and a runtime (LiteRT or tflite-runtime for .tflite, ONNX
-Runtime for .onnx). It imports nothing of edgecmp, so it can be copied to a board and run there.
+It prints JSON, one object per line. It is a single file that needs Python >= 3.8, numpy and a
+runtime (LiteRT or tflite-runtime for .tflite, ONNX Runtime for .onnx). It imports nothing from
+edgecmp, so it can be copied to a board and run there.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ RUNTIMES = {
     "tflite-runtime": (".tflite", "tflite_runtime.interpreter", "tflite-runtime"),
     "onnxruntime": (".onnx", "onnxruntime", "onnxruntime"),
 }
-"""Name: the suffix it loads, its module, its package."""
+"""By name: the suffix of the files it loads, its module, its package."""
 
 ARM_CORES = """
 d03 Cortex-A53  d04 Cortex-A35  d05 Cortex-A55  d07 Cortex-A57  d08 Cortex-A72  d09 Cortex-A73
@@ -34,14 +33,14 @@ d0a Cortex-A75  d0b Cortex-A76  d0c Neoverse-N1 d0d Cortex-A77  d40 Neoverse-V1 
 d44 Cortex-X1   d46 Cortex-A510 d47 Cortex-A710 d48 Cortex-X2   d49 Neoverse-N2 d4d Cortex-A715
 d4e Cortex-X3   d4f Neoverse-V2 d80 Cortex-A520 d81 Cortex-A720 d82 Cortex-X4
 """
-"""Part numbers of Arm's own cores in /proc/cpuinfo, each before its name."""
+"""Part numbers of Arm's cores in /proc/cpuinfo, each followed by its name."""
 
 SYSTEM = Path("/sys")
-"""Where the kernel tells the governor, the clocks and the temperatures."""
+"""Where the kernel reports the governor, the clocks and the temperatures."""
 
 LEAST_RUNS = 3
 MOST_RUNS = 100
-"""Fewest timed runs whatever they take, and most of one visit."""
+"""Fewest timed runs, however long they take, and most timed runs of one visit."""
 
 
 def load_runtime(name: str) -> tuple[Any, str]:
@@ -51,13 +50,13 @@ def load_runtime(name: str) -> tuple[Any, str]:
     import numpy
 
     if name == "tflite-runtime" and int(numpy.__version__.split(".")[0]) >= 2:
-        raise ImportError(f"it needs numpy < 2, here is numpy {numpy.__version__}")
+        raise ImportError(f"it needs numpy < 2 (installed: {numpy.__version__})")
     _, module, package = RUNTIMES[name]
     return importlib.import_module(module), importlib.metadata.version(package)
 
 
 class Model(NamedTuple):
-    """A loaded model: `feed` sets its input, `run` computes, `read` returns the first output."""
+    """A loaded model: `feed` sets its input, `run` computes, `read` returns its first output."""
 
     run: Any
     feed: Any
@@ -84,7 +83,7 @@ def open_tflite(module: Any, path: str, threads: int) -> Model:
 
 
 def open_onnx(module: Any, path: str, threads: int) -> Model:
-    """Loads an ONNX file; axes without a fixed size are taken as 1."""
+    """Loads an ONNX file; axes without a fixed size get the size 1."""
     import numpy
 
     options = module.SessionOptions()
@@ -110,7 +109,7 @@ def open_onnx(module: Any, path: str, threads: int) -> Model:
 
 
 def open_file(runtime: str, path: str, threads: int) -> tuple[Model, float]:
-    """Loads a model in one of `RUNTIMES`; with the microseconds that took, imports not counted."""
+    """Loads a model in one of `RUNTIMES`: (model, microseconds without the imports)."""
     module, _ = load_runtime(runtime)
     opener = open_onnx if runtime == "onnxruntime" else open_tflite
     start = time.perf_counter_ns()
@@ -119,7 +118,7 @@ def open_file(runtime: str, path: str, threads: int) -> tuple[Model, float]:
 
 
 def read_text(path: str | Path) -> str | None:
-    """A small system file's text, or None where there is none."""
+    """The text of a small system file; None if it cannot be read."""
     try:
         return Path(path).read_text().strip()
     except OSError:
@@ -127,7 +126,7 @@ def read_text(path: str | Path) -> str | None:
 
 
 def temperatures() -> dict[str, float]:
-    """Degrees Celsius of the thermal zones, by the zone's number and type."""
+    """Temperatures in degrees Celsius, by the number and type of the thermal zone."""
     zones = {}
     for zone in sorted((SYSTEM / "class/thermal").glob("thermal_zone*")):
         value = read_text(zone / "temp")
@@ -156,7 +155,7 @@ def arm_cores(cpuinfo: str) -> str:
 
 
 def frequencies() -> dict[str, int]:
-    """The clock of each core that tells it, in MHz."""
+    """The clock in MHz of each core that reports it."""
     clocks = {}
     for core in sorted((SYSTEM / "devices/system/cpu").glob("cpu[0-9]*")):
         value = read_text(core / "cpufreq/scaling_cur_freq")
@@ -166,7 +165,7 @@ def frequencies() -> dict[str, int]:
 
 
 def cpu_name() -> str:
-    """The processor's name, as the system tells it."""
+    """The processor's name, as the system reports it."""
     text = read_text("/proc/cpuinfo") or ""
     for line in text.splitlines():
         key, _, value = line.partition(":")
@@ -176,7 +175,7 @@ def cpu_name() -> str:
 
 
 def board() -> dict[str, str | None]:
-    """What the board is called and the SoC on it, where its device tree tells."""
+    """The name of the board and its SoC, if the device tree states them."""
     tree = Path("/proc/device-tree")
     model, compatible = (read_text(tree / name) for name in ("model", "compatible"))
     names = (compatible or "").strip("\0").split("\0")
@@ -196,7 +195,7 @@ def usable_cores() -> int | None:
 
 
 def conditions() -> dict[str, Any]:
-    """What can change between runs and change the figures."""
+    """Conditions that can change between runs and affect the figures."""
     return {
         "governor": read_text(SYSTEM / "devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "temperatures_c": temperatures(),
@@ -206,7 +205,7 @@ def conditions() -> dict[str, Any]:
 
 
 def facts() -> dict[str, Any]:
-    """What the device is, and which runtimes it has."""
+    """Facts about the device, and the runtimes that it has."""
     runtimes: dict[str, dict[str, str]] = {}
     for name in RUNTIMES:
         try:
@@ -236,12 +235,12 @@ def peak_memory_kb() -> int:
 
 
 def open_model(runtime: str, path: str, threads: int, seed: int) -> tuple[Any, list[int], float]:
-    """A function that runs the model on random input, its input's shape, microseconds to load."""
+    """A function that runs the model on random input, its input shape, and microseconds to load."""
     import numpy
 
     model, init_us = open_file(runtime, path, threads)
     generator = numpy.random.default_rng(seed)
-    if numpy.issubdtype(model.dtype, numpy.integer):  # an image, or a part of a network of integers
+    if numpy.issubdtype(model.dtype, numpy.integer):  # an image or a quantised segment
         limits = numpy.iinfo(model.dtype)
         model.feed(
             generator.integers(limits.min, limits.max, model.shape, model.dtype, endpoint=True)
@@ -252,9 +251,9 @@ def open_model(runtime: str, path: str, threads: int, seed: int) -> tuple[Any, l
 
 
 def time_runs(run: Any, runs: int, seconds: float, least_seconds: float = 0.0) -> dict[str, Any]:
-    """Times `runs` runs, and more until `least_seconds` are over; after `seconds` no more begins.
+    """Times `runs` runs, and more until `least_seconds` have passed; none begins after `seconds`.
 
-    All clocks are monotonic: one that somebody sets back does not matter.
+    All clocks are monotonic, so that setting the system clock does not affect them.
     """
     wall_us: list[float] = []
     cpu_us: list[float] = []
@@ -283,7 +282,7 @@ def time_runs(run: Any, runs: int, seconds: float, least_seconds: float = 0.0) -
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Times a model: one cold run, warm-up runs, then `--runs` timed ones.
 
-    Memory is read after the warm-up: a long list of times is not the model's.
+    Memory is read after the warm-up, since the list of times would add to it later.
     """
     _, version = load_runtime(options.runtime)
     before, memory_before_kb = conditions(), peak_memory_kb()
@@ -311,7 +310,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def visit(plan: dict[str, Any], number: int) -> dict[str, Any]:
-    """Loads one model of a plan, times it for a short while and lets go of it."""
+    """Loads one model of a plan, times it briefly and releases it."""
     run, _, init_us = open_model(
         plan["runtime"], plan["models"][number], plan["threads"], plan["seed"]
     )
@@ -324,7 +323,7 @@ def visit(plan: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def compute(options: argparse.Namespace) -> dict[str, Any]:
-    """Runs the model on every row of a .npy file and writes its first output into another."""
+    """Runs the model on every row of a .npy file and writes its first output to another file."""
     import numpy
 
     _, version = load_runtime(options.runtime)
@@ -343,24 +342,24 @@ def compute(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Prints the JSON document and an end mark, without which the output is not whole."""
+    """Prints JSON documents and then an end mark, which shows that the output is complete."""
     parser = argparse.ArgumentParser(description="Times models on this device.")
-    parser.add_argument("model", nargs="?", help="a .tflite or .onnx file; without it: facts")
-    parser.add_argument("--plan", help="a JSON file: many models to visit, one after the other")
-    parser.add_argument("--inputs", help="a .npy file: compute these (n, ...) instead of timing")
+    parser.add_argument("model", nargs="?", help="a .tflite or .onnx file; if left out: facts")
+    parser.add_argument("--plan", help="a JSON file with the models to visit")
+    parser.add_argument("--inputs", help="a .npy file (n, ...) to compute, not to time")
     parser.add_argument("--outputs", help="the .npy file to write with --inputs")
     parser.add_argument("--runtime", choices=list(RUNTIMES))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--warmup", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=60.0, help="stop earlier after this time")
-    parser.add_argument("--least-seconds", type=float, default=0.0, help="go on for this time")
+    parser.add_argument("--seconds", type=float, default=60.0, help="begin no run after this time")
+    parser.add_argument("--least-seconds", type=float, default=0.0, help="run for this time")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.model is not None and options.runtime is None:
-        parser.error("--runtime is needed to time a model")
+        parser.error("a model needs --runtime")
     if (options.inputs is None) != (options.outputs is None):
-        parser.error("--inputs and --outputs go together")
+        parser.error("--inputs and --outputs must be given together")
     if options.plan is not None:
         plan = json.loads(Path(options.plan).read_text())
         for number in range(len(plan["models"])):

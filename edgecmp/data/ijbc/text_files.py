@@ -1,6 +1,6 @@
 """Reads the text files in the meta/ folder of IJB-C; see `read_ijbc`.
 
-An error names the first wrong line of a file.
+Errors name the first invalid line of a file.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class FaceList:
     Attributes:
         names: (N,) file names in loose_crop/.
         templates: (N,) int64 template ids.
-        media: (N,) int64 medium ids: of a photograph, or of the video that the frame is from.
+        media: (N,) int64 medium ids, one per photograph or video.
         points: (N, 5, 2) float64, x and y of left eye, right eye, nose, left and right corner of
             the mouth, in pixels of the image.
-        scores: (N,) float32, the face detector's scores.
+        scores: (N,) float32, scores of the face detector.
     """
 
     names: tuple[str, ...]
@@ -46,14 +46,14 @@ class FaceList:
 
 def wrong_line(path: Path, line: int, why: str) -> UserError:
     """The error for one line (counted from 1) of a file."""
-    return UserError(f"Line {line} of {path} is wrong: {why}.", _AGAIN)
+    return UserError(f"Line {line} of {path} is invalid: {why}.", _AGAIN)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of the file that are not blank, with their numbers.
 
     Raises:
-        UserError: the file cannot be read, or is empty.
+        UserError: the file cannot be read or is empty.
     """
     number, empty = 0, True
     try:
@@ -65,7 +65,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except OSError as error:
         raise UserError(
             f"{path} cannot be read: {system_reason(error)}.",
-            "Name a folder with loose_crop/ and meta/ as in the IJB-C release (see docs/how-to/ijbc.md).",
+            "Name a folder with loose_crop/ and meta/, as in the IJB-C release (see "
+            "docs/how-to/ijbc.md).",
         ) from error
     except UnicodeDecodeError as error:
         raise wrong_line(path, number + 1, "it is not text") from error
@@ -108,7 +109,7 @@ def _read_membership(path: Path) -> list[_Member]:
             members.append(_Member(name, int(template), int(medium), number))
         except ValueError as error:
             raise wrong_line(
-                path, number, f"it is not `name template media` but {line.strip()!r}"
+                path, number, f"expected `name template media`, got {line.strip()!r}"
             ) from error
     return members
 
@@ -125,7 +126,7 @@ def _read_landmarks(
         if row == len(members) or name != members[row].name:
             at_end = row == len(members)
             expected = "the end" if at_end else f"{members[row].name!r}, as in {membership.name}"
-            raise wrong_line(path, number, f"it says {name!r} instead of {expected}")
+            raise wrong_line(path, number, f"it names {name!r} instead of {expected}")
         values.append(_landmark_values(path, number, words))
         lines.append(number)
     if len(values) < len(members):
@@ -135,7 +136,7 @@ def _read_landmarks(
     spread = np.ptp(numbers[:, :10].reshape(-1, 5, 2), axis=1).max(1)  # (N,)
     if not spread.all():
         row = int(np.argmin(spread))
-        raise wrong_line(path, lines[row], "its five points are all equal")
+        raise wrong_line(path, lines[row], "its five points are identical")
     return numbers
 
 
@@ -144,9 +145,9 @@ def _landmark_values(path: Path, line: int, words: Sequence[str]) -> list[float]
     try:
         values = [float(word) for word in words]
     except ValueError as error:
-        raise wrong_line(path, line, f"it is not `{_POINTS}`") from error
+        raise wrong_line(path, line, f"expected `{_POINTS}`") from error
     if len(values) != 11 or not all(map(math.isfinite, values)):
-        raise wrong_line(path, line, f"it is not `{_POINTS}`")
+        raise wrong_line(path, line, f"expected `{_POINTS}`")
     return values
 
 
@@ -171,7 +172,7 @@ def read_pairs(path: Path) -> NDArray[np.int64]:
 
 
 def _wrong_pair(path: Path) -> UserError:
-    """The error for the first malformed line of the pairs, found by a slow second reading."""
+    """The error for the first malformed line of the pairs, which a slow second pass finds."""
     for number, line in _lines(path):
         words = line.split()
         try:
@@ -179,7 +180,9 @@ def _wrong_pair(path: Path) -> UserError:
         except ValueError:
             valid = False
         if not valid or int(words[2]) not in (0, 1):
-            return wrong_line(path, number, f"it is not `template template 0|1`: {line.strip()!r}")
+            return wrong_line(
+                path, number, f"expected `template template 0|1`, got {line.strip()!r}"
+            )
     return UserError(f"{path} cannot be read as pairs of templates.", _AGAIN)
 
 
@@ -195,7 +198,7 @@ def read_roster(path: Path) -> dict[int, tuple[int, int]]:
     lines = _lines(path)
     number, header = next(lines)
     if header.split(",")[0].strip().isdecimal():
-        raise wrong_line(path, number, "it is not the header TEMPLATE_ID,SUBJECT_ID,...")
+        raise wrong_line(path, number, "expected the header TEMPLATE_ID,SUBJECT_ID,...")
     found: dict[int, tuple[int, int]] = {}
     for number, line in lines:
         row: list[Any] = next(csv.reader([line]))
@@ -210,7 +213,7 @@ def read_roster(path: Path) -> dict[int, tuple[int, int]]:
             raise wrong_line(
                 path,
                 number,
-                f"template {template} has the subject {subject} here and {known[0]} in line "
+                f"template {template} has subject {subject} here and subject {known[0]} in line "
                 f"{known[1]}",
             )
     if not found:

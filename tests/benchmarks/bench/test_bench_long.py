@@ -249,11 +249,11 @@ def test_pictures_of_both_kinds(heating: type[Heating], file: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"sustained": 0.0}, "no number of minutes"),
-        ({"sustained": 1e9}, "no number of minutes"),
-        ({"sustained": 1.0, "single_stream": True}, "two different measurements"),
-        ({"runs": 2, "rounds": 4}, "at least one run in each"),
-        ({"runs": 2, "rounds": 0}, "at least one run in each"),
+        ({"sustained": 0.0}, "--sustained must be between 0 and 1440 minutes"),
+        ({"sustained": 1e9}, "--sustained must be between 0 and 1440 minutes"),
+        ({"sustained": 1.0, "single_stream": True}, "cannot be combined"),
+        ({"runs": 2, "rounds": 4}, "4 rounds need at least 4 runs"),
+        ({"runs": 2, "rounds": 0}, "at least 1 round"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(settings: dict[str, Any], says: str) -> None:

@@ -76,7 +76,7 @@ def test_each_row_gets_its_ratio(phone: type[Phone], files: list[Path], earlier:
     for row in report.rows:
         alike = row["threads"] == 1
         assert (row["earlier_ms"], row["ratio"]) == ((4.0, 1.25) if alike else (None, None))
-        assert row["not_compared"] == ("" if alike else "not in both")
+        assert row["not_compared"] == ("" if alike else "not measured in both benches")
 
 
 def test_one_file_is_compared_with_one_of_another_name(
@@ -117,7 +117,7 @@ def test_other_conditions_are_refused_before_anything_is_measured(
         monkeypatch.setattr(phone, name, value)
     monkeypatch.setattr(phone, "time_model", lambda *_, **__: pytest.fail("it measured"))
     wanted: dict[str, Any] = {"plan": PLAN, "compare": earlier} | arguments
-    with pytest.raises(UserError, match=f"other conditions: {says}\\."):
+    with pytest.raises(UserError, match=f"different conditions: {says}\\."):
         bench(files, **wanted)
 
 
@@ -151,9 +151,9 @@ def test_rows_that_turned_out_otherwise_get_no_ratio(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"format": "edgecmp-bench/0"}, "is no bench of this edgecmp"),
+        ({"format": "edgecmp-bench/0"}, "is not a bench in the format"),
         ({"complete": False}, "was interrupted. Finish it first with: "),
-        ({"rows": []}, "holds no row that was measured"),
+        ({"rows": []}, "contains no measured row"),
     ],
 )
 def test_what_is_no_whole_bench_is_refused(

@@ -75,7 +75,7 @@ def test_refuses_what_it_cannot_read(tmp_path: Path) -> None:
     path = tmp_path / "query.tflite"
     with pytest.raises(UserError, match="does not exist"):
         profile(path)
-    with pytest.raises(UserError, match="at least one run"):
+    with pytest.raises(UserError, match="--runs must be at least 1"):
         profile(path, runs=0)
     path.write_bytes(b"TFL3" * 20)
     with pytest.raises(UserError, match="LiteRT cannot profile"):

@@ -112,7 +112,7 @@ def test_bench_by_benchmark_model(
     document = json.loads(report.read_text())
     rows = {row["runtime"]: row for row in document["rows"]}
     assert rows["litert"]["verdict"] == rows["tflite-runtime"]["verdict"] == "not run"
-    assert rows["litert"]["reason"] == "no Python there"
+    assert rows["litert"]["reason"] == "no Python"
     row = rows["benchmark_model"]
     assert row["verdict"] == "measured"
     assert row["version"].startswith("sha256 ")
@@ -157,9 +157,9 @@ def test_only_some_processors_are_used(phone: AdbDaemon, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("cpus", "says"),
     [
-        ("four", r"'four' is no list of processors. Write \?cpus=4-7"),
-        ("7-4", "is no list of processors"),
-        ("999", r"cannot keep to processors 999 \(.*taskset.*\)\. Choose among those"),
+        ("four", r"must list processor numbers \(got 'four'\). Write \?cpus=4-7"),
+        ("7-4", "must list processor numbers"),
+        ("999", r"cannot run commands on processors 999 \(.*taskset.*\)\. Use processors"),
     ],
 )
 def test_processors_that_are_not_there(cpus: str, says: str, phone: AdbDaemon) -> None:
@@ -198,9 +198,9 @@ emulator-5554          recovery product:a model:b device:c transport_id:4
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("adb:0A1B2C3D", "adb:0A1B2C3D may not be used by this user. Install the udev rules"),
-        ("adb:HT7A1", "adb:HT7A1 does not trust this machine yet. Unlock its screen"),
-        ("adb:emulator-5554", r"does not run Android now \(adb calls it 'recovery'\)\. Start"),
+        ("adb:0A1B2C3D", "adb:0A1B2C3D cannot be used without permission. Install the udev rules"),
+        ("adb:HT7A1", "adb:HT7A1 has not authorised this machine. Unlock its screen"),
+        ("adb:emulator-5554", r"is not running Android \(adb shows it as 'recovery'\)\. Start"),
         ("adb", "4 Android devices are attached. Name one of them: adb:R58N12ABCDE, adb:0A1B2C3D"),
     ],
 )
@@ -221,5 +221,5 @@ def test_an_adb_that_does_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     fake.write_text("#!/bin/sh\necho 'adb: cannot connect to daemon' >&2\nexit 1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(UserError, match=r"adb does not answer on this machine \(adb: cannot conn"):
+    with pytest.raises(UserError, match=r"adb does not answer \(adb: cannot connect"):
         open_device("adb")

@@ -1,7 +1,7 @@
 """What goes wrong with a phone, injected one by one behind the real adb client.
 
 Each fault ends with its own sentence; what was measured before it is kept, and the same command
-goes on afterwards with what is missing.
+resumes afterwards.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ def test_lost_in_the_middle_of_a_run(phone: AdbDaemon, tmp_path: Path) -> None:
         assert "offline" in adb("devices")
     assert [visit.model for visit in visits] == [0, 1]
     assert isinstance(error, DeviceLostError)
-    assert error.what.startswith(f"adb:{phone.serial} was lost while it ran python")
+    assert error.what.startswith(
+        f"The connection to adb:{phone.serial} was lost while it ran python"
+    )
     assert "INFO" not in error.what
-    assert "run the same command: it goes on with what is missing" in error.way_out
+    assert "run the same command again to resume" in error.way_out
     with pytest.raises(UserError, match=r"cannot be reached \(Connection refused\)"):
         open_device(name)
     phone.restore()
@@ -67,7 +69,7 @@ def test_lost_in_the_middle_of_a_push(
     big.write_bytes(write_model(tmp_path / "a.tflite").read_bytes() + bytes(2_000_000))
     words = ("bench", "--device", device_name(phone), big)
     phone.faults.lose_push = 500_000
-    refused(edgecmp(*words), "was lost while big.tflite was sent", "run the same command")
+    refused(edgecmp(*words), "was lost while it received big.tflite", "run the same command")
     phone.restore()
     assert edgecmp(*words).code == 0
 
@@ -76,7 +78,7 @@ def test_unauthorized(phone: AdbDaemon, tmp_path: Path, edgecmp: Callable[..., A
     words = ("bench", "--device", device_name(phone), write_model(tmp_path / "a.tflite"))
     phone.faults.unauthorized = True
     refused(
-        edgecmp(*words), f"adb:{phone.serial} does not trust this machine yet. Unlock its screen"
+        edgecmp(*words), f"adb:{phone.serial} has not authorised this machine. Unlock its screen"
     )
     phone.restore()
     assert edgecmp(*words).code == 0
@@ -85,7 +87,7 @@ def test_unauthorized(phone: AdbDaemon, tmp_path: Path, edgecmp: Callable[..., A
 def test_offline(phone: AdbDaemon, tmp_path: Path, edgecmp: Callable[..., Any]) -> None:
     words = ("bench", "--device", device_name(phone), write_model(tmp_path / "a.tflite"))
     phone.faults.mute = True
-    refused(edgecmp(*words), f"adb:{phone.serial} is offline. Plug it in again")
+    refused(edgecmp(*words), f"adb:{phone.serial} is offline. Reconnect it")
     phone.restore()
     assert edgecmp(*words).code == 0
 
@@ -94,7 +96,7 @@ def test_garbage_in_the_middle(phone: AdbDaemon, tmp_path: Path) -> None:
     models, name = write_models(tmp_path, 2), device_name(phone)
     with open_device(name) as device:
         phone.faults.garbage = True
-        with pytest.raises(DeviceLostError, match=r"was lost while 0\.tflite was sent"):
+        with pytest.raises(DeviceLostError, match=r"was lost while it received 0\.tflite"):
             next(iter(device.time_models(models, runtime=RUNTIME, visit_ms=[5, 5])))
     phone.restore()
     goes_on(name, models, [])
@@ -123,7 +125,7 @@ def test_no_adb_here(
     with monkeypatch.context() as patch:
         patch.setenv("PATH", only_tools(tmp_path / "tools"))
         result = edgecmp("bench", "--device", "adb", model)
-    refused(result, "There is no adb on this machine. Install Android's platform tools")
+    refused(result, "adb is not installed on this machine. Install Android's platform tools")
 
 
 def test_a_full_disk(phone: AdbDaemon, tmp_path: Path, edgecmp: Callable[..., Any]) -> None:
@@ -143,7 +145,7 @@ def test_the_runtime_is_missing(
     with start_phone(tmp_path / "phone", path=only_tools(tmp_path / "tools")) as daemon:
         refused(
             edgecmp("bench", "--device", f"adb:{daemon.serial}", model),
-            "has no runtime for these files (litert: no Python there; tflite-runtime: no Python",
+            "has no runtime for these files (litert: no Python; tflite-runtime: no Python)",
             "?benchmark_model=PATH",
         )
 
@@ -153,7 +155,7 @@ def test_truncated_output(phone: AdbDaemon, tmp_path: Path) -> None:
     with open_device(name) as device:
         phone.faults.cut = ("--plan", 1)
         visits, error = until_failure(device, models)
-        assert str(error).startswith(f"What {device.name} answered was cut off while it ran python")
+        assert str(error).startswith(f"The answer of {device.name} was cut off while it ran python")
         assert [visit.model for visit in visits] == [0]
         phone.restore()
         assert device.run(["echo", "there"]).strip() == "there"
@@ -165,7 +167,7 @@ def test_truncated_output(phone: AdbDaemon, tmp_path: Path) -> None:
     [
         (elf(40, CODE["x86_64"][1]), "was built for armeabi-v7a, but adb:127.0.0.1:"),
         (elf(9999, b""), "was built for ELF machine 9999, but"),
-        (b"<html><body>404</body></html>", "is no program for Android: it does not begin as one"),
+        (b"<html><body>404</body></html>", "is not an Android program: it has no ELF header"),
     ],
 )
 def test_a_program_for_another_processor(
@@ -208,7 +210,7 @@ def test_a_delegate_that_does_nothing(
     tool = program(tmp_path / "tool", fault="delegate")
     name = device_name(phone, benchmark_model=str(tool), python="/no/python")
     result = edgecmp("bench", "--device", name, write_model(tmp_path / "a.tflite"))
-    refused(result, "The delegate of this benchmark_model does not execute the model, so")
+    refused(result, "The delegate of this benchmark_model cannot execute the model, so")
 
 
 def test_killed_by_the_system(
@@ -220,12 +222,12 @@ def test_killed_by_the_system(
         visits, error = until_failure(device, models)
     assert len(visits) == 2
     assert str(error).startswith(
-        f"adb:{phone.serial} killed python3, as a system does when memory is short. Close other"
+        f"adb:{phone.serial} killed python3, probably for lack of memory. Close other"
     )
     goes_on(device_name(phone), models, visits)
     tool = program(tmp_path / "tool", fault="killed")
     name = device_name(phone, benchmark_model=str(tool))
-    refused(edgecmp("bench", "--device", name, models[0]), " killed tool, as a system does when")
+    refused(edgecmp("bench", "--device", name, models[0]), " killed tool, probably for lack of")
 
 
 def test_a_shell_that_hangs(
@@ -243,7 +245,7 @@ def test_a_shell_that_hangs(
     monkeypatch.setattr(adb_module, "ANSWER_S", 1.0)
     phone.faults.hang = "mkdir"
     words = ("bench", "--device", name, write_model(tmp_path / "a.tflite"))
-    refused(edgecmp(*words), "does not answer as a shell. Look at it with `adb -s")
+    refused(edgecmp(*words), "does not answer. Check it with `adb -s")
     phone.restore()
     assert edgecmp(*words).code == 0
 

@@ -1,4 +1,4 @@
-"""What benchmark_model prints, in its forms of 2018 to today; and how a copy of it is had."""
+"""What benchmark_model prints, in every form since 2018; and how a copy of it is downloaded."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_runs_that_all_took_the_same() -> None:
 def test_cut_output_is_not_taken_for_a_result(text: str) -> None:
     end = text.index("nference timings")
     for cut in (0, text.rindex("count="), end):
-        with pytest.raises(DeviceRunError, match="is not whole or of no known form") as caught:
+        with pytest.raises(DeviceRunError, match="is incomplete or of an unknown form") as caught:
             parse(text[:cut])
         assert caught.value.output == text[:cut]
 
@@ -181,8 +181,8 @@ def test_a_copy_is_downloaded_once(site: str, tmp_path: Path) -> None:
     ("page", "says"),
     [
         ("/gone", r"/gone cannot be downloaded \(Not Found\)\. Download it yourself and write"),
-        ("/page", r"/page is no program for Android: it does not begin as one"),
-        ("/cut", r"/cut cannot be downloaded \(it came only in part\)"),
+        ("/page", r"/page is not an Android program: it has no ELF header"),
+        ("/cut", r"/cut cannot be downloaded \(it was cut off\)"),
     ],
 )
 def test_what_cannot_be_downloaded_leaves_nothing(

@@ -1,4 +1,4 @@
-"""What goes wrong with a board over ssh: the sentence of each fault, and how it goes on."""
+"""What goes wrong with a board over ssh: the sentence of each fault, and how it resumes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def closed_port() -> int:
         ({"key": "stranger"}, "ssh://board refuses the key (root@127.0.0.1: Permission denied"),
         (
             {"known_hosts": "nobody"},
-            "ssh://board has a host key that this machine does not know, or another than before",
+            "ssh://board has a host key that is unknown or has changed",
         ),
     ],
 )
@@ -67,7 +67,7 @@ def test_another_host_key_than_before(board: Board) -> None:
     other = (board.key_folder / "stranger.pub").read_text()
     (board.folder / "changed_hosts").write_text(f"{known.split()[0]} {other}")
     config = board.config("changed", known_hosts="changed_hosts")
-    with pytest.raises(UserError, match="or another than before"):
+    with pytest.raises(UserError, match="is unknown or has changed"):
         open_device(board.named(config=config))
 
 
@@ -92,7 +92,7 @@ def test_lost_in_the_middle_of_a_run(board: Board, tmp_path: Path) -> None:
     with open_device(board.named(python=python)) as device:
         visits, error = until_failure(device, models)
     assert isinstance(error, DeviceLostError)
-    assert error.what.startswith("ssh://board was lost while it ran loses")
+    assert error.what.startswith("The connection to ssh://board was lost while it ran loses")
     assert len(visits) == 2
     goes_on(board.name, models, visits)
 
@@ -146,8 +146,8 @@ def median(device: Device, model: Path) -> float:
 @pytest.mark.parametrize(
     ("folder", "says"),
     [
-        ("/proc", "cannot make a folder for what is sent"),
-        ("/no", "cannot make a folder for what is sent"),
+        ("/proc", "cannot create a temporary folder"),
+        ("/no", "cannot create a temporary folder"),
     ],
 )
 def test_a_folder_that_cannot_be_written(folder: str, says: str, board: Board) -> None:
@@ -160,7 +160,7 @@ def test_a_folder_that_goes_away(board: Board, tmp_path: Path) -> None:
     model = write_model(tmp_path / "a.tflite")
     with open_device(board.name) as device:
         board.ssh("rm -rf /tmp/edgecmp.*")
-        with pytest.raises(UserError, match=r"does not take a\.tflite .*nonexistent") as caught:
+        with pytest.raises(UserError, match=r"cannot store a\.tflite .*nonexistent") as caught:
             device.push(model)
     assert not isinstance(caught.value, DeviceLostError)
 
@@ -168,17 +168,21 @@ def test_a_folder_that_goes_away(board: Board, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "says", "way_out"),
     [
-        (None, "has no Python as /no/python (sh: 1: /no/python: not found (exit code 127))", "3.8"),
+        (
+            None,
+            "has no Python called /no/python (sh: 1: /no/python: not found (exit code 127))",
+            "3.8",
+        ),
         (
             'if test "$1" = -c; then echo 3.6.9 "(default)"; exit; fi\n'
             "echo 'SyntaxError: future feature annotations is not defined' >&2; exit 1",
-            "The Python of ssh://board is 3.6.9, and the oldest that will do is 3.8.",
+            "The Python of ssh://board must be 3.8 or later (it is 3.6.9).",
             "Name a later one: ssh://board?python=/path/to/python3.",
         ),
         (
             'if test "$1" = -c; then exec python3 "$@"; fi; kill -SEGV $$',
-            "does not run the measuring program (Segmentation fault (exit code 139))",
-            "Look at its Python",
+            "cannot run the measuring program (Segmentation fault (exit code 139))",
+            "Check its Python",
         ),
     ],
 )

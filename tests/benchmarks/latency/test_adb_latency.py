@@ -68,7 +68,7 @@ def test_a_phone_without_any_runtime_is_told_of_benchmark_model(
         result = edgecmp("latency", "build", "--device", name, "--out", tmp_path / "table.json")
     assert result.code == 2
     assert (
-        f"{name} has no TFLite runtime (litert: no Python there; tflite-runtime: no Python there). "
+        f"{name} has no TFLite runtime (litert: no Python; tflite-runtime: no Python). "
         in result.err
     )
     assert "?benchmark_model=PATH" in result.err

@@ -101,7 +101,7 @@ def test_a_table_knows_a_device_that_adds_up(steady: type[Steady], tmp_path: Pat
 
 
 def test_summaries_make_the_same_table(steady: type[Steady], tmp_path: Path) -> None:
-    """As TFLite's benchmark_model gives them."""
+    """As TFLite's benchmark_model reports them."""
     whole = build(tmp_path / "runs.json", **SHAPE)
     steady.tells_runs = False
     table = build(tmp_path / "summaries.json", **SHAPE)
@@ -133,14 +133,14 @@ def test_runs_of_another_measurement_are_not_mixed_in(steady: type[Steady], tmp_
     steady.lost_after = 10
     with pytest.raises(DeviceLostError):
         build(tmp_path / "table.json", **SHAPE)
-    with pytest.raises(UserError, match=r"holds another measurement \(threads 1, now 2\)"):
+    with pytest.raises(UserError, match=r"is of another measurement \(threads 1, now 2\)"):
         build(tmp_path / "table.json", **SHAPE, threads=2)
 
 
 def test_a_table_of_another_runtime_is_refused(steady: type[Steady], tmp_path: Path) -> None:
     build(tmp_path / "table.json", **SHAPE)
     steady.version = "2.4.0"
-    with pytest.raises(UserError, match=r"measured in litert 2\.3\.0, and local has 2\.4\.0 now"):
+    with pytest.raises(UserError, match=r"in litert 2\.3\.0, and the device has 2\.4\.0 now"):
         check(tmp_path / "table.json", nets=3)
 
 
@@ -157,7 +157,7 @@ def test_a_model_that_the_runtime_refuses_ends_the_build(
         yield  # a generator, as the real one
 
     monkeypatch.setattr(Steady, "time_models", refuse)
-    with pytest.raises(UserError, match=r"stopped measuring: unknown op\. What was measured is"):
+    with pytest.raises(UserError, match=r"stopped measuring: unknown op\. Run the same command"):
         build(tmp_path / "table.json", **SHAPE)
 
 
@@ -165,7 +165,7 @@ def test_a_model_that_the_runtime_refuses_ends_the_build(
     ("changes", "says"),
     [
         ({"precision": "fp16"}, "Unknown precision of a latency table 'fp16'"),
-        ({"threads": 0}, "0 threads cannot"),
+        ({"threads": 0}, r"--threads must be at least 1 \(got 0\)"),
         ({"tier": "200M"}, "Unknown tier '200M'"),
         ({"runtime": "onnxruntime"}, "Unknown TFLite runtime 'onnxruntime'"),
     ],
@@ -195,7 +195,7 @@ def test_the_calibration_is_spread_over_the_space() -> None:
 
 def test_a_journal_is_none_of_ours(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("hello\n")
-    with pytest.raises(UserError, match="it is none of ours"):
+    with pytest.raises(UserError, match="it is not a journal of edgecmp"):
         Journal(tmp_path / "runs", {"seed": 0})
 
 
