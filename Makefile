@@ -8,10 +8,11 @@ OUT ?= runs/demo
 KIT ?= runs/kit
 READY := $(VENV)/.edgecmp-installed
 
-.PHONY: help demo test testbeds litert-torch lint docs wheel kit
+.PHONY: help demo test test-all testbeds litert-torch lint docs wheel kit
 help:
 	@echo "make demo   search, export, parity and bench with the starter kit, into $(OUT)"
-	@echo "make test   all tests"
+	@echo "make test   the quick tests, which cover every module, in under 5 minutes"
+	@echo "make test-all  all tests, in about 12 minutes; those of boards and phones after make testbeds"
 	@echo "make testbeds  the virtual arm64 board of the device tests, into .testbeds (35 s, 176 MB)"
 	@echo "make litert-torch  its exporter, which one test compares ours with, into .testbeds (90 s, 2.1 GB)"
 	@echo "make lint   ruff and mypy"
@@ -23,7 +24,10 @@ demo: $(READY)
 	@$(VENV)/bin/python scripts/demo.py --out $(OUT)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadgroup
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto -m "not (slow or board or packaging or peers)" $(PYTEST)
+
+test-all: $(READY)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto $(PYTEST)
 
 testbeds: $(READY)
 	$(VENV)/bin/python -m scripts.testbeds

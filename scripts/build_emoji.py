@@ -4,16 +4,16 @@
 # ///
 """Rebuilds the embedded emoji set from the npm packages it comes from.
 
-An identity is a Unicode emoji, an image is one vendor's drawing of it: 64x64 pixels on white, WebP
-quality 85. Identities that share a pixel-identical drawing are one identity; identities with fewer
-than four drawings are left out, and so are skin tones.
+An identity is a Unicode emoji, and an image is one vendor's drawing of it: 64x64 pixels on white,
+WebP quality 85. Identities that share a pixel-identical drawing are merged. Identities with fewer
+than four drawings and variants with a skin tone are left out.
 
     python scripts/build_emoji.py --cache CACHE          # writes edgecmp/data/assets/emoji_64.npz
     python scripts/build_emoji.py --cache CACHE --check  # rebuilds, compares with the shipped file
 
-Needs the npm client (`npm pack` fetches what CACHE lacks) and exactly the packages named above:
-another Pillow carries another WebP encoder, another resvg draws edges otherwise, and the pixels
-would differ. After writing a changed set, update CONTENT_SHA256 in edgecmp/data/emoji.py.
+Needs the npm client (`npm pack` fetches packages that are missing in CACHE) and exactly the
+versions above: the pixels depend on the WebP encoder of Pillow and on how resvg draws edges. After
+writing a changed set, update CONTENT_SHA256 in edgecmp/data/emoji.py.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ ICONS = {
     "@iconify-json/noto-v1@1.2.5": "notov1",
     "@iconify-json/streamline-emojis@1.2.4": "streamline",
 }
-# the sets whose English names say which code points a name means, best first
+# the sets that map English names to code points, best first
 NAMED_BY = (
     "@iconify-json/noto@1.2.9",
     "@iconify-json/twemoji@1.2.5",
@@ -103,22 +103,22 @@ NAMED_BY = (
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Drawing:
-    """One drawing to render; the order of the fields is the order in which equals are preferred."""
+    """One drawing to render; drawings are sorted, and thereby preferred, by the fields in order."""
 
     points: str  # code points, lower case, without variation selectors: "1f1f3-1f1f4"
     vendor: str
-    certainty: int  # 0 code points given, 1 the same English name, 2 the same but for hyphens
+    certainty: int  # 0: code points given, 1: same English name, 2: same except for hyphens
     name: str
     content: bytes  # an image file, or SVG text
 
 
 def code_points(text: str) -> str:
-    """Code points without the variation selector that some vendors write and others leave out."""
+    """Code points without the variation selector, which only some vendors write."""
     return "-".join(part for part in text.lower().split("-") if part != "fe0f")
 
 
 def fetch(package: str, cache: Path) -> Path:
-    """The package's archive in `cache`, fetched where it is missing; its digest must match."""
+    """The package's archive in `cache`, fetched if it is missing; its digest must match."""
     archive = cache / (re.sub(r"[@/]", "-", package).lstrip("-") + ".tgz")
     if not archive.exists():
         packed = subprocess.run(
@@ -127,12 +127,12 @@ def fetch(package: str, cache: Path) -> Path:
         (cache / packed.stdout.decode().split()[-1]).rename(archive)
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     if digest != PACKAGES[package]:
-        sys.exit(f"{archive} is not {package}: SHA-256 {digest}. Delete it and run again.")
+        sys.exit(f"error: {archive} is not {package} (SHA-256 {digest}). Delete it and run again.")
     return archive
 
 
 def read_members(archive: Path, pattern: str) -> dict[str, bytes]:
-    """The files of a .tgz whose path matches `pattern`."""
+    """The files of a .tgz archive whose paths match `pattern`."""
     with tarfile.open(archive) as tar:
         found = {}
         for member in tar:
@@ -143,13 +143,13 @@ def read_members(archive: Path, pattern: str) -> dict[str, bytes]:
 
 
 def read_icons(package: str, cache: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """An Iconify set: its icons.json, and code points -> name where the set says so."""
+    """An Iconify set: its icons.json, and its map from code points to names."""
     files = read_members(fetch(package, cache), r"package/(icons|chars)\.json")
     return json.loads(files["package/icons.json"]), json.loads(files["package/chars.json"])
 
 
 def names_to_points(cache: Path) -> dict[str, str]:
-    """English icon name -> code points, from the sets that state both."""
+    """English icon name -> code points, from the sets in `NAMED_BY`."""
     points: dict[str, str] = {}
     for package in NAMED_BY:
         icons, chars = read_icons(package, cache)
@@ -164,7 +164,7 @@ def names_to_points(cache: Path) -> dict[str, str]:
 
 
 def svg_text(icons: dict[str, Any], name: str) -> bytes:
-    """One icon of an Iconify set as a whole SVG file."""
+    """One icon of an Iconify set as an SVG file."""
     icon = icons["icons"][name]
     width = icon.get("width", icons.get("width", 16))
     height = icon.get("height", icons.get("height", 16))
@@ -176,7 +176,7 @@ def svg_text(icons: dict[str, Any], name: str) -> bytes:
 
 
 def collect(cache: Path) -> list[Drawing]:
-    """Every drawing without a skin tone, sorted: which of two is kept never depends on chance."""
+    """Every drawing without a skin tone, sorted, so that the result is deterministic."""
     drawings = []
     for package, (vendor, folder, suffix) in BITMAPS.items():
         pattern = re.escape(folder) + r"[^/]+" + re.escape(suffix)
@@ -212,7 +212,7 @@ def collect(cache: Path) -> list[Drawing]:
 
 
 def render(drawing: Drawing) -> bytes | None:
-    """The drawing on white as a WebP file; None where it cannot be drawn or shows nothing."""
+    """The drawing on white as a WebP file; None if it cannot be rendered or is empty."""
     content = drawing.content
     if content.startswith(b"<svg"):
         try:
@@ -245,15 +245,15 @@ def decode(webp: bytes) -> bytes:
 
 
 def merge(images: dict[tuple[str, str], bytes]) -> dict[tuple[str, str], bytes]:
-    """Joins identities that share a drawing, pixel for pixel.
+    """Merges identities that share a pixel-identical drawing.
 
-    One drawing per identity and vendor stays, that of the member which most vendors draw.
+    One drawing per identity and vendor is kept: that of the member with the most drawings.
 
     Args:
         images: (code points, vendor) -> WebP file, sorted.
 
     Returns:
-        (identity name, vendor) -> WebP file, sorted; a joined identity is named after its
+        (identity name, vendor) -> WebP file, sorted; a merged identity is named after its
         members, "1f1e8-1f1f5+1f1eb-1f1f7".
     """
     parent = {points: points for points, _ in images}
@@ -280,7 +280,7 @@ def merge(images: dict[tuple[str, str], bytes]) -> dict[tuple[str, str], bytes]:
 
 
 def split_of(identities: list[str]) -> dict[str, int]:
-    """Identity -> 0 train, 1 validation, 2 test, by the SHA-256 of its name alone."""
+    """Identity -> 0 (train), 1 (validation) or 2 (test), by the SHA-256 of its name."""
     shuffled = sorted(identities, key=lambda name: hashlib.sha256(name.encode()).digest())
     test = round(len(shuffled) * TEST_SHARE)
     validation = round((len(shuffled) - test) * VALIDATION_SHARE)
@@ -291,7 +291,7 @@ def split_of(identities: list[str]) -> dict[str, int]:
 
 
 def build(cache: Path) -> dict[str, Array]:
-    """The arrays of the set; the file format is described in edgecmp/data/emoji.py."""
+    """The arrays of the set, in the file format that edgecmp/data/emoji.py describes."""
     drawings = collect(cache)
     with multiprocessing.Pool() as pool:
         rendered = pool.map(render, drawings, chunksize=64)
@@ -339,7 +339,10 @@ def main() -> int:
     for package, version in VERSIONS.items():
         installed = importlib.metadata.version(package)
         if installed != version:
-            sys.exit(f"{package} {installed} is installed; the set is built with {version}.")
+            sys.exit(
+                f"error: the set must be built with {package} {version} (installed: {installed}). "
+                "Run this script in an environment with that version."
+            )
     options.cache.mkdir(parents=True, exist_ok=True)
     arrays = build(options.cache)
     built = digest(arrays)
@@ -347,11 +350,11 @@ def main() -> int:
     if options.check:
         with np.load(SHIPPED, allow_pickle=False) as file:
             shipped = digest(dict(file))
-        print(f"the shipped file: {shipped}: {'equal' if shipped == built else 'DIFFERENT'}")
+        print(f"shipped file: {shipped}: {'equal' if shipped == built else 'DIFFERENT'}")
         return 0 if shipped == built else 1
     options.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(options.out, **arrays)
-    print(f"wrote {options.out} ({options.out.stat().st_size / 1e6:.2f} MB)")
+    print(f"Wrote {options.out} ({options.out.stat().st_size / 1e6:.2f} MB)")
     return 0
 
 

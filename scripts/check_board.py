@@ -1,10 +1,10 @@
-"""Latency tables on the virtual arm64 board: against whole networks, and built twice.
+"""Checks latency tables on the virtual arm64 board: against whole networks, and by rebuilding.
 
     make testbeds
     python -m scripts.check_board --nets 50
 
-The board's clock counts instructions, so what is left of the errors is the table's own. Two boots
-and two builds of the 100M tier at 64 pixels: a quarter of an hour.
+The clock of the board counts instructions, so the errors come from the table and not from timing.
+Two boots and two builds of the 100M tier at 64 pixels take a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -23,20 +23,22 @@ from tests.testbeds.board import Board
 __all__ = ["main"]
 
 MAX_MAPE, MAX_CHANGE = 1.0, 0.5
-"""Percent: mean error against whole networks, and change of a layer from one build to the next."""
+"""Limits in percent: mean error against whole networks, and change of a layer between builds."""
 
 
 def build_on(board: Board, out: Path) -> LatencyTable:
-    """The table of the starter kit's space on a booted board."""
+    """Builds the table of the starter kit's search space on a running board."""
     return build(out, device=board.name, tier="100M", input_size=64, embedding_dim=128)
 
 
 def main() -> int:
-    """Builds, checks and builds again; 0 if both bounds hold."""
+    """Builds, checks and rebuilds a table; returns 0 if both limits are met."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--nets", type=int, default=50, help="whole networks (default 50)")
+    parser.add_argument(
+        "--nets", type=int, default=50, help="number of whole networks (default 50)"
+    )
     nets = parser.parse_args().nets
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.json"
@@ -51,7 +53,7 @@ def main() -> int:
         with Board.boot() as board:
             second = build_on(board, Path(folder) / "again.json")
     change = 100 * np.abs(second.entries_ms / first.entries_ms - 1)
-    print(f"built again: {change.mean():.3f} % on average, {change.max():.3f} % at most")
+    print(f"change of a second build: mean {change.mean():.3f} %, worst {change.max():.3f} %")
     passed = figures["mape"] <= MAX_MAPE and change.max() <= MAX_CHANGE
     print("passed" if passed else "FAILED")
     return 0 if passed else 1

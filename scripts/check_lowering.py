@@ -1,11 +1,11 @@
-"""Proves on many random networks that each rewrite of `edgecmp.export.lower` changes nothing.
+"""Checks on many random networks that the rewrites of `edgecmp.export.lower` preserve embeddings.
 
     python -m scripts.check_lowering --networks 1000
 
-Each rewrite alone, none and all together must return the original's embeddings of two images to
-1e-4 in float32 and to 1e-10 in float64. `scripts.random_networks` says which networks these are
-(an input of 65 pixels pads otherwise than one of 64). A failure names the network's number:
-`--networks 1 --first n` shows it again.
+With each rewrite alone, with none and with all, the embeddings of two images must equal the
+original's to 1e-4 in float32 and to 1e-10 in float64. `scripts.random_networks` describes the
+networks (an input of 65 pixels is padded differently than one of 64). A failure names the number of
+the network: `--networks 1 --first n` repeats it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from scripts.random_networks import (
 __all__ = ["LOWER", "TOLERANCES", "LoweringResult", "check", "main", "variants"]
 
 TOLERANCES = {"float32": 1e-4, "float64": 1e-10}
-"""Largest difference of one value of an embedding of unit length."""
+"""Largest accepted difference of a value of an embedding of unit length."""
 
 LOWER = "all (lower)"
-"""The row of `edgecmp.export.lower` as it is used."""
+"""The row of `edgecmp.export.lower` with its default settings."""
 
 LEAST_SPREAD = 1e-2
-"""Two images whose embeddings differ less than this would make agreement mean nothing."""
+"""Least difference between the embeddings of the two images, without which the check is void."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +55,7 @@ class LoweringResult(Result):
 
     @property
     def failures(self) -> list[str]:
-        """One line for each variant and type beyond its tolerance."""
+        """One line per variant and type that exceeds its tolerance."""
         name = f"network {self.number} ({self.tier}, {self.input_size} px)"
         lines = [
             f"{name}: {variant} differs by {difference:.1e} in {dtype}"
@@ -64,12 +64,12 @@ class LoweringResult(Result):
             if not difference <= TOLERANCES[dtype]
         ]
         if not self.spread > LEAST_SPREAD:
-            lines.append(f"{name}: its embeddings do not differ from image to image")
+            lines.append(f"{name}: the embeddings of both images are the same")
         return lines
 
 
 def _rewritten(network: QueryNet, chosen: Sequence[str]) -> Graph:
-    """The network's graph, in float64, after some of the rewrites."""
+    """The graph of the network, in float64, after the given rewrites."""
     graph = trace(network, network.architecture.input_size)
     for name in chosen:
         graph = REWRITES[name](graph)
@@ -77,13 +77,13 @@ def _rewritten(network: QueryNet, chosen: Sequence[str]) -> Graph:
 
 
 def variants() -> dict[str, tuple[str, ...]]:
-    """What is rewritten: nothing, or by one rewrite alone; `LOWER` is all of them."""
+    """By name: the rewrites of a variant, which are none or a single one."""
     return {"none": (), **{name: (name,) for name in REWRITES}}
 
 
 @torch.no_grad()
 def check(number: int, seed: int = 0) -> LoweringResult:
-    """Builds network `number` and compares each variant with it."""
+    """Builds network `number` and compares each variant with the original."""
     architecture, network, images = numbered_network(number, seed)
     graphs = {name: _rewritten(network, chosen) for name, chosen in variants().items()}
     worst: dict[str, dict[str, float]] = {name: {} for name in (*graphs, LOWER)}
@@ -108,7 +108,7 @@ def check(number: int, seed: int = 0) -> LoweringResult:
 
 
 def table(results: Sequence[LoweringResult]) -> str:
-    """The largest difference of each variant and type."""
+    """The largest difference per variant and type, as text."""
     lines = [f"{'rewrites':20}" + "".join(f"{dtype:>12}" for dtype in TOLERANCES)]
     for name in (*variants(), LOWER):
         worst = (max(result.worst[name][dtype] for result in results) for dtype in TOLERANCES)
@@ -117,11 +117,11 @@ def table(results: Sequence[LoweringResult]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints the largest difference per rewrite; exit code 1 when one is too large."""
+    """Prints the largest difference per variant; exit code 1 if one exceeds its tolerance."""
     given = parse_arguments(
         __doc__,
         networks=1000,
-        json_help="also write every network's differences there",
+        json_help="also write the differences of every network to this file",
         arguments=arguments,
     )
     results = check_networks(check, given)

@@ -1,12 +1,13 @@
-"""Proves the reference runner for Core ML packages on many random networks.
+"""Checks the reference runner for Core ML packages on many random networks.
 
     python -m scripts.check_mil --networks 100
 
-Network number n of `scripts.random_networks` also has an input kind and a minimum system. It is
-written in fp32, where the runner must return torch's float64 embeddings of two images to 1e-4 and a
-cosine of 0.99999; every third network is also written in one of the other precisions. All weights
-that the runner reads from either must equal what Apple's own reader of weight.bin reads, which
-coremltools ships. A failure names the network's number: `--networks 1 --first n` shows it again.
+Every network of `scripts.random_networks` also has an input kind and a minimum system. It is
+written in fp32, and the runner's embeddings of two images must equal torch's in float64 to 1e-4 and
+to a cosine of 0.99999. Every third network is also written in one of the other precisions. All
+weights that the runner reads must equal those read by Apple's reader of weight.bin, which
+coremltools includes. A failure names the number of the network: `--networks 1 --first n` repeats
+it.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ __all__ = ["COSINE", "DIFFERENCE", "PackageResult", "check", "equals_apples", "m
 OTHERS = ("fp16", *COMPRESSIONS)
 
 EVERY = 3
-"""Of so many networks one is also written in another precision."""
+"""One of this many networks is also written in another precision."""
 
 DIFFERENCE, COSINE = 1e-4, 0.99999
-"""Bounds of fp32: a value of an embedding against torch's in float64, and the whole embedding."""
+"""Limits for fp32, against torch in float64: difference of a value, and cosine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +60,12 @@ class PackageResult(Result):
 
     Attributes:
         input: "tensor" or "image".
-        precisions: of its packages.
-        system: their minimum system.
-        difference: largest difference of a value of fp32's embeddings from torch's.
-        cosine: least cosine of fp32's embeddings with torch's.
-        weights: number of values that both readers read alike.
-        wrong: names of weights that they read differently.
+        precisions: precisions of its packages.
+        system: minimum system of its packages.
+        difference: largest difference of a value between the embeddings of fp32 and of torch.
+        cosine: smallest cosine between the embeddings of fp32 and of torch.
+        weights: number of values for which both readers agree.
+        wrong: names of the weights for which they do not agree.
     """
 
     input: str
@@ -77,18 +78,18 @@ class PackageResult(Result):
 
     @property
     def failures(self) -> list[str]:
-        """One line for each bound that is missed."""
+        """One line per limit that is not met."""
         name = f"network {self.number} ({self.tier}, {self.input_size} px, {self.input})"
         lines = []
         if not (self.difference <= DIFFERENCE and self.cosine >= COSINE):
             lines.append(f"{name}: fp32 differs by {self.difference:.1e}, cosine {self.cosine:.7f}")
         if self.wrong:
-            lines.append(f"{name}: read differently: {', '.join(self.wrong)}")
+            lines.append(f"{name}: the readers disagree about {', '.join(self.wrong)}")
         return lines
 
 
 def equals_apples(weight: Weight) -> bool:
-    """Whether Apple's reader reads the same values at the place of `weight`."""
+    """Whether Apple's reader returns the same values for `weight`."""
     with quiet_coremltools():
         from coremltools.libmilstoragepython import _BlobStorageReader
     reader = _BlobStorageReader(str(weight.file))
@@ -127,7 +128,7 @@ def _variant(number: int) -> tuple[str, tuple[str, ...], str]:
 
 
 def check(number: int, seed: int = 0) -> PackageResult:
-    """Builds network `number`, writes it in its precisions and compares."""
+    """Builds network `number`, writes it in its precisions and compares the embeddings."""
     input, precisions, system = _variant(number)
     architecture, network, patches = numbered_network(number, seed)
     preprocessing = Preprocessing(input_size=architecture.input_size)
@@ -168,11 +169,11 @@ def check(number: int, seed: int = 0) -> PackageResult:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints the worst differences; exit code 1 when a bound is missed."""
+    """Prints the largest differences; exit code 1 if a limit is not met."""
     given = parse_arguments(
         __doc__,
         networks=100,
-        json_help="also write what was found about each network",
+        json_help="also write the result of every network to this file",
         arguments=arguments,
     )
     results = check_networks(check, given)

@@ -1,9 +1,9 @@
-"""Kills a search with SIGKILL at random moments until it is done, and compares it with another.
+"""Kills a search at random moments until it is finished, and compares it with an undisturbed one.
 
     python scripts/check_resume.py --kills 20
 
-Both run `edgecmp search --budget 100M --quick` with the starter kit; histories (but for
-the line that states the command) and winners must be equal, byte for byte.
+Both run `edgecmp search --budget 100M --quick` with the starter kit. The histories (except the line
+that states the command) and the winners must be equal, byte for byte.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pathlib import Path
 __all__ = ["main"]
 
 STARTUP_SECONDS = 4.0
-"""No kill before this: most of it is importing, and the search itself is what should be hit."""
+"""Least time in s before a kill, so that it interrupts the search and not the imports."""
 
 
 def start(out: Path) -> subprocess.Popen[bytes]:
-    """The search as a process of its own."""
+    """Starts the search as a separate process."""
     words = ["search", "--budget", "100M", "--quick", "--out", str(out)]
     return subprocess.Popen(
         [sys.executable, "-m", "edgecmp", *words],
@@ -34,7 +34,7 @@ def start(out: Path) -> subprocess.Popen[bytes]:
 
 
 def run_with_kills(out: Path, kills: int, seconds: float, generator: random.Random) -> int:
-    """Runs the search to its end through up to `kills` kills; returns how many there were."""
+    """Runs the search to its end with up to `kills` kills; returns the number of kills."""
     for kill in range(kills):
         process = start(out)
         try:
@@ -53,7 +53,7 @@ def run_with_kills(out: Path, kills: int, seconds: float, generator: random.Rand
 
 
 def main() -> None:
-    """Prints what was compared; exit code 1 when something differs."""
+    """Prints the comparison; exit code 1 if something differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=8.0, help="longest time between kills")

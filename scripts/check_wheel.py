@@ -1,6 +1,6 @@
-"""Builds the wheel, installs it in an empty environment and uses it from another directory.
+"""Builds the wheel, installs it in an empty environment and uses it in another directory.
 
-Run by `make wheel`. The plain install must be enough to search, the extra `export` to export.
+Run by `make wheel`. The base installation must suffice to search, the extra `export` to export.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(*command: str | Path, cwd: Path) -> None:
-    """Runs a command, shows it with its time, and stops the program when it fails."""
+    """Runs a command, prints it with its duration, and exits if it fails."""
     print(f"$ {' '.join(map(str, command))}", flush=True)
     start = time.monotonic()
     done = subprocess.run(list(map(str, command)), cwd=cwd, check=False)
     if done.returncode:
-        sys.exit(f"error: this ended with exit code {done.returncode}")
+        sys.exit(f"error: the command failed (exit code {done.returncode})")
     print(f"  ({time.monotonic() - start:.0f} s)", flush=True)
 
 
 def check(folder: Path) -> None:
-    """Does all of it below `folder`, which is empty."""
+    """Runs the whole check in `folder`, which is empty."""
     wheels, elsewhere, home = folder / "wheels", folder / "elsewhere", folder / "venv"
     run(sys.executable, "-m", "build", "--wheel", "--outdir", wheels, ROOT, cwd=ROOT)
     (wheel,) = wheels.glob("edgecmp-*.whl")
@@ -61,7 +61,9 @@ def check(folder: Path) -> None:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave it there")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="work in this new folder and keep it"
+    )
     keep: Path | None = parser.parse_args().keep
     if keep is not None:
         keep.mkdir(parents=True)

@@ -1,7 +1,8 @@
-"""The whole road with the starter kit, by the same commands that a user types.
+"""From search to device with the starter kit, through the same commands that a user types.
 
-Run by `make demo`: a quick search, the starter kit's query network (the full search's winner,
-trained), its accuracy, exported files, their parity and their latency here, and a summary.
+Run by `make demo`: a quick search; then, for the query network of the starter kit (the trained
+winner of a full search), its accuracy, the exported files, and their parity and latency on this
+machine; and a summary.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ FILES = (
     ("onnx", "fp32", "tensor", "query-fp32.onnx"),
     ("onnx", "fp16", "tensor", "query-fp16.onnx"),
 )
-"""Target, precision, what the file reads, and its name."""
+"""Target, precision, input kind and name of each file."""
 
 
 class Demo:
-    """Runs commands one after the other and keeps what they report."""
+    """Runs commands one after the other and collects their reports."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self.exit_code = 0
 
     def edgecmp(self, *arguments: str | Path, report: str) -> dict[str, Any]:
-        """Runs one command; gives the JSON it writes. A user error ends the demo."""
+        """Runs one command and returns its JSON report. A user error ends the demo."""
         json_file = self.out / "reports" / f"{report}.json"
         words = [*map(str, arguments), "--json", str(json_file)]
         print(f"\n$ edgecmp {shlex.join(words)}", flush=True)
@@ -53,7 +54,7 @@ class Demo:
         return document
 
     def export(self) -> dict[str, float]:
-        """Writes the query network in every form of `FILES`: size in MB, by file."""
+        """Writes all `FILES` of the query network; returns their sizes in MB, by file."""
         sizes = {}
         for target, precision, reads, name in FILES:
             (row,) = self.edgecmp(
@@ -68,7 +69,7 @@ class Demo:
 def file_rows(
     sizes: dict[str, float], parity: dict[str, Any], bench: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """One row a file and runtime: its size, its parity and its latency."""
+    """One row per file and runtime: size, parity and latency."""
     latency = {(row["file"], row["runtime"]): row["p50_ms"] for row in bench["rows"]}
     return [
         {
@@ -86,7 +87,7 @@ def file_rows(
 
 
 def run(out: Path) -> int:
-    """The demo; gives its exit code."""
+    """Runs the demo and returns its exit code."""
     start = time.monotonic()
     demo = Demo(out)
     search = demo.edgecmp(
@@ -102,21 +103,24 @@ def run(out: Path) -> int:
     top10 = {row["protocol"]: row["top10"] for row in evaluation["rows"]}
     print(
         f"\n{'=' * 78}\n"
-        f"Search: best of {search['evaluations']} architectures under "
-        f"{search['budget'] / 1e6:g}M FLOPs has {best['flops_224'] / 1e6:.1f}M;\n"
-        f"  by the supernet, on the hold-out: M(q,q) {best['mqq']:.1f}, M(q,g) {best['mqg']:.1f}\n"
-        "Starter kit's query network, top-10 on unseen identities: "
-        f"M(q,q) {top10['qq']:.1f}, M(q,g) {top10['qg']:.1f}, M(g,g) {top10['gg']:.1f}\n"
+        f"Quick search: the best of {search['evaluations']} architectures under "
+        f"{search['budget'] / 1e6:g}M FLOPs has {best['flops_224'] / 1e6:.1f}M FLOPs.\n"
+        f"  {search['metric']} on the hold-out, with the supernet's weights: "
+        f"M(q,q) {best['mqq']:.1f} %, M(q,g) {best['mqg']:.1f} %\n"
+        "Query network of the starter kit, from a full search and trained.\n"
+        "  top-10 on the test split (unseen identities): "
+        f"M(q,q) {top10['qq']:.1f} %, M(q,g) {top10['qg']:.1f} %, M(g,g) {top10['gg']:.1f} %\n"
     )
+    print("Exported files: parity with PyTorch, and median latency on this machine\n")
     print(table_text(file_rows(sizes, parity, bench), width=120))
     print(
-        f"\nPicture of the search: {Path(search['files']['picture']).resolve()}\n"
-        f"Picture of the parity: {Path(parity['picture']).resolve()}\n"
-        f"All reports as JSON:   {(out / 'reports').resolve()}\n"
-        f"The demo took {duration(time.monotonic() - start)}."
+        f"\nPicture of the search:     {Path(search['files']['picture']).resolve()}\n"
+        f"Picture of the parity:     {Path(parity['picture']).resolve()}\n"
+        f"Reports (JSON):            {(out / 'reports').resolve()}\n"
+        f"Duration of the demo:      {duration(time.monotonic() - start)}"
     )
     if demo.exit_code:
-        print("A check failed: see above.", file=sys.stderr)
+        print("error: A check failed; see its output above.", file=sys.stderr)
     return demo.exit_code
 
 
@@ -127,7 +131,7 @@ def main() -> None:
     try:
         sys.exit(run(parser.parse_args().out))
     except KeyboardInterrupt:
-        print("error: Interrupted. Run make demo again: the search goes on.", file=sys.stderr)
+        print("error: Interrupted. Run `make demo` again; the search resumes.", file=sys.stderr)
         sys.exit(2)
 
 

@@ -1,8 +1,8 @@
-"""Draws the pictures of tables in docs/images/ from the runs that ship with edgecmp; nothing is trained.
+"""Draws the tables in docs/images/ from the runs in the package, without any training.
 
     python -m scripts.draw_tables docs/images
 
-The tables are those that docs/results/paper-tables.md shows.
+docs/results/paper-tables.md shows these pictures.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ SHOWN = ("table3", "table4", "figure1")
 
 
 def main() -> None:
-    """Reads the command line."""
+    """Draws the pictures into the folder that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path, help="folder of the pictures")
+    parser.add_argument("out", type=Path, help="folder for the pictures")
     parser.add_argument("--recipe", default="emoji")
     given = parser.parse_args()
     for name in SHOWN:

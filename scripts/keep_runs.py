@@ -1,9 +1,9 @@
-"""Keeps the runs of `edgecmp reproduce` with the package, so that `--list` shows them to everybody.
+"""Copies the runs of `edgecmp reproduce` into the package, where `--list` finds them.
 
     python -m scripts.keep_runs runs/reproduce --recipe emoji
 
-A run that is kept already under the same key is replaced by the folder's. In the commands the
-folder is called runs/reproduce, wherever it lies.
+A run in the package is replaced by the run in the folder with the same key. In the recorded
+commands the folder is named runs/reproduce, whatever its real name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FOLDER = "runs/reproduce"
 
 
 def keep(folder: Path, recipe: str, kept: Path) -> int:
-    """Merges the runs in `folder` into the .jsonl file `kept`; gives how many there are then."""
+    """Merges the runs in `folder` into the .jsonl file `kept`; returns the number of runs in it."""
     runs: dict[str, Run] = {}
     if kept.exists():
         for number, line in enumerate(kept.read_text().splitlines(), start=1):
@@ -39,13 +39,13 @@ def keep(folder: Path, recipe: str, kept: Path) -> int:
 
 
 def main() -> None:
-    """Runs `keep` with the command's arguments."""
+    """Runs `keep` with the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="--out of `edgecmp reproduce`")
     parser.add_argument("--recipe", default="emoji")
     given = parser.parse_args()
     kept = RECORDED / f"{given.recipe}.jsonl"
-    print(f"{keep(given.folder, given.recipe, kept)} runs are kept in {kept}")
+    print(f"{kept} contains {keep(given.folder, given.recipe, kept)} runs.")
 
 
 if __name__ == "__main__":

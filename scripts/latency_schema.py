@@ -1,4 +1,4 @@
-"""Writes docs/reference/latency-table.schema.json: the published form of a latency table."""
+"""Writes docs/reference/latency-table.schema.json, the JSON schema of latency tables."""
 
 from __future__ import annotations
 

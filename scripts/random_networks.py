@@ -1,8 +1,8 @@
-"""What the checks of many random networks share: the networks, the loop over them, the verdict.
+"""The common parts of checks on many random networks: the networks, the loop, the verdict.
 
-Network number n has random blocks and widths, a tier and an input size in rotation, random weights
-and the batch-norm statistics of structured images. Its number and the seed name it, so that a
-failure can be repeated with `--networks 1 --first n`.
+Each network has random blocks and widths, random weights, and the batch-norm statistics of
+structured images; tiers and input sizes alternate. It is determined by its number and the seed, so
+that `--networks 1 --first n` repeats a failure of network n.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from edgecmp.progress import progress, say
 __all__ = ["SIZES", "Result", "check_networks", "conclude", "numbered_network", "parse_arguments"]
 
 SIZES = (64, 65, 96)
-"""Pixels: strides meet even sizes alone (64), odd ones alone (65), and both (96)."""
+"""Input sizes in pixels: strides are applied to even sizes (64), to odd ones (65) or both (96)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,9 +39,9 @@ class Result(ABC):
     """The result of one network.
 
     Attributes:
-        number: names the network, together with --seed.
-        tier: of the network.
-        input_size: in pixels.
+        number: number of the network.
+        tier: tier of the network.
+        input_size: input size in pixels.
     """
 
     number: int
@@ -51,14 +51,14 @@ class Result(ABC):
     @property
     @abstractmethod
     def failures(self) -> list[str]:
-        """One line for each bound that is missed."""
+        """One line per limit that is not met."""
 
 
 AnyResult = TypeVar("AnyResult", bound=Result)
 
 
 def numbered_network(number: int, seed: int) -> tuple[Architecture, QueryNet, Tensor]:
-    """Network `number`: its shape, itself in evaluation mode, and two images for it.
+    """Network `number`: its architecture, the network in evaluation mode, and two images.
 
     The images are normalised, (2, 3, S, S).
     """
@@ -78,31 +78,31 @@ def parse_arguments(
     """The arguments of a check: networks, first, seed, workers, json.
 
     Args:
-        text: of --help.
-        networks: how many are checked by default.
-        json_help: what --json writes.
-        arguments: of the command line; those of this process if None.
+        text: text of --help.
+        networks: default number of networks.
+        json_help: help of --json.
+        arguments: arguments of the command line; those of this process if None.
     """
     parser = argparse.ArgumentParser(
         description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--networks", type=int, default=networks, help=f"how many (default {networks})"
+        "--networks", type=int, default=networks, help=f"number of networks (default {networks})"
     )
     parser.add_argument("--first", type=int, default=0, help="number of the first (default 0)")
-    parser.add_argument("--seed", type=int, default=0, help="another set of networks (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the networks (default 0)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--json", type=Path, help=json_help)
     given = parser.parse_args(arguments)
     if given.networks < 1 or given.workers < 1 or given.first < 0:
-        parser.error("--networks and --workers start at 1, --first at 0")
+        parser.error("--networks and --workers must be at least 1, --first at least 0")
     return given
 
 
 def check_networks(check: Callable[..., AnyResult], given: argparse.Namespace) -> list[AnyResult]:
     """The results of `check(number, seed=seed)` in the order of the numbers.
 
-    Each network is checked by one of --workers processes with one thread; failures are told as
+    Each network is checked by one of --workers processes with one thread. Failures are printed as
     they occur.
     """
     numbers = range(given.first, given.first + given.networks)
@@ -130,10 +130,10 @@ def conclude(
     """Prints the verdict, writes --json and exits: with code 1 if a network failed, else with 0.
 
     Args:
-        results: of all networks.
-        given: as `parse_arguments` returns them.
-        summary: what was checked and how well it held, for the line of the verdict.
-        limits: the bounds, as the JSON names them.
+        results: the results of all networks.
+        given: the arguments, as `parse_arguments` returns them.
+        summary: summary of the check, for the line of the verdict.
+        limits: the limits, by their names in the JSON.
     """
     failures = [result.failures for result in results if result.failures]
     print(

@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from edgecmp.cli import main
 from tests.testbeds.adbd import AdbDaemon
@@ -20,16 +22,53 @@ from tests.testbeds.recipe import missing
 
 __all__ = ["adb_client", "adb_variables", "board", "edgecmp", "phone"]
 
+BOARD = "tests/benchmarks/devices/board/"
+"""The modules that share the virtual board."""
+
+LONG = {"slow", "board", "peers", "packaging"}
+"""The marks that `make test` leaves out; pyproject.toml explains them."""
+
 settings.register_profile("edgecmp", deadline=None)  # a busy machine is no failure
 settings.load_profile("edgecmp")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps a module on one worker, so that what its tests share is made once."""
+class Modules(LoadFileScheduling):
+    """Keeps a module on one worker, so that what its tests share is made once.
+
+    So are all modules of the virtual board, which then boots once. (xdist 3.8's own groups, by
+    `--dist loadgroup`, have no effect under pytest 9.2.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = super()._split_scope(nodeid)
+        return BOARD if module.startswith(BOARD) else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Modules:
+    """Hands out modules in the order of collection, see `pytest_collection_modifyitems`."""
+    config.option.loadscopereorder = False
+    return Modules(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects by the marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Lets quick cases out of `slow`, and puts modules with long tests first, so none is left last.
+
+    `@pytest.mark.slow(quick=["case"])` marks all cases of a function but those named.
+    """
+    unknown: dict[str, set[str]] = {}
     for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+        mark = next((mark for mark in item.own_markers if mark.name == "slow"), None)
+        if mark is not None and "quick" in mark.kwargs:
+            function, _, case = item.nodeid.partition("[")
+            unknown.setdefault(function, set(mark.kwargs["quick"])).discard(case[:-1])
+            if case[:-1] in mark.kwargs["quick"]:
+                item.own_markers.remove(mark)
+    for function, cases in unknown.items():
+        if cases and "::" not in "".join(config.args):
+            raise pytest.UsageError(f"{function} has no case {sorted(cases)}.")
+    long = {item.path for item in items if any(mark.name in LONG for mark in item.iter_markers())}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @dataclass(frozen=True)
@@ -64,7 +103,7 @@ def _require(reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def board() -> Iterator[Board]:
-    """The virtual arm64 board, booted once; its tests carry `@pytest.mark.xdist_group("board")`."""
+    """The virtual arm64 board, booted once: its modules lie in one folder, see `Modules`."""
     _require(missing())
     with Board.boot() as running:
         yield running

@@ -62,6 +62,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
+@pytest.mark.packaging
 def test_a_checkout_without_symlinks_builds_no_wheel(tmp_path: Path) -> None:
     assert build(tmp_path, symlinks=False).returncode != 0
     assert not list(tmp_path.glob("*.whl"))
@@ -84,6 +85,7 @@ def test_the_code_folders_are_reached_by_symlinks() -> None:
         assert link.resolve() == ROOT / name
 
 
+@pytest.mark.packaging
 def test_the_wheel_holds_every_file_and_no_other_top_level(wheel: zipfile.ZipFile) -> None:
     names = set(wheel.namelist())
     assert shipped() - names == set()
@@ -93,6 +95,7 @@ def test_the_wheel_holds_every_file_and_no_other_top_level(wheel: zipfile.ZipFil
     }
 
 
+@pytest.mark.packaging
 def test_the_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
     about = metadata(wheel)
     assert about["License-Expression"].startswith("Apache-2.0 AND CC-BY-4.0")

@@ -119,12 +119,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--networks", type=int, default=12, help="number of networks (default 12)")
     parser.add_argument("--input-size", type=int, default=224, help="pixels (default 224)")
     parser.add_argument(
-        "--threads", type=int, nargs="+", default=[1, 2], help="thread counts (default 1 2)"
+        "--threads", type=int, nargs="+", default=[1, 2], help="counts (default 1 2)"
     )
     parser.add_argument("--rounds", type=int, default=15, help="visits per model (default 15)")
-    parser.add_argument(
-        "--visit-ms", type=float, default=40.0, help="length of a visit (default 40)"
-    )
+    parser.add_argument("--visit-ms", type=float, default=40.0, help="of a visit (default 40)")
     parser.add_argument("--litert-torch-python", type=Path, help="Python with litert-torch")
     parser.add_argument("--executorch-python", type=Path, help="Python with ExecuTorch")
     parser.add_argument("--plan", action="store_true", help="print the estimated time and stop")

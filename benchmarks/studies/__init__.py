@@ -1,1 +1,1 @@
-"""Experiments: each module answers one question and is run with `python -m`."""
+"""Studies: each module answers one question and is run with `python -m`."""

@@ -1,4 +1,4 @@
-"""An evaluator that keeps every measurement in a file, so that none is made twice."""
+"""An evaluator that stores every measurement in a file, so that none is repeated."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class CachedEvaluator:
     """An evaluator that evaluates each architecture once, in this run or an earlier one.
 
     Attributes:
-        seconds: by genes, the time that the evaluation took.
+        seconds: duration of each evaluation, by genes.
 
     Args:
-        evaluator: what evaluates.
-        file: one line per architecture; begun anew if another evaluator wrote it. A last line that
-            was not finished is left out.
+        evaluator: the evaluator to use.
+        file: file with one line per architecture; it is started again if another evaluator wrote
+            it. An incomplete last line is ignored.
     """
 
     def __init__(self, evaluator: Evaluator, file: Path) -> None:
@@ -46,7 +46,7 @@ class CachedEvaluator:
         write_atomic(file, "".join(f"{line}\n" for line in (header, *lines)).encode())
 
     def evaluate(self, architecture: Architecture) -> Measurement:
-        """The measurement, from the file or made now."""
+        """The measurement, read from the file or made now."""
         genes = tuple(architecture.genes)
         if genes not in self._known:
             start = time.perf_counter()
@@ -59,7 +59,7 @@ class CachedEvaluator:
         return self._known[genes]
 
     def to_dict(self) -> dict[str, Any]:
-        """All that decides its numbers."""
+        """All settings that affect its measurements."""
         return self._evaluator.to_dict()
 
     def _keep(self, document: dict[str, Any]) -> None:

@@ -1,10 +1,10 @@
-"""How long does the weight gradient of a depthwise convolution take, torch's and ours?
+"""The time of the weight gradient of a depthwise convolution, torch's and edgecmp's.
 
     OMP_NUM_THREADS=1 python -m edgecmp.benchmarks.studies.depthwise_gradient --json gradient.json
 
-Milliseconds of processor time, medians over the rounds, channels last as in training. `used` says
-which of the two `edgecmp.networks.depthwise` takes there. Then what that makes of a whole training
-step, forward and backward, of the baselines at 64 pixels.
+Times are medians over the rounds, in ms of processor time, channels last as in training. `used`
+names the gradient that `edgecmp.networks.depthwise` selects. A second table shows the effect on a
+whole training step, forward and backward, of the baselines at 64 pixels.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = ["main", "row", "step"]
 NETWORKS = ("proxylessnas_mobile", "mobilenetv3_large_w1", "mobilenetv2_w1", "shufflenetv2_w1")
 
 MAPS = ((16, 64), (8, 160), (4, 320), (2, 640))
-"""(side of the map, channels), as in the 100M tier at 64 pixels."""
+"""(side of the feature map, channels), as in the 100M tier at 64 pixels."""
 
 
 def row(
     side: int, channels: int, kernel: int, stride: int, batch: int, rounds: int
 ) -> dict[str, Any]:
-    """Both gradients of one convolution, timed in rounds."""
+    """Times both gradients of one convolution in rounds."""
     x = torch.randn(batch, channels, side, side).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(channels, 1, kernel, kernel)
     strides, padding = (stride, stride), (kernel // 2, kernel // 2)
@@ -80,7 +80,7 @@ def row(
 
 
 def step(name: str, batch: int, rounds: int) -> dict[str, Any]:
-    """A training step of the baseline of that name, by both gradients."""
+    """Times a training step of a baseline with both gradients."""
     ours = Baseline(name=name, input_size=64).build().train()
     ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     theirs = with_torch_gradients(ours)
@@ -100,12 +100,12 @@ def step(name: str, batch: int, rounds: int) -> dict[str, Any]:
 
 
 def _milliseconds(times: list[Seconds]) -> float:
-    """Median processor time."""
+    """The median processor time in ms."""
     return round(1e3 * median(taken.cpu for taken in times), 2)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measures, prints the table and, if asked, writes it."""
+    """Runs the study, prints the tables and, with --json, writes them."""
     parser = study_parser(__doc__)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--turns", type=int, default=15)

@@ -1,6 +1,6 @@
-"""How fast are candidates evaluated, one by one and by the processes of a search?
+"""The speed of candidate evaluation, one by one and in the processes of a search.
 
-The rows of `edgecmp.benchmarks.studies.supernet_speed` that are about the search.
+These are the rows of `edgecmp.benchmarks.studies.supernet_speed` about the search.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ LAYOUTS = {DEFAULT: torch.contiguous_format, "channels_last": torch.channels_las
 
 
 class _Evolution:
-    """Random architectures, and then generations of their children by the R3 of top-1.
+    """Random architectures and generations of their children, selected by R3 of top-1.
 
     Attributes:
-        architectures: of the current generation.
+        architectures: those of the current generation.
     """
 
     def __init__(self, evaluator: Evaluator, population: int, *, seed: int) -> None:
@@ -52,7 +52,7 @@ class _Evolution:
         self._take(drawn.tolist())
 
     def breed(self, measured: Sequence[Measurement], generation: int) -> None:
-        """Makes the children that are numbered `generation` from what was measured so far."""
+        """Makes generation number `generation` from the measurements so far."""
         for architecture, found in zip(self.architectures, measured, strict=True):
             self._rewards[tuple(architecture.genes)] = found.mqq["top1"] * found.mqg["top1"]
         ranked = sorted(self._rewards, key=self._rewards.__getitem__, reverse=True)
@@ -75,9 +75,9 @@ class _Evolution:
 def evaluation_rows(
     bundle: SupernetBundle, candidates: int, generations: int
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Candidate evaluation against the plain way, and the largest difference of R3 by metric.
+    """Candidate evaluation against the reference, and the largest difference of R3 by metric.
 
-    The candidates are random ones, and then `generations` of their children in an evolution.
+    The candidates are random ones, followed by `generations` of their children in an evolution.
     """
     evaluator = open_evaluator(bundle, gallery=None, data="emoji")
     evolution = _Evolution(evaluator, candidates, seed=0)
@@ -100,7 +100,7 @@ def evaluation_rows(
                 differences[metric] = max(differences[metric], difference)
         what = f"evaluation, generation {generation} ({len(measured)})"
         rows += [
-            comparison(what, f"plain, {name}", times["ours"], times[name], 1, 3.0)
+            comparison(what, f"reference, {name}", times["ours"], times[name], 1, 3.0)
             for name in LAYOUTS
         ]
         evolution.breed(measured, generation + 1)
@@ -108,7 +108,7 @@ def evaluation_rows(
 
 
 def _reward_difference(ours: Measurement, plain: Mapping[str, float], metric: str) -> float:
-    """Of R3, M(q,q) times M(q,g)."""
+    """The absolute difference of R3 = M(q,q) * M(q,g)."""
     theirs = plain[f"qq_{metric}"] * plain[f"qg_{metric}"]
     return abs(ours.mqq[metric] * ours.mqg[metric] - theirs)
 
@@ -116,10 +116,10 @@ def _reward_difference(ours: Measurement, plain: Mapping[str, float], metric: st
 def search_row(
     bundle: SupernetBundle, population: int, generations: int
 ) -> tuple[dict[str, Any], float]:
-    """Children of an evolution as a search evaluates them, and one by one in the plain way.
+    """The children of an evolution, evaluated as in a search and one by one by the reference.
 
-    The search has its processes, the plain way all threads of torch. Per second of wall time, since
-    the time of the processes is not this one's.
+    The search uses its processes, and the reference all threads of torch. The rates are per second
+    of wall time, since the processor time of this process excludes the others.
 
     Returns:
         The comparison, and the largest difference of R3 by top-1.
@@ -151,7 +151,7 @@ def search_row(
     torch.set_num_threads(threads)
     row = {
         "what": f"children, {jobs} processes of {each} thread{'s' * (each > 1)}",
-        "against": f"plain, {DEFAULT}, {threads} threads",
+        "against": f"reference, {DEFAULT}, {threads} threads",
         "ours_per_cpu_s": None,
         "theirs_per_cpu_s": None,
         "ratio": None,

@@ -1,4 +1,4 @@
-"""How fast the FLOPs table counts, against fvcore on the same architectures.
+"""The speed of the FLOPs table, compared with fvcore on the same architectures.
 
 python -m edgecmp.benchmarks.studies.flops_table
 """
@@ -25,7 +25,7 @@ NETWORKS = 5
 
 
 def main() -> None:
-    """Prints one line per tier; processor seconds, so that a busy machine does not matter."""
+    """Prints one line per tier, from processor time, which other programs hardly affect."""
     study_parser(__doc__).parse_args()
     torch.set_num_threads(1)
     logging.getLogger("fvcore").setLevel(logging.ERROR)
@@ -51,8 +51,8 @@ def main() -> None:
         rate = CANDIDATES / min(table_seconds)
         each = min(fvcore_seconds)
         print(
-            f"{tier}: table {rate / 1e6:.1f} M candidates/s, fvcore {each * 1e3:.0f} ms a network "
-            f"({rate * each:.2g} times as fast), {mismatches} mismatches of {NETWORKS}"
+            f"{tier}: table {rate / 1e6:.1f} M candidates/s, fvcore {each * 1e3:.0f} ms per "
+            f"network ({rate * each:.2g} times as fast), {mismatches} mismatches of {NETWORKS}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Drawn embeddings and lists of IJB-C's size, for `edgecmp.benchmarks.studies.ijbc_size`."""
+"""Random embeddings and lists of IJB-C's size, for `edgecmp.benchmarks.studies.ijbc_size`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Sizes", "World", "draw"]
 
 DIMENSIONS = 128
 NOISE = {"g": 0.8, "q": 1.2}
-"""Standard deviation of a template and of an image around its subject; chosen so that TAR@FAR and
-TPIR@FPIR are far from 0 and from 1."""
+"""Standard deviation of templates and images around their subject, chosen so that TAR@FAR and
+TPIR@FPIR are far from 0 and 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sizes:
-    """How much there is; IJB-C's by default."""
+    """Numbers of images, templates and pairs; those of IJB-C by default."""
 
     images: int = 469_375
     g1: int = 1_772
@@ -32,18 +32,18 @@ class Sizes:
 
     @property
     def gallery(self) -> int:
-        """Templates of both galleries, one a subject."""
+        """Number of templates of both galleries, one per subject."""
         return self.g1 + self.g2
 
     @property
     def templates(self) -> int:
-        """All templates: those of the galleries, then those of the probes."""
+        """Number of all templates: those of the galleries, then those of the probes."""
         return self.gallery + self.probes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World:
-    """Drawn faces: the gallery templates come first, one a subject, then the probes'."""
+    """Random faces: the gallery templates come first, one per subject, then those of the probes."""
 
     rows: NDArray[Any]  # (N,) template of each image
     media: NDArray[Any]  # (N,)
@@ -53,10 +53,10 @@ class World:
 
 
 def draw(sizes: Sizes, seed: int) -> World:
-    """A world of that size."""
+    """Random faces and protocols of the given sizes."""
     rng = np.random.default_rng(seed)
     everybody = np.arange(sizes.gallery)
-    # every subject has a probe, so that few of the probes are left to chance
+    # every subject has at least one probe
     probe_subjects = np.append(everybody, rng.integers(0, sizes.gallery, sizes.probes))
     probe_subjects = rng.permutation(probe_subjects[: sizes.probes])
     subjects = np.append(everybody, probe_subjects)  # (T,)
@@ -87,11 +87,11 @@ def draw(sizes: Sizes, seed: int) -> World:
 
 
 def _draw_pairs(sizes: Sizes, probe_subjects: NDArray[Any], rng: np.random.Generator) -> Pairs:
-    """Genuine pairs of different probes, and impostors, in the order of the enrolled template."""
+    """Genuine pairs of different probes, and impostor pairs, sorted by enrolled template."""
     own = rng.permutation(sizes.probes)[: sizes.genuine]
     count = sizes.pairs - sizes.genuine
     probes = rng.integers(0, sizes.probes, count)
-    others = rng.integers(1, sizes.gallery, count)  # steps from the probe's own subject
+    others = rng.integers(1, sizes.gallery, count)  # offset from the probe's own subject
     enrolled = np.append(probe_subjects[own], (probe_subjects[probes] + others) % sizes.gallery)
     order = np.argsort(enrolled, kind="stable")
     return Pairs(

@@ -1,7 +1,7 @@
-"""The metrics of `edgecmp.benchmarks.studies.ijbc_size` computed another way: plain, slow, whole.
+"""Simple, slow implementations of the metrics of `edgecmp.benchmarks.studies.ijbc_size`.
 
-scikit-learn's `roc_curve` on all pairs, and numpy loops over one template, or over one probe whose
-gallery is sorted, at a time.
+They use scikit-learn's `roc_curve` on all pairs, numpy loops over the templates, and loops over the
+probes that sort the whole gallery for each.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PAIRS_AT_ONCE = 100_000
 
 
 def templates_by_loops(world: World, features: Embeddings) -> NDArray[np.float64]:
-    """Each template by itself: mean of each media, sum of the media, unit length."""
+    """Each template separately: the mean per medium, their sum, scaled to unit length."""
     order = np.argsort(world.rows, kind="stable")
     count = int(world.rows.max()) + 1
     edges = np.searchsorted(world.rows[order], np.arange(count + 1))
@@ -46,7 +46,7 @@ def templates_by_loops(world: World, features: Embeddings) -> NDArray[np.float64
 
 
 def scores_by_gathering(enrolled: Embeddings, probes: Embeddings, pairs: Pairs) -> Embeddings:
-    """Both embeddings of each pair copied, some at a time, and multiplied."""
+    """The scores of pairs, from copies of both embeddings of each pair, chunk by chunk."""
     scores = np.empty(len(pairs.genuine), np.float32)
     for start in range(0, len(scores), PAIRS_AT_ONCE):
         chunk = slice(start, start + PAIRS_AT_ONCE)
@@ -58,7 +58,7 @@ def scores_by_gathering(enrolled: Embeddings, probes: Embeddings, pairs: Pairs) 
 def tars_by_roc_curve(
     scores: Embeddings, genuine: NDArray[np.bool_], *, nearest: bool
 ) -> dict[str, float]:
-    """Every TAR@FAR from the curve of all pairs.
+    """Every TAR@FAR, from the ROC curve of all pairs.
 
     Raises:
         UserError: scikit-learn is not installed.
@@ -67,7 +67,7 @@ def tars_by_roc_curve(
         from sklearn.metrics import roc_curve
     except ImportError as error:
         raise UserError(
-            "scikit-learn is not installed.", "Install edgecmp[dev], which brings it."
+            "scikit-learn is not installed.", "Run pip install 'edgecmp[dev]'."
         ) from error
     fpr, tpr, _ = roc_curve(genuine, scores, drop_intermediate=nearest)
     if nearest:
@@ -79,7 +79,7 @@ def tars_by_roc_curve(
 def identified_by_sorting(
     enrolled: Embeddings, probes: Embeddings, lists: Protocols
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Every figure of the 1:N protocols; then TPIR@FPIR in insightface's form."""
+    """Every figure of the 1:N protocols; and TPIR@FPIR in insightface's form."""
     asked, subjects = probes[lists.probes.rows], lists.probes.subjects
     rows = np.append(lists.g1.rows, lists.g2.rows)
     owners = np.append(lists.g1.subjects, lists.g2.subjects)
@@ -103,7 +103,7 @@ def identified_by_sorting(
 
 
 class _Sorted:
-    """The gallery sorted whole for one probe after the other."""
+    """The whole gallery, sorted for one probe after the other."""
 
     def __init__(
         self, probes: Embeddings, subjects: NDArray[Any], gallery: Embeddings, owners: NDArray[Any]

@@ -1,14 +1,13 @@
-"""The metrics at IJB-C's size: seconds, peak memory, and the difference from other computations.
+"""The metrics at IJB-C's size: time, peak memory, and the difference from slow references.
 
     OMP_NUM_THREADS=1 python -m edgecmp.benchmarks.studies.ijbc_size
     python -m edgecmp.benchmarks.studies.ijbc_size --json ijbc.json
 
-The embeddings are drawn: 469,375 faces in 23,124 templates of 3,531 subjects, 128 values each,
+The embeddings are random: 469,375 faces in 23,124 templates of 3,531 subjects, 128 values each,
 those of the query network with more noise; 15,658,489 pairs, 19,557 of them genuine; 19,593 probes
-searched in 3,531 gallery templates. First edgecmp does every step, and the table has the most
-memory that the process had until then; then everything is done again by
-`edgecmp.benchmarks.studies.ijbc_references`, which is not counted in the memory. Needs
-edgecmp[dev].
+searched in 3,531 gallery templates. First edgecmp computes every step, and the table states the
+peak memory of the process until then; `edgecmp.benchmarks.studies.ijbc_references` then computes
+everything again, which is not included in the memory. Needs edgecmp[dev].
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ Result = TypeVar("Result")
 
 
 class _Clock:
-    """Does steps, and keeps a row of each."""
+    """Runs steps, and records a row for each."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -62,7 +61,7 @@ class _Clock:
         return result
 
     def compare(self, step: str, difference: float, seconds: float | None = None) -> None:
-        """Adds to the row of a step how far the reference is off, and what it took."""
+        """Adds the difference from the reference, and its time, to the row of a step."""
         row = next(row for row in self.rows if row["step"] == step)
         row["difference"] = f"{difference:.1e}"
         if seconds is not None:
@@ -70,7 +69,7 @@ class _Clock:
 
 
 def _peak_gib() -> float:
-    """The peak memory of this process so far."""
+    """The peak memory of this process so far, in GiB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
@@ -81,20 +80,20 @@ def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def _largest(one: Mapping[str, float | None], other: Mapping[str, float]) -> float:
-    """The largest difference between figures of the same names, where both have one."""
+    """The largest difference between figures of the same name, where both exist."""
     pairs = ((one[name], value) for name, value in other.items())
     return max(abs(share - value) for share, value in pairs if share is not None)
 
 
 def measure(sizes: Sizes, *, seed: int = 0) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Does and compares every step.
+    """Runs every step and its reference.
 
     Returns:
-        A row for each step: step, seconds, peak_gib, difference (the largest), reference_seconds
-        and ratio; and the figures of the heterogeneous protocol in both forms.
+        One row per step: step, seconds, peak_gib, difference (the largest), reference_seconds and
+        ratio; and the figures of the heterogeneous protocol in both forms.
     """
     clock = _Clock()
-    world = clock("draw (not of edgecmp)", partial(draw, sizes, seed))
+    world = clock("random data (not part of edgecmp)", partial(draw, sizes, seed))
     _read_pairs(world, clock)
     vectors = {
         letter: clock(
@@ -130,7 +129,7 @@ def measure(sizes: Sizes, *, seed: int = 0) -> tuple[list[dict[str, Any]], dict[
 
 
 def _read_pairs(world: World, clock: _Clock) -> None:
-    """Writes the list of pairs as IJB-C's release has it, and reads it."""
+    """Writes the list of pairs in the form of IJB-C's release, and reads it."""
     pairs = world.protocols.pairs
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ijbc_template_pair_label.txt"
@@ -146,10 +145,10 @@ def _read_pairs(world: World, clock: _Clock) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures, prints the table and the figures; exit code 1 beyond `LIMIT_GIB`."""
+    """Runs the study and prints the table and the figures; exit code 1 above `LIMIT_GIB`."""
     parser = study_parser(__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="what is drawn (default 0)")
-    parser.add_argument("--json", type=Path, help="also write what is printed there")
+    parser.add_argument("--seed", type=int, default=0, help="of the random data (default 0)")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
     chosen = parser.parse_args(arguments)
     rows, figures = measure(Sizes(), seed=chosen.seed)
     peak = rows[-1]["peak_gib"]

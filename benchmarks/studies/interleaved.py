@@ -1,4 +1,4 @@
-"""Jobs timed in rounds, so that load and heat affect all of them alike, and two compared."""
+"""Jobs timed in interleaved rounds, so that load and heat affect all alike, and compared."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ Result = TypeVar("Result")
 
 
 class Seconds(NamedTuple):
-    """What one job took: processor time of this process, and wall time."""
+    """The time of one job in s: processor time of this process, and wall time."""
 
     cpu: float
     wall: float
 
 
 def timed(job: Callable[[], Result]) -> tuple[Result, Seconds]:
-    """What the job returns, and what it took."""
+    """The result of a job, and its time."""
     cpu, wall = time.process_time(), time.perf_counter()
     result = job()
     return result, Seconds(time.process_time() - cpu, time.perf_counter() - wall)
 
 
 def interleaved(jobs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[Seconds]]:
-    """What each job took in each round, after one round that does not count."""
+    """The times of each job in each round, after one round that does not count."""
     times: dict[str, list[Seconds]] = {name: [] for name in jobs}
     for number in range(rounds + 1):
         for name, job in jobs.items():
@@ -45,15 +45,15 @@ def comparison(
     images: int,
     goal: float,
 ) -> dict[str, Any]:
-    """One row of two jobs: medians of what each took, and their ratios.
+    """A row that compares two jobs: their rates, and the ratios of their median times.
 
     Args:
-        what: the job.
-        against: the other.
+        what: name of the job.
+        against: name of the reference.
         ours: times of the job.
-        theirs: times of the other.
-        images: how many each processes, for the rates.
-        goal: the ratio that the job is to reach.
+        theirs: times of the reference.
+        images: number of images that each processes, for the rates.
+        goal: the ratio that the job should reach.
     """
     (cpu, wall), (their_cpu, their_wall) = (
         [median(values) for values in zip(*times, strict=True)] for times in (ours, theirs)

@@ -1,11 +1,11 @@
-"""What a latency table is worth in the search: winners with and without it, on the device.
+"""The effect of a latency table on the search: winners with and without it, on the device.
 
     python -m edgecmp.benchmarks.studies.latency_search --table table.json --out runs/latency_search
 
-Two searches under the same FLOPs, with the same seed and evaluator: one blind to latency, one under
-a bound that the first one's winner misses. Of each search the fastest architecture that reaches the
-same reward, within a tolerance, is taken too; all are measured again as whole networks. Both
-searches resume where they were stopped.
+There are two searches with the same FLOPs budget, seed and evaluator: one ignores latency
+("blind"), and one has a latency bound that the winner of the first exceeds ("bounded"). From each
+search the winner and the fastest architecture that reaches the same reward, within a tolerance, are
+measured as whole networks. Interrupted searches resume when you rerun the command.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from edgecmp.search.space.latency_budget import LatencyBudget, parse_latency
 __all__ = ["main", "study"]
 
 TIGHTER = 0.8
-"""The bound as a part of the blind winner's latency, if none is given."""
+"""The default bound, relative to the latency of the blind winner."""
 
 
 def study(
@@ -48,26 +48,28 @@ def study(
     remeasure: Remeasure,
     out: Path,
 ) -> dict[str, Any]:
-    """Both searches, and what their architectures take on the device.
+    """Runs both searches and measures their architectures on the device.
 
     Args:
-        evaluator: of both searches.
-        budget: FLOPs of both.
-        table: of the second search.
-        settings: of both.
-        latency_ms: bound of the second search; `TIGHTER` of the first one's winner if None.
-        tolerance: rewards that differ by this part count as the same.
+        evaluator: evaluator of both searches.
+        budget: FLOPs budget of both searches.
+        table: latency table of the bounded search.
+        settings: settings of both searches.
+        latency_ms: bound of the bounded search; `TIGHTER` times the latency of the blind winner if
+            None.
+        tolerance: relative difference up to which rewards count as equal.
         remeasure: measures whole networks on the table's device.
         out: folder of both searches.
 
     Returns:
-        "rows", one an architecture; "latency_ms"; "share", "share_flops"; "ratio_winners": the
-        blind winner's measured latency over the other's; "ratio_equal_reward": the same of the
-        fastest that reach the same reward; "reward_cost": the part of the reward that the bound
-        costs; "blind_misses", "found_holds": the winners' measured latencies against the bound.
+        "rows", one per architecture; "latency_ms"; "share", "share_flops"; "ratio_winners":
+        measured latency of the blind winner relative to the bounded winner; "ratio_equal_reward":
+        the same for the fastest architectures of equal reward; "reward_cost": relative loss of
+        reward through the bound; "blind_misses", "found_holds": whether the blind winner exceeds
+        the bound and the bounded winner satisfies it, as measured.
 
     Raises:
-        UserError: the blind winner holds the bound by the table, or nothing holds it.
+        UserError: the blind winner satisfies the bound by the table, or no architecture does.
     """
     name = settings.reward
     blind, blind_all = _searched(evaluator, budget, settings, out / "blind", None)
@@ -75,8 +77,8 @@ def study(
     bound_ms = latency_ms or TIGHTER * blind_ms
     if blind_ms <= bound_ms:
         raise UserError(
-            f"The winner of the blind search takes {blind_ms:.4g} ms by the table and holds "
-            f"{bound_ms:g} ms, so there is nothing to compare.",
+            f"The winner of the blind search already satisfies --latency {bound_ms:g}ms "
+            f"({blind_ms:.4g} ms by the table).",
             f"Use a --latency below {blind_ms:.4g}ms.",
         )
     bound = LatencyBudget(budget, table, bound_ms)
@@ -125,7 +127,7 @@ def _searched(
     out: Path,
     remeasure: Remeasure | None,
 ) -> tuple[Candidate, Sequence[Candidate]]:
-    """The winner of a search, and all that it evaluated."""
+    """The winner of a search, and all candidates that it evaluated."""
     result = search_and_write(evaluator, bound, settings, out, remeasure=remeasure)
     ranked = search(evaluator, bound, settings, history=result.files["history"]).ranked
     return ranked[result.winner - 1], ranked
@@ -138,7 +140,7 @@ def _fastest(
     name: str,
     least: float,
 ) -> Candidate:
-    """The fastest, by the table, of those that reach a reward."""
+    """The fastest candidate, by the table, with at least a given reward."""
     return min(
         (one for one in candidates if one.reward(name) >= least),
         key=lambda one: table.predict(architecture_of(one.genes, evaluator)),
@@ -150,9 +152,9 @@ def main() -> None:
     parser = study_parser(__doc__)
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--latency", help=f"{TIGHTER} of the blind winner's if not given")
-    parser.add_argument("--quick", action="store_true", help="a few minutes in all")
-    parser.add_argument("--tolerance", type=float, default=0.02, help="of the reward")
+    parser.add_argument("--latency", help=f"default: {TIGHTER} of the blind winner's")
+    parser.add_argument("--quick", action="store_true", help="a few minutes in total")
+    parser.add_argument("--tolerance", type=float, default=0.02, help="relative, of the reward")
     add_search_arguments(parser)
     given = parser.parse_args()
     table = LatencyTable.load(given.table)
@@ -170,9 +172,9 @@ def main() -> None:
     print_rows(report["rows"])
     print(
         f"Bound {report['latency_ms']:.4g} ms: the blind winner "
-        f"{'misses' if report['blind_misses'] else 'holds'} it, the other "
-        f"{'holds' if report['found_holds'] else 'misses'} it. Latency without over with the "
-        f"table: winners {report['ratio_winners']:.3f}, fastest at equal reward "
+        f"{'exceeds' if report['blind_misses'] else 'satisfies'} it, the bounded winner "
+        f"{'satisfies' if report['found_holds'] else 'exceeds'} it. Latency without the table "
+        f"relative to with it: winners {report['ratio_winners']:.3f}, fastest at equal reward "
         f"{report['ratio_equal_reward']:.3f}. The bound costs {report['reward_cost']:.2%} of the "
         "reward."
     )

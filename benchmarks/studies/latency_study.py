@@ -1,16 +1,16 @@
-"""What a table is worth: its errors beside those of simpler predictors, on the same networks.
+"""The errors of a latency table and of simpler predictors, on the same networks.
 
     edgecmp latency build --device local --out T.json
     python -m edgecmp.benchmarks.studies.latency_study T.json --nets 50 --out study.json
 
-All predictors are asked for the same fresh random networks, whose latencies are measured together
-with those that the regressions learn from:
+All predictors predict the same new random networks, whose latencies are measured together with
+those of the networks that the regressions are fitted to:
 
 - the table;
-- the table without calibration: the sum of its parts;
-- FLOPs alone: a line through as many measured networks as could be timed while the table was built;
-- linear regression (ridge) on those same networks: FLOPs, and for each stage, stride and block how
-  many layers there are and how wide they are.
+- the table without calibration: the sum of its entries;
+- FLOPs alone: a line through as many measured networks as can be timed while a table is built;
+- linear regression (ridge) on the same networks: FLOPs, and per stage, stride and block the number
+  of layers and the sum of their widths.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ __all__ = ["main", "study"]
 
 RIDGE = 1.0
 SEED = 101
-"""Of the networks to learn from; those of the test have the seed of `edgecmp latency check`."""
+"""Seed of the networks to fit to; the others have the seed of `edgecmp latency check`."""
 
 
 def study(table: LatencyTable, nets: int) -> list[dict[str, Any]]:
-    """One row of figures for each predictor; measures on the table's device.
+    """One row of figures per predictor; measures on the device of the table.
 
     Args:
         table: a calibrated table.
-        nets: random networks to predict.
+        nets: number of random networks to predict.
     """
     table.require_lowering(lowering_fingerprint())
     each_ms = NETWORK_VISITS * NETWORK_MS
@@ -72,7 +72,7 @@ def study(table: LatencyTable, nets: int) -> list[dict[str, Any]]:
 
 
 def _features(architecture: Architecture, table: LatencyTable) -> NDArray[np.float64]:
-    """For each stage, stride and block: layers, and the sum of their widths."""
+    """Per stage, stride and block: the number of layers and the sum of their widths."""
     features = np.zeros((4, 2, len(BLOCKS), 2))
     layers = tier(table.tier).layers
     for layer, block, width in zip(layers, architecture.blocks, architecture.widths, strict=True):
@@ -83,7 +83,7 @@ def _features(architecture: Architecture, table: LatencyTable) -> NDArray[np.flo
 def _ridge(
     known: NDArray[np.float64], took: NDArray[np.float64], asked: NDArray[np.float64], weight: float
 ) -> list[float]:
-    """Least squares on standardised features (N, F); the constant is not shrunk."""
+    """Least squares on standardised features (N, F); the constant is not regularised."""
     mean, spread = known.mean(0), known.std(0) + 1e-12
     scaled, other = (known - mean) / spread, (asked - mean) / spread
     system = scaled.T @ scaled + weight * np.eye(scaled.shape[1])
@@ -93,7 +93,7 @@ def _ridge(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the study, prints and writes it."""
+    """Runs the study, prints the rows and, with --out, writes them."""
     parser = study_parser(__doc__)
     parser.add_argument("table", type=Path, help="from `edgecmp latency build`")
     parser.add_argument("--nets", type=int, default=50, help="networks to predict (default 50)")

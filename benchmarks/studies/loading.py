@@ -1,13 +1,13 @@
-"""Does reading shards keep ahead of training? Images per second of both, alone and together.
+"""The speed of reading shards and of training, in images per second, alone and together.
 
     python -m edgecmp.benchmarks.studies.loading
     python -m edgecmp.benchmarks.studies.loading --images 4096 --rounds 5 --json loading.json
 
-The images are drawings of the embedded set enlarged to the size of aligned faces: 112-pixel JPEG.
+The images are drawings of the embedded set, enlarged to the size of aligned faces: 112-pixel JPEG.
 The training step is that of `fit` (augmentation, forward, margin softmax, backward, SGD) on the
-starter kit's architecture of the 100M tier. Reader and training share the cores that `--threads`
-names, as they do in use; the cases are timed in rounds, and a figure is the median over them. On a
-busy machine `cpu_ms`, the processor time per image, says more than its wall time.
+starter kit's architecture of the 100M tier. Reader and training share the cores, as they do in
+practice. The cases are timed in rounds, and figures are medians over the rounds. On a busy machine
+`cpu_ms`, the processor time per image, is more reliable than the wall time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ MEMORY = "training from memory"
 
 @dataclass(frozen=True, slots=True)
 class _Enlarged:
-    """The images of a source, enlarged to squares of `side` pixels."""
+    """The images of a source, enlarged to `side` x `side` pixels."""
 
     source: ImageSource
     side: int
@@ -93,7 +93,7 @@ class _Task:
 
 
 def faces_like(folder: Path, images: int, side: int) -> Dataset:
-    """`images` training images of `side` pixels in shards below `folder`."""
+    """`images` training images of `side` pixels, in shards in `folder`."""
     emoji = load_dataset("emoji")
     train = emoji.train.subset(range(min(images, len(emoji.train)))).relabelled()
     enlarged = replace(train, source=_Enlarged(train.source, side))
@@ -104,13 +104,13 @@ def faces_like(folder: Path, images: int, side: int) -> Dataset:
 
 
 def reading(batches: Batches, seed: int) -> None:
-    """An epoch of a reader alone."""
+    """Reads one epoch without training."""
     for _ in batches.epoch(BATCH, torch.Generator().manual_seed(seed)):
         pass
 
 
 def training(task: _Task, batches: Batches, preprocessing: Preprocessing, seed: int) -> None:
-    """An epoch of `fit`, with its one checkpoint."""
+    """Trains for one epoch of `fit`, including its checkpoint."""
     with tempfile.TemporaryDirectory() as checkpoints:
         fit(
             task,
@@ -125,7 +125,7 @@ def training(task: _Task, batches: Batches, preprocessing: Preprocessing, seed: 
 
 
 def cpu_seconds() -> float:
-    """Processor time of this process and of the worker processes that ended."""
+    """Processor time in s of this process and of its finished worker processes."""
     return sum(
         usage.ru_utime + usage.ru_stime
         for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -133,9 +133,9 @@ def cpu_seconds() -> float:
 
 
 def measure(images: int, side: int, threads: int, rounds: int) -> list[dict[str, Any]]:
-    """Rows of "case", "images_per_s", "ratio" and "cpu_ms" (of an image), medians over the rounds.
+    """Rows of "case", "images_per_s", "ratio" and "cpu_ms" (per image), medians over the rounds.
 
-    The ratio is to training from memory, of the same round.
+    The ratio is relative to training from memory in the same round.
     """
     torch.set_num_threads(threads)
     preprocessing = Preprocessing(input_size=side)
@@ -176,11 +176,11 @@ def measure(images: int, side: int, threads: int, rounds: int) -> list[dict[str,
 
 
 def main() -> None:
-    """Measures and prints one row per case."""
+    """Runs the study and prints one row per case."""
     parser = study_parser(__doc__)
     parser.add_argument("--images", type=int, default=4096)
     parser.add_argument("--size", type=int, default=112, help="pixels")
-    parser.add_argument("--threads", type=int, default=2, help="of the training step")
+    parser.add_argument("--threads", type=int, default=2, help="threads of the training step")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -1,14 +1,14 @@
-"""What each rewrite of `edgecmp.export.lower` is worth, in milliseconds on this machine.
+"""The effect of each rewrite of `edgecmp.export.lower` on latency, on this machine.
 
     python -m edgecmp.benchmarks.studies.lowering
     python -m edgecmp.benchmarks.studies.lowering --architectures 10 --runs 200 --json lowering.json
     python -m edgecmp.benchmarks.studies.lowering --baselines
 
-Each network is written to TFLite with every rewrite on, with each one off in turn, and with none;
-`edgecmp bench` times the files in rounds, 1 thread. A figure is the median (p50) of one file, a
-ratio is that of the file divided by that with every rewrite on; "same" is the same file, since the
-rewrite had nothing to change. `pad_stride2` is always on: the format cannot say the padding
-otherwise, and XNNPACK fuses it.
+Each network is written to TFLite with all rewrites, with all but one, and with none; `edgecmp
+bench` times the files in rounds with one thread. Figures are medians (p50); ratios are relative to
+the file with all rewrites; "same" means that the file is identical, since the rewrite had nothing
+to change. `pad_stride2` is always on: the format cannot express this padding otherwise, and XNNPACK
+fuses it.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "split_depthwise off": ("split_depthwise",),
     "all off": ("fold_bn", "fold_shuffle", "narrow_concat", "crop_kernels", "split_depthwise"),
 }
-"""Columns of the table: the rewrites that each one leaves out."""
+"""By column of the table: the rewrites that are left out."""
 
 
 def cases(tier: str, count: int, input_size: int) -> dict[str, Architecture]:
-    """`count` networks: one of 7x7 blocks only, one of 3x3 blocks only, the others random."""
+    """`count` networks: one with only 7x7 blocks, one with only 3x3 blocks, then random ones."""
     named = {
         f"{tier} {block}": Architecture(
             tier=tier,
@@ -60,7 +60,7 @@ def cases(tier: str, count: int, input_size: int) -> dict[str, Architecture]:
 
 
 def own_graphs(named: Mapping[str, Architecture]) -> dict[str, Callable[[], Graph]]:
-    """How each of our networks is built and traced."""
+    """By name: a function that builds and traces a searched network."""
     from edgecmp.export.lowering.trace_query import trace
 
     def build(architecture: Architecture) -> Graph:
@@ -70,7 +70,7 @@ def own_graphs(named: Mapping[str, Architecture]) -> dict[str, Callable[[], Grap
 
 
 def baseline_graphs(names: Iterable[str], input_size: int) -> dict[str, Callable[[], Graph]]:
-    """How each baseline is built and traced."""
+    """By name: a function that builds and traces a baseline."""
     from edgecmp.export.lowering import trace_module
     from edgecmp.networks.baselines import build_baseline
 
@@ -86,13 +86,13 @@ def measure(
     """Times every variant of every network.
 
     Args:
-        graphs: by the network's name, how it is built and traced.
-        runs: timed runs per file.
-        rounds: visits per file.
+        graphs: by name: a function that builds and traces the network.
+        runs: number of timed runs per file.
+        rounds: number of visits per file.
 
     Returns:
         One row per network and runtime: network, runtime, and by variant p50_ms, min_ms and ratio;
-        variants that are the file with every rewrite on are left out.
+        variants with the same file as all rewrites are left out.
     """
     rows: list[dict[str, Any]] = []
     for name, build in graphs.items():
@@ -116,7 +116,7 @@ def measure(
 
 
 def _write_variants(graph: Graph, folder: Path) -> dict[Path, str]:
-    """The files of a network and the variant that each is; without copies of the full one."""
+    """Writes the variants of a network, without those that equal the full one: names by file."""
     import torch
 
     from edgecmp.export.formats.tflite.writer import tflite_bytes
@@ -136,7 +136,7 @@ def _write_variants(graph: Graph, folder: Path) -> dict[Path, str]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as text, ratios beside the time with every rewrite on."""
+    """The rows as text: the time with all rewrites, and the ratios of the variants."""
     off = [variant for variant in VARIANTS if variant != FULL]
     lines = [f"{'network':22}{'runtime':16}{'all on, ms':>11}" + "".join(f"{v:>21}" for v in off)]
     for row in rows:
@@ -149,7 +149,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures and prints the table."""
+    """Runs the study and prints the table."""
     parser = study_parser(__doc__)
     parser.add_argument("--tier", default="330M", help="tier of the networks (default 330M)")
     parser.add_argument("--architectures", type=int, default=6, help="how many (default 6)")
@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--input-size", type=int, default=224, help="pixels (default 224)")
     parser.add_argument("--runs", type=int, default=60, help="timed runs per file (default 60)")
     parser.add_argument("--rounds", type=int, default=3, help="visits per file (default 3)")
-    parser.add_argument("--json", type=Path, help="also write the rows there")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
     chosen = parser.parse_args(arguments)
     if chosen.baselines:
         graphs = baseline_graphs(BASELINES, chosen.input_size)

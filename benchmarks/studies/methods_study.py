@@ -1,11 +1,11 @@
-"""Which method makes one query network find most in the gallery? The same training by each.
+"""Training methods compared: the same query network, trained by each of them.
 
     python -m edgecmp.benchmarks.studies.methods_study --out runs/methods --epochs 8 --seeds 0 1
 
-Every cell trains the architecture from scratch with the recipe's schedule, augmentation and number
-of images; only the method differs. A cell that is in OUT is not trained again, and one that was
-interrupted is resumed. Results are of the test split, in percent; `methods.json` and `methods.png`
-are written after each cell.
+Every cell is one training of the architecture from scratch, with the recipe's schedule,
+augmentation and number of images; only the method and the seed differ. A finished cell in OUT is
+not trained again, and an interrupted one is resumed. Results are for the test split, in percent;
+`methods.json` and `methods.png` are written after each cell.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ SCORES = ("top1", "top10", "top20", "tar_far1e-3")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
-    """What all cells share.
+    """The settings that all cells share.
 
     Attributes:
         out: folder of the cells and the results.
-        architecture: as `load_form` takes it.
-        gallery: as `open_source` takes it.
+        architecture: the network, as `load_form` accepts it.
+        gallery: the gallery model, as `open_source` accepts it.
         data: registry name, folder or manifest.
-        recipe: whose schedule and augmentation are used.
-        epochs: of every training; None: the recipe's.
+        recipe: name of the recipe for schedule and augmentation.
+        epochs: epochs of every training; those of the recipe if None.
     """
 
     out: Path
@@ -65,14 +65,14 @@ class Study:
     epochs: int | None = None
 
     def cell(self, method: str, seed: int) -> dict[str, Any]:
-        """Scores of one training, "qq_top1", "qg_top1", ..., and what decided them.
+        """The scores of one training, "qq_top1", "qg_top1", ..., and its settings.
 
         Args:
-            method: a name, or several joined by "+", whose losses are added.
-            seed: of the training.
+            method: name of a method, or several names joined by "+", whose losses are added.
+            seed: seed of the training.
 
         Raises:
-            UserError: the folder of the cell holds one of other settings.
+            UserError: the folder contains a cell with other settings.
         """
         methods = tuple(method_named(name) for name in method.split("+"))
         recipe = replace(query_recipe(self.recipe), methods=methods)
@@ -97,7 +97,8 @@ class Study:
             found = read_json(written, what="a cell of the study")
             if found.get("settings") != settings:
                 raise UserError(
-                    f"{folder} holds a cell of other settings.", "Name another --out, or remove it."
+                    f"{folder} contains a cell with other settings.",
+                    "Use another --out, or delete that folder.",
                 )
             return found
         say(f"{method}, seed {seed}")
@@ -123,10 +124,10 @@ class Study:
 
 
 def summary(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per method, the best M(q,g) top-10 first: means over the seeds, percent.
+    """One row per method, sorted by M(q,g) top-10: means over the seeds, percent.
 
-    "spread" is the largest M(q,g) top-10 of a seed less the smallest; "rule" says in how many seeds
-    M(q,g) > M(q,q) at top-10.
+    "spread" is the largest minus the smallest M(q,g) top-10 over the seeds; "rule" is the number of
+    seeds with M(q,g) > M(q,q) at top-10.
     """
     by_method: dict[str, list[dict[str, Any]]] = {}
     for cell in cells:
@@ -135,17 +136,17 @@ def summary(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for method, runs in by_method.items():
         scores = [run["scores"] for run in runs]
         tens = [score["qg_top10"] for score in scores]
-        held = sum(score["qg_top10"] > score["qq_top10"] for score in scores)
+        satisfied = sum(score["qg_top10"] > score["qq_top10"] for score in scores)
         row: dict[str, Any] = {"method": method, "seeds": len(runs)}
         for name in ("qg_top10", "qg_top1", "qg_tar_far1e-3", "qq_top10", "qq_top1"):
             row[name] = round(mean(score[name] for score in scores), 2)
-        row |= {"spread": round(max(tens) - min(tens), 2), "rule": f"{held} of {len(runs)}"}
+        row |= {"spread": round(max(tens) - min(tens), 2), "rule": f"{satisfied} of {len(runs)}"}
         rows.append(row | {"minutes": round(mean(run["seconds"] for run in runs) / 60, 1)})
     return sorted(rows, key=lambda row: -row["qg_top10"])
 
 
 def draw(cells: Sequence[dict[str, Any]], path: Path) -> Path:
-    """A dot for each seed: M(q,g) and M(q,q) top-10 of each method, the best on top."""
+    """One dot per seed: M(q,g) and M(q,q) top-10 of each method, the best method on top."""
     order = [row["method"] for row in reversed(summary(cells))]
     figure = new_figure(8, 1.4 + 0.36 * len(order))
     axes = figure.subplots()
@@ -160,7 +161,7 @@ def draw(cells: Sequence[dict[str, Any]], path: Path) -> Path:
         )
     paragon = [cell["scores"]["gg_top10"] for cell in cells if "gg_top10" in cell["scores"]]
     if paragon:
-        vertical_line(axes, paragon[0], f"gallery model alone, M(g,g): {paragon[0]:.1f}")
+        vertical_line(axes, paragon[0], f"gallery model, M(g,g): {paragon[0]:.1f}")
     axes.set_yticks(range(len(order)), order)
     axes.set_xlabel("top-10 on the test split, percent")
     tidy(axes)
@@ -169,7 +170,7 @@ def draw(cells: Sequence[dict[str, Any]], path: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains what is missing, prints one row per method, writes the JSON and the picture."""
+    """Trains the missing cells, prints one row per method, writes the JSON and the picture."""
     parser = study_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), metavar="NAME[+NAME]")

@@ -1,12 +1,12 @@
-"""Is a predictor worth it? Search by a predictor against the evolution and against random.
+"""Search with a predictor, compared with the evolution and with random sampling.
 
     python -m edgecmp.benchmarks.studies.predictor_study --quick --seeds 3 --out runs/predictor
 
-Each measures the same number of architectures under the same budget with the same evaluator. Every
-row is also shown at the wall time that the fastest of its seed took: what it had found by then.
-What was measured is kept in OUT/measured.jsonl by genes, so that no architecture is evaluated
-twice, whichever searches ask for it; each keeps the seconds that its first evaluation took.
-Searches resume where they were stopped.
+All three measure the same number of architectures under the same budget with the same evaluator.
+Each row also states the best reward that was found within the wall time of the fastest strategy.
+Measurements are kept in OUT/measured.jsonl by genes, so that no architecture is evaluated twice;
+the time of an evaluation is that of its first one. Interrupted searches resume when you rerun the
+command.
 """
 
 from __future__ import annotations
@@ -51,21 +51,21 @@ def compare(
     evaluations: int | None,
     out: Path,
 ) -> list[dict[str, Any]]:
-    """One seed: a row for random, evolution and predictor.
+    """The rows of one seed: random, evolution and predictor.
 
     Args:
-        evaluator: of all.
-        budget: of all.
-        seed: of all; each draws its own.
-        quick: about 100 evaluations; else as many as a full search by a predictor has, 400.
-        metric: that the reward R3 is made of.
-        evaluations: of each, the first that it proposes; as many as the shortest has if None.
+        evaluator: evaluator of all three.
+        budget: budget of all three.
+        seed: seed of all three.
+        quick: whether to use about 100 evaluations; otherwise 400, as a full search does.
+        metric: the metric of the reward R3.
+        evaluations: number of evaluations per strategy; that of the shortest search if None.
         out: folder of the histories.
 
     Returns:
-        "who", "seed", "evaluations", "best", "mean_best_5"; "seconds": of its evaluations and of
-        its own computing; "best_at_equal_time" (None if its own computing took longer);
-        M(q,q) and M(q,g) of the best in percent.
+        Rows of "who", "seed", "evaluations", "best", "mean_best_5"; "seconds" (of the evaluations
+        and of the strategy itself); "best_at_equal_time" (None if the strategy itself took longer);
+        M(q,q) and M(q,g) of the best architecture in percent.
     """
     searched: dict[str, tuple[list[Candidate], float]] = {}
     for strategy in ("evolution", "predictor"):
@@ -112,10 +112,11 @@ def _row(
 def rank_correlation(
     candidates: Sequence[Candidate], space: Space, *, reward: str = "r3", seed: int = 0
 ) -> dict[str, Any]:
-    """Kendall's tau of predicted and measured rewards, on quarters that were not fitted to.
+    """Kendall's tau of predicted and measured rewards, by cross-validation with four folds.
 
     Returns:
-        "fitted_to", "tau": mean over the quarters, "error": its standard error.
+        "fitted_to" (number of architectures), "tau" (mean over the folds) and "error" (its standard
+        error).
     """
     rows = np.array([one.genes for one in candidates], np.uint8)
     flops = space.flops(rows)
@@ -136,7 +137,7 @@ def rank_correlation(
 
 
 def _means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Over the seeds, one row for each that searched; the spread is the standard deviation."""
+    """Means over the seeds, one row per strategy; the spread is the standard deviation."""
     best: dict[str, list[float]] = {}
     for row in rows:
         best.setdefault(row["who"], []).append(row["best"])
@@ -158,7 +159,7 @@ def main() -> None:
     add_search_arguments(parser)
     parser.add_argument("--metric", default="top1")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--evaluations", type=int, help="of each; as many as the shortest has")
+    parser.add_argument("--evaluations", type=int, help="per strategy (default: shortest search)")
     parser.add_argument("--quick", action="store_true", help="100 evaluations each, not 400")
     given = parser.parse_args()
     evaluator = CachedEvaluator(evaluator_of(given), given.out / "measured.jsonl")

@@ -1,11 +1,11 @@
-"""The paper's MFLOPs column, counted again, beside what the same networks cost with an embedding.
+"""The paper's MFLOPs column, counted again, and the cost of the same networks with an embedding.
 
     python -m edgecmp.benchmarks.studies.published_flops
     python -m edgecmp.benchmarks.studies.published_flops --json flops.json
 
-The column is half of pytorchcv's FLOPs of the ImageNet classifier at 224 x 224, its 1000-way layer
-included, without decimals (`edgecmp.networks.pytorchcv_flops` states the rule). A query network has
-an embedding in the place of that layer, and is counted by fvcore's rule as ours are.
+The column contains half of pytorchcv's FLOPs of the ImageNet classifier at 224 x 224, including its
+1000-way layer, without decimals (`edgecmp.networks.pytorchcv_flops` states the rule). A query
+network has an embedding instead of that layer and is counted by fvcore, like searched networks.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ COLUMNS = {
     "embedding_macs": "{:.2f}",
     "embedding_fvcore": "{:.2f}",
 }
-"""Columns of the table, all in millions, and how they are printed."""
+"""By column of the table: its format. All values are in millions."""
 
 
 def measure(row: Row) -> dict[str, Any]:
-    """Counts one network, in millions.
+    """Counts the operations of one network, in millions.
 
     Args:
-        row: of `published("mflops")`.
+        row: a row of `published("mflops")`.
 
     Returns:
-        The network's names and `COLUMNS`: the paper's figure; that of pytorchcv's table; ours by
-        the same rule and its difference to pytorchcv's; what the rule gives as in the PyTorch
-        table, which counts the averages of squeeze-and-excitation as well; multiply-adds; fvcore's
-        total; and the first rule, multiply-adds and fvcore of the network with a 128-d embedding.
+        The network's names and `COLUMNS`: the figure of the paper; that of pytorchcv's table; ours
+        by the same rule, and its difference from pytorchcv's; the count by the rule of the PyTorch
+        table, which includes the averages of squeeze-and-excitation; multiply-adds; fvcore's total;
+        and the same rule, multiply-adds and fvcore's total of the network with a 128-d embedding.
     """
     from pytorchcv.model_provider import get_model
 
@@ -78,14 +78,14 @@ def measure(row: Row) -> dict[str, Any]:
 
 
 def reproduced(row: dict[str, Any]) -> bool:
-    """Whether ours, without its decimals, is the paper's figure."""
+    """Whether our count, without its decimals, equals the figure of the paper."""
     return bool(math.trunc(row["ours"]) == row["paper"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Counts and prints the table."""
+    """Runs the study and prints the table."""
     parser = study_parser(__doc__)
-    parser.add_argument("--json", type=Path, help="also write the rows there")
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
     chosen = parser.parse_args(arguments)
     rows = [measure(row) for row in published("mflops").rows]
     print("MFLOPs at 224 x 224".ljust(22) + "".join(f"{name:>18}" for name in COLUMNS))

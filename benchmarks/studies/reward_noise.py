@@ -1,9 +1,10 @@
-"""Which accuracy should the reward be made of? Spread, noise and saturation of each.
+"""Spread, noise and saturation of each accuracy metric that a reward could use.
 
     python -m edgecmp.benchmarks.studies.reward_noise --out runs/noise.json
 
-Random subnets are evaluated under several draws of the calibration images. A good metric has a
-spread between subnets well above the noise of one subnet, and is far from 0 and 100 %.
+Random subnets are evaluated with several random sets of calibration images. For a good metric the
+spread between subnets is well above the noise of one subnet, and the values are far from 0 and
+100 %.
 """
 
 from __future__ import annotations
@@ -27,12 +28,17 @@ __all__ = ["main", "noise_row"]
 
 
 def noise_row(mqq: NDArray[np.float64], mqg: NDArray[np.float64], queries: int) -> dict[str, float]:
-    """What one metric is worth, from shares (draws, subnets); percent except the last two.
+    """The properties of one metric; in percent except the last two.
+
+    Args:
+        mqq: M(q,q) as a share, (draws, subnets).
+        mqg: M(q,g) as a share, (draws, subnets).
+        queries: number of queries.
 
     Returns:
-        Means, bests and spreads between subnets of M(q,q) and M(q,g); "noise": standard deviation
-        of one subnet's M(q,g) over the draws; "sampling": that of its M(q,g) over the choice of
-        queries (binomial); "signal": spread of R3 over its noise; "agreement": mean rank
+        Mean, best value and spread between subnets of M(q,q) and M(q,g); "mqg_noise": standard
+        deviation of one subnet's M(q,g) over the draws; "mqg_sampling": that over the choice of
+        queries (binomial); "signal": spread of R3 relative to its noise; "agreement": mean rank
         correlation of R3 between two draws.
     """
     reward = mqq * mqg
@@ -55,7 +61,7 @@ def noise_row(mqq: NDArray[np.float64], mqg: NDArray[np.float64], queries: int) 
 
 
 def main() -> None:
-    """Evaluates, prints one row per metric and writes them to OUT."""
+    """Runs the study, prints one row per metric and writes them to OUT."""
     parser = study_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True)
     add_search_arguments(parser)

@@ -1,9 +1,10 @@
-"""What do `--strategy pareto` and `--input-sizes` gain over the plain evolution?
+"""`--strategy pareto` and `--input-sizes`, compared with the evolution at one input size.
 
     python -m edgecmp.benchmarks.studies.search_options --quick --seeds 3 --out runs/search_options
 
-Searches of one budget, the starter kit's supernet and gallery, told apart by those options alone.
-All are cut to the number of evaluations of the shortest. Searches resume where they were stopped.
+All searches use the same budget and the starter kit's supernet and gallery, and differ only in
+these options. Their results are cut to the number of evaluations of the shortest. Interrupted
+searches resume when you rerun the command.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ __all__ = ["figures", "main"]
 def figures(
     searches: Mapping[str, Sequence[Candidate]], budget: int, *, seed: int
 ) -> list[dict[str, Any]]:
-    """One seed: a row for each search.
+    """The rows of one seed, one per search.
 
     Args:
-        searches: candidates in the order of their evaluation.
-        budget: FLOPs, which all of them hold.
-        seed: of them all.
+        searches: by name: the candidates in the order of their evaluation.
+        budget: FLOPs budget of all searches.
+        seed: seed of all searches.
 
     Returns:
-        "who", "seed", "evaluations"; "best" and "mean_best_5" of R3; "area": that which the front
-        of FLOPs (as a share of the budget) and R3 covers, 0..1.
+        Rows of "who", "seed", "evaluations"; "best" and "mean_best_5" of R3; "area": hypervolume
+        of the front of FLOPs (relative to the budget) and R3, 0..1.
     """
     count = min(len(candidates) for candidates in searches.values())
     rows = []
@@ -60,7 +61,7 @@ def figures(
 
 
 def _mean(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of the rows of one search by several seeds; the spread is the largest less the smallest."""
+    """The mean of the rows of one search over the seeds; the spread is largest minus smallest."""
     best = [row["best"] for row in rows]
     return {
         "who": rows[0]["who"],
@@ -78,10 +79,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = study_parser(__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--budget", default="100M")
-    parser.add_argument("--sizes", default="48,56,64", help="of the input, where it is a gene")
+    parser.add_argument("--sizes", default="48,56,64", help="input sizes, if the size is searched")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="about 100 evaluations each, not 730")
-    parser.add_argument("--jobs", type=int, help="processes that evaluate at once")
+    parser.add_argument("--quick", action="store_true", help="100 evaluations each, not 730")
+    parser.add_argument("--jobs", type=int, help="parallel processes")
     given = parser.parse_args(argv)
     options = {
         f"{strategy}{', sizes' if sizes else ''}": (strategy, sizes)

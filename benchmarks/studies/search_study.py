@@ -1,4 +1,4 @@
-"""What the studies of the search share: their arguments, what these name, and how rewards look."""
+"""The common parts of the studies of the search: their arguments, and the format of rewards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["add_search_arguments", "budget_of", "evaluator_of", "with_rewards_in
 
 
 def add_search_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds --supernet, --gallery, --data and --budget; by default they are the starter kit's."""
+    """Adds --supernet, --gallery, --data and --budget; the starter kit's are the defaults."""
     parser.add_argument("--supernet", type=Path, default=kit.path("supernet"))
     parser.add_argument("--gallery", type=Path, default=kit.path("gallery"))
     parser.add_argument("--data", default="emoji")
@@ -30,7 +30,7 @@ def evaluator_of(given: argparse.Namespace, *, calibration_seed: int = 0) -> Sup
 
     Args:
         given: the parsed arguments.
-        calibration_seed: decides which images the batch norms are recalibrated with.
+        calibration_seed: selects the images with which the batch norms are recalibrated.
 
     Raises:
         UserError: one of them cannot be opened.
@@ -47,14 +47,14 @@ def budget_of(given: argparse.Namespace, evaluator: Evaluator) -> FlopsBudget:
     """The budget that the arguments name, for the networks of an evaluator.
 
     Raises:
-        UserError: it is no number of FLOPs.
+        UserError: it is not a number of FLOPs.
     """
     table = FlopsTable.of(evaluator.tier, embedding_dim=evaluator.embedding_dim)
     return FlopsBudget(table, parse_budget(given.budget))
 
 
 def with_rewards_in_full(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with rewards and areas in four digits, which is where two searches differ."""
+    """The rows with rewards and areas to four decimals, since searches differ little."""
     rewards = ("best", "mean_best_5", "best_at_equal_time", "spread", "area")
     return [
         {

@@ -1,8 +1,8 @@
-"""Does the search beat as many coins? Search against random architectures of the same budget.
+"""The search, compared with random architectures under the same budget.
 
     python -m edgecmp.benchmarks.studies.search_vs_random --out runs/vs_random
 
-Both are measured by the same evaluator. Every search resumes where it was stopped.
+Both use the same evaluator. Interrupted searches resume when you rerun the command.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ BEST = 5
 def compare(
     evaluator: Evaluator, budget: FlopsBudget, settings: SearchSettings, *, random: int, out: Path
 ) -> list[dict[str, Any]]:
-    """One seed: a row for random architectures, one for the search, one for its last generation.
+    """The rows of one seed: random architectures, the search, and its last generation.
 
     Returns:
-        "who", "seed", "evaluations", "best", "mean_best_5" and "mean" of the reward, and M(q,q),
-        M(q,g) of the best in percent.
+        Rows of "who", "seed", "evaluations"; "best", "mean_best_5" and "mean" of the reward; M(q,q)
+        and M(q,g) of the best architecture in percent.
     """
     drawn = evaluate_random(
         evaluator, budget, count=random, metric=settings.metric, seed=settings.seed
@@ -76,7 +76,7 @@ def main() -> None:
     add_search_arguments(parser)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--random", type=int, default=50)
-    parser.add_argument("--quick", action="store_true", help="100 evaluations a search")
+    parser.add_argument("--quick", action="store_true", help="100 evaluations per search")
     given = parser.parse_args()
     evaluator = evaluator_of(given)
     budget = budget_of(given, evaluator)

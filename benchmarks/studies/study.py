@@ -1,7 +1,7 @@
-"""What the commands of all studies share: the parser, printed tables, the written document.
+"""The common parts of all studies: the parser, printed tables and the written document.
 
-Every study is run with `python -m edgecmp.benchmarks.studies.NAME`. Its --help is the text of its
-module; tables go to stdout, and the document is JSON with its provenance.
+Every study is run with `python -m edgecmp.benchmarks.studies.NAME`. Its --help is its module
+docstring; tables are printed to stdout, and the document is JSON with its provenance.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ __all__ = ["print_rows", "study_parser", "write_study"]
 
 
 def study_parser(text: str | None) -> argparse.ArgumentParser:
-    """A parser whose --help is a module's text, its examples as they are written there."""
+    """A parser whose --help is the given module docstring, with its line breaks."""
     return argparse.ArgumentParser(
         description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Prints a table at once, also into a pipe: a study may take hours."""
+    """Prints a table and flushes it, even into a pipe, since a study may take hours."""
     print_table(rows)
     sys.stdout.flush()
 
 
 def write_study(path: Path, document: Mapping[str, Any]) -> None:
-    """Writes a study's document with its provenance, and says where.
+    """Writes the document of a study with its provenance, and reports its path.
 
     Raises:
         UserError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""What `edgecmp.benchmarks.studies.supernet_speed` compares with: the plain way to do the same."""
+"""The simple reference implementations for `edgecmp.benchmarks.studies.supernet_speed`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def masked_forward(network: Supernet, x: Tensor, path: tuple[LayerPath, ...]) -> Tensor:
-    """What `network(x, path)` returns, computed at full width and masked behind each batch norm."""
+    """The result of `network(x, path)`, computed at full width and masked after each batch norm."""
     x = network.stem(x)
     for spec, choices, step in zip(network.layer_specs, network.layers, path, strict=True):
         assert isinstance(choices, nn.ModuleList)
@@ -59,7 +59,7 @@ def with_torch_gradients(network: Network) -> Network:
 
 
 def mean_architecture(network: Supernet, *, draws: int = 500) -> Architecture:
-    """Of random subnets the one whose FLOPs are nearest to their mean."""
+    """The random subnet whose FLOPs are nearest to the mean of `draws` random subnets."""
     table = FlopsTable.of(network.tier, network.input_size, network.embedding_dim)
     form: dict[str, int] = {
         "embedding_dim": network.embedding_dim,
@@ -76,7 +76,7 @@ def mean_architecture(network: Supernet, *, draws: int = 500) -> Architecture:
 def plain_scores(
     evaluator: SupernetEvaluator, supernet: Supernet, architecture: Architecture, memory: Any
 ) -> dict[str, float]:
-    """The plain way to judge a candidate, in torch's default memory format or another."""
+    """The scores of a candidate, evaluated by the simple method in the given memory format."""
     holdout, path = evaluator.holdout, path_of(architecture)
     network = copy.deepcopy(supernet)
     network.to(memory_format=memory)  # type: ignore[call-overload]

@@ -1,16 +1,16 @@
-"""How fast are supernet training and candidate evaluation? Ratios of one run, in rounds.
+"""The speed of supernet training and of candidate evaluation, relative to simple references.
 
     OMP_NUM_THREADS=1 python -m edgecmp.benchmarks.studies.supernet_speed --candidates 0
     python -m edgecmp.benchmarks.studies.supernet_speed --batches --candidates 20 --json speed.json
 
-Training and embedding, against (i) the masked formulation, where every layer is computed at full
-width and then masked, and (ii) one plain network of the mean subnet's FLOPs, trained on whole
-batches; both of torch's own convolutions, which is what a user would otherwise have. (iii) is (ii)
-with our gradient of depthwise convolutions: what sampling alone costs. Augmentation is left out:
-it is the same for all. Candidate evaluation, against the plain way: copy the supernet, reset its
-batch norms, recalibrate, embed. All are timed in rounds, and the ratios are of medians, of
-processor time (which other work on the machine disturbs least) and of wall time. The last row is
-what a user has: a search in its processes, which OMP_NUM_THREADS=1 would leave one of.
+Training and embedding are compared with (i) the masked formulation, which computes every layer at
+full width and then masks it, and (ii) one static network with the FLOPs of the mean subnet, trained
+on whole batches; both use torch's own convolutions. (iii) is (ii) with edgecmp's gradient of
+depthwise convolutions, which shows the cost of sampling alone. Augmentation is left out, since it
+is the same for all. Candidate evaluation is compared with the simple method: copy the supernet,
+reset its batch norms, recalibrate, embed. All are timed in rounds; the ratios are those of the
+medians, of processor time (which other programs affect least) and of wall time. The last row is a
+search with all its processes; with OMP_NUM_THREADS=1 there would be only one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SAME = "static, our gradient"
 
 
 def training_rows(network: Supernet, batch: int, rounds: int) -> list[dict[str, Any]]:
-    """Supernet training by both samplings and embedding, against masked and static."""
+    """Supernet training with both samplings, and embedding, against masked and static."""
     same = mean_architecture(network).build().train()
     static = with_torch_gradients(same)
     supernet = copy.deepcopy(network).train()
@@ -94,7 +94,7 @@ def training_rows(network: Supernet, batch: int, rounds: int) -> list[dict[str, 
 def _embedding_rows(
     supernet: Supernet, masked: Supernet, static: nn.Module, images: Tensor, rounds: int
 ) -> list[dict[str, Any]]:
-    """Embedding by random paths, against masked and static."""
+    """Embedding with random paths, against masked and static."""
     generators = [torch.Generator().manual_seed(0) for _ in range(2)]
 
     def path(which: int) -> tuple[LayerPath, ...]:
@@ -118,7 +118,7 @@ def _embedding_rows(
 
 
 def main() -> None:
-    """Measures, prints the rows and, with --json, writes them."""
+    """Runs the study, prints the rows and, with --json, writes them."""
     parser = study_parser(__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--supernet", type=Path, default=kit.path("supernet"))
@@ -137,7 +137,7 @@ def main() -> None:
         row, differences["search"] = search_row(bundle, given.candidates, given.generations)
         rows += [*evaluations, row]
     print_rows(rows)
-    print(f"Largest difference of R3 to the plain way in {DEFAULT}: {differences}")
+    print(f"Largest difference of R3 from the reference in {DEFAULT}: {differences}")
     print(f"{torch.get_num_threads()} threads")
     if given.json:
         threads = torch.get_num_threads()

@@ -43,7 +43,7 @@ def _section(path: tuple[str, ...], command: Any) -> str:
     parts = [
         f"{'#' * min(len(path) + 1, 3)} {' '.join(path)} {{ #{'-'.join(path)} }}",
         *_help(command.help),
-        f"```text title=\"Usage\"\n{' '.join(words)}\n```",
+        f'```text title="Usage"\n{" ".join(words)}\n```',
     ]
     if arguments:
         rows = [[f"`{_metavar(p)}`", _default(p), _prose(p.help or "")] for p in arguments]

@@ -54,7 +54,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = [f"{docs}/{file.src_uri}" for file in files.documentation_pages()]
     always = [name for name in ALWAYS_SHOWN if (root / name).exists()]
     for place, content in linked_files(root, pages, always).items():
-        given = {"abs_src_path": str(content)} if isinstance(content, Path) else {"content": content}
+        given = (
+            {"abs_src_path": str(content)} if isinstance(content, Path) else {"content": content}
+        )
         files.append(File.generated(config, place, inclusion=InclusionLevel.NOT_IN_NAV, **given))
     return files
 

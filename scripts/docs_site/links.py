@@ -58,7 +58,7 @@ def site_faults(site: Path) -> Iterator[str]:
             if fault:
                 faults.setdefault(fault, []).append(str(file.relative_to(site)))
     for fault, names in faults.items():
-        others = f" and {len(names) - 1} other pages" if len(names) > 1 else ""
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
         yield f"{names[0]}{others}: {fault.replace(f'{site}/', '')}"
 
 

@@ -133,6 +133,8 @@ def _directive(target: griffe.Object, heading: str) -> str:
     ]
     if isinstance(target, griffe.Class):
         members = _members(target)
-        lines.append(f"      members: [{', '.join(members)}]" if members else "      members: false")
+        lines.append(
+            f"      members: [{', '.join(members)}]" if members else "      members: false"
+        )
         lines.append(f"      inherited_members: {str(bool(members)).lower()}")
     return "\n".join(lines)

@@ -54,7 +54,9 @@ def found(module: griffe.Module, name: str) -> griffe.Object | None:
         return None
 
 
-def classes_in(expression: str | griffe.Expr | None, root: griffe.Module) -> Iterator[griffe.Object]:
+def classes_in(
+    expression: str | griffe.Expr | None, root: griffe.Module
+) -> Iterator[griffe.Object]:
     """The classes and type aliases of the package that an annotation names."""
     if not isinstance(expression, griffe.Expr):
         return

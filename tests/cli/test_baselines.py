@@ -59,6 +59,7 @@ def write_calm(name: str, world: Path, out: Path) -> Path:
     return out
 
 
+@pytest.mark.slow(quick=["mobilenet_wd2"])
 @pytest.mark.parametrize("name", [name for name in BASELINES if name != "resnet101"])
 def test_a_baseline_is_trained_by_its_name(
     name: str, world: Path, edgecmp: Edgecmp, tmp_path: Path
@@ -78,6 +79,7 @@ def test_a_baseline_is_trained_by_its_name(
     assert f"{name}, input {size} pixels, embedding 128 values" in told.out
 
 
+@pytest.mark.slow(quick=["mobilenet_wd2"])
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_baseline_is_exported_and_proven(
     name: str, world: Path, edgecmp: Edgecmp, tmp_path: Path
@@ -97,6 +99,7 @@ def test_a_baseline_is_exported_and_proven(
     assert f"{name}, input " in told.out
 
 
+@pytest.mark.slow(quick=["onnx-precisions1"])
 @pytest.mark.parametrize(
     ("target", "precisions"),
     [("tflite", targets()["tflite"].precisions), ("onnx", ["fp16"]), ("coreml", ["fp16"])],

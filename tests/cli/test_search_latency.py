@@ -81,6 +81,7 @@ def test_the_winner_is_measured_again(
     assert "is the history of another search" in other.err
 
 
+@pytest.mark.slow
 def test_a_device_that_fails_leaves_the_result(
     models: Path, tmp_path: Path, edgecmp: Edgecmp, device: Callable[[Measure], None]
 ) -> None:

@@ -32,6 +32,7 @@ def builder() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_shipped_pixels_are_the_built_ones() -> None:
     data = load_dataset("emoji")
     total = {}
@@ -55,6 +56,7 @@ def test_splits_share_no_identity_and_follow_the_names() -> None:
     assert len(data.validation.identity_names) == 109
 
 
+@pytest.mark.slow
 def test_no_drawing_belongs_to_two_identities() -> None:
     data = load_dataset("emoji")
     owner: dict[bytes, str] = {}

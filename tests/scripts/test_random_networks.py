@@ -71,4 +71,4 @@ def test_one_failure_fails_the_check(
 def test_counts_start_at_one(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse_arguments("text", networks=9, json_help="all", arguments=words)
-    assert "--networks and --workers start at 1" in capsys.readouterr().err
+    assert "--networks and --workers must be at least 1" in capsys.readouterr().err

@@ -29,6 +29,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_search_of_a_real_supernet_ends_the_same(models: Path, tmp_path: Path) -> None:
     """Three SIGKILLs; history and winner equal those of an uninterrupted run, byte for byte."""
     torch_threads = torch.get_num_threads()

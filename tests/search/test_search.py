@@ -29,19 +29,19 @@ from edgecmp.search.strategies.random import evaluate_random
 from tests.fixtures.search_tables import flops_like
 from tests.fixtures.toy_evaluator import ToyEvaluator, toy_search
 
-KILLS = 20
 
-
+@pytest.mark.slow(quick=["5-flops", "5-latency too"])
 @pytest.mark.parametrize("table", [None, flops_like()], ids=["flops", "latency too"])
+@pytest.mark.parametrize("kills", [5, 20])
 def test_a_search_killed_at_random_moments_ends_with_the_same_history(
-    tmp_path: Path, table: LatencyTable | None
+    tmp_path: Path, table: LatencyTable | None, kills: int
 ) -> None:
-    """20 SIGKILLs at random moments, after each of which the search is resumed."""
+    """SIGKILLs at random moments, after each of which the search is resumed."""
     uninterrupted = toy_search(tmp_path / "uninterrupted.jsonl", generations=12, table=table)
     path = tmp_path / "killed.jsonl"
     generator = random.Random(0)
     sizes = [0]
-    for kill in range(KILLS):
+    for kill in range(kills):
         with toy_process(path, seconds_each=0.03, table=table) as run:
             if kill % 2:  # every second kill after new evaluations, the others even at the start
                 until(lambda: size(path) > sizes[-1])
@@ -51,7 +51,7 @@ def test_a_search_killed_at_random_moments_ends_with_the_same_history(
             assert run.exitcode == -9, "the search ended before it was killed: make it slower"
         sizes.append(size(path))
     assert sizes == sorted(sizes)
-    assert len(set(sizes)) > KILLS // 2
+    assert len(set(sizes)) > kills // 2
     resumed = toy_search(path, generations=12, table=table)
     assert 0 < resumed.new < len(resumed.ranked)
     assert resumed.winner == uninterrupted.winner

@@ -84,6 +84,7 @@ def test_unauthorized(phone: AdbDaemon, tmp_path: Path, edgecmp: Callable[..., A
     assert edgecmp(*words).code == 0
 
 
+@pytest.mark.slow
 def test_offline(phone: AdbDaemon, tmp_path: Path, edgecmp: Callable[..., Any]) -> None:
     words = ("bench", "--device", device_name(phone), write_model(tmp_path / "a.tflite"))
     phone.faults.mute = True
@@ -230,6 +231,7 @@ def test_killed_by_the_system(
     refused(edgecmp("bench", "--device", name, models[0]), " killed tool, probably for lack of")
 
 
+@pytest.mark.slow
 def test_a_shell_that_hangs(
     phone: AdbDaemon,
     tmp_path: Path,

@@ -25,6 +25,7 @@ from tests.testbeds.phone import phone as start_phone
 measure = importlib.import_module("edgecmp.benchmarks.latency.measure")
 
 
+@pytest.mark.slow
 def test_a_table_over_adb_goes_on_where_the_phone_was_lost(
     phone: AdbDaemon,
     tmp_path: Path,
@@ -74,6 +75,7 @@ def test_a_phone_without_any_runtime_is_told_of_benchmark_model(
     assert "?benchmark_model=PATH" in result.err
 
 
+@pytest.mark.slow
 def test_parts_are_timed_by_benchmark_model_too(adb_client: None, tmp_path: Path) -> None:
     """A phone without Python that is lost after one file: the journal keeps it."""
     files = {

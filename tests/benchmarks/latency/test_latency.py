@@ -82,6 +82,7 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> type[Steady]:
     return Steady
 
 
+@pytest.mark.slow
 def test_a_table_knows_a_device_that_adds_up(steady: type[Steady], tmp_path: Path) -> None:
     table = build(tmp_path / "table.json", **SHAPE)
     assert LatencyTable.load(tmp_path / "table.json").to_dict() == table.to_dict()
@@ -199,6 +200,7 @@ def test_a_journal_is_none_of_ours(tmp_path: Path) -> None:
         Journal(tmp_path / "runs", {"seed": 0})
 
 
+@pytest.mark.slow
 def test_the_real_device_through_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

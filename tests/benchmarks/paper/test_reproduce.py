@@ -86,6 +86,7 @@ def test_our_figures_are_those_of_eval(out: Path, drawings: Path) -> None:
     assert paragon == {name: by["gg"][name] for name in ("top1", "top10", "top20")}
 
 
+@pytest.mark.slow
 def test_two_seeds_have_a_spread_and_one_has_none(out: Path) -> None:
     found = rows(json.loads((out / "emoji-tiny" / "table3.json").read_text()))
     assert found["CMP-NAS-c", "homogeneous"]["runs"] == 2
@@ -161,6 +162,7 @@ def test_mistakes_get_one_sentence(
     assert said in result.err
 
 
+@pytest.mark.slow
 def test_table_4_prunes_and_trains_in_four_ways(drawings: Path, tmp_path: Path) -> None:
     found = reproduce(
         "table4",
@@ -184,6 +186,7 @@ def test_table_4_prunes_and_trains_in_four_ways(drawings: Path, tmp_path: Path) 
     assert len({run["params_m"] for run in runs}) == 1
 
 
+@pytest.mark.slow
 def test_figure_1_searches_and_trains_the_best_five(out: Path, drawings: Path) -> None:
     gallery = GalleryBundle.load(out / "emoji-tiny" / "gallery")
     about = {"tier": "100M", "embedding_dim": 128, "input_size": 32}
@@ -219,6 +222,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_ijbc(tmp_path_factory.mktemp("ijbc") / "IJBC").folder
 
 
+@pytest.mark.slow
 def test_faces_are_trained_on_one_set_and_tested_on_ijbc(
     drawings: Path, faces: Path, tmp_path: Path
 ) -> None:

@@ -206,6 +206,7 @@ def test_last_line_is_the_message() -> None:
     assert last_line("") == "no message"
 
 
+@pytest.mark.peers
 def test_converts_once_and_says_why_it_cannot(tmp_path: Path) -> None:
     """Small network, real processes: ours converts and is kept, a damaged network is a reason."""
     architecture = Architecture.random("100M", seed=0, embedding_dim=16, input_size=32)

@@ -1,4 +1,4 @@
-"""The table of what each rewrite is worth."""
+"""The table with the effect of each rewrite."""
 
 from __future__ import annotations
 

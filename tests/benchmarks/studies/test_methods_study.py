@@ -48,7 +48,7 @@ def test_cells_are_trained_once_and_written(
     main([str(argument) for argument in arguments])
     assert capsys.readouterr().out == first
     arguments[arguments.index("--epochs") + 1] = 2
-    with pytest.raises(UserError, match="holds a cell of other settings"):
+    with pytest.raises(UserError, match="contains a cell with other settings"):
         main([str(argument) for argument in arguments])
 
 

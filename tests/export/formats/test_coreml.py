@@ -97,6 +97,7 @@ def write(folder: Path, precision: str, system: str, pixels: Pixels, path: Path)
     write_coreml(Job(network=network, metadata=metadata, images=pixels), path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "precision", "system"),
     [
@@ -144,6 +145,7 @@ def embedded(path: Path, pixels: Pixels) -> Tensor:
     return torch.from_numpy(MilReferenceRunner(path, read_metadata(path)).embed(pixels))
 
 
+@pytest.mark.slow(quick=["fp16-iOS15"])
 @pytest.mark.parametrize(("precision", "system"), VARIANTS)
 def test_every_variant_is_near_torch(
     precision: str, system: str, package: Make, baseline_folder: Path, pixels: Pixels
@@ -173,6 +175,7 @@ def test_every_weight_is_what_apples_reader_reads(
     assert values > 100_000
 
 
+@pytest.mark.slow(quick=["palette6-iOS16"])
 @pytest.mark.parametrize(("precision", "system"), COMPRESSED)
 def test_weights_are_decompressed_as_coremltools_does(
     precision: str, system: str, package: Make, tmp_path: Path, images: MakeImages
@@ -188,6 +191,7 @@ def test_weights_are_decompressed_as_coremltools_does(
     assert torch.equal(MilProgram(path).run(image=image)["embedding"], theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["int8-weights", "palette6"])
 def test_compressed_packages_are_smaller_and_the_same_bytes_again(
     precision: str,

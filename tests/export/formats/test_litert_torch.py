@@ -26,11 +26,15 @@ from edgecmp.networks.tiers import BLOCKS, DEPTH
 
 PYTHON = os.environ.get("EDGECMP_LITERT_TORCH_PYTHON")
 
-pytestmark = pytest.mark.skipif(
-    not PYTHON,
-    reason="EDGECMP_LITERT_TORCH_PYTHON names no Python with litert-torch; make one with: "
-    f"{ENVIRONMENTS['litert-torch']} && export EDGECMP_LITERT_TORCH_PYTHON=litert-torch/bin/python",
-)
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.skipif(
+        not PYTHON,
+        reason="EDGECMP_LITERT_TORCH_PYTHON names no Python with litert-torch; make one with: "
+        f"{ENVIRONMENTS['litert-torch']} && "
+        "export EDGECMP_LITERT_TORCH_PYTHON=litert-torch/bin/python",
+    ),
+]
 
 CASES = {
     "random": Architecture.random("100M", seed=5, embedding_dim=32, input_size=64),

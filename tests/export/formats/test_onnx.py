@@ -80,6 +80,7 @@ class Pixels(nn.Module):
         return result
 
 
+@pytest.mark.slow(quick=["ours-image", "mobilenetv3_large_w1-tensor", "shufflenet_g1_w1-tensor"])
 @pytest.mark.parametrize("reads", ["tensor", "image"])
 @pytest.mark.parametrize("name", ["ours", *BASELINES])
 def test_is_what_torchs_exporter_writes(
@@ -116,6 +117,7 @@ def test_is_what_torchs_exporter_writes(
     assert np.array_equal(found, expected)
 
 
+@pytest.mark.slow(quick=["ours", "mobilenetv3_large_w1", "shufflenet_g1_w1"])
 @pytest.mark.parametrize("name", ["ours", "mobilenetv3_large_w1", "shufflenet_g1_w1", "resnet101"])
 def test_leaves_nothing_to_simplify(name: str, random_network: MakeNetwork) -> None:
     network = random_network(ARCHITECTURE, 1) if name == "ours" else random_baseline(name, 64, 1)

@@ -151,6 +151,7 @@ def test_keeps_a_shuffle_that_no_weight_can_absorb(name: str) -> None:
     assert fold_shuffle(graph) is graph
 
 
+@pytest.mark.slow(quick=["()"])
 @pytest.mark.parametrize("without", [(), ("fold_scale",)], ids=str)
 @settings(max_examples=8)
 @given(

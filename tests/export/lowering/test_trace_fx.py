@@ -65,6 +65,15 @@ def check_exactly(graph: Graph, network: nn.Module, size: int) -> None:
         assert (LoweredNet(graph)(batch) - network(batch)).abs().max() < 1e-10
 
 
+@pytest.mark.slow(
+    quick=[
+        "mobilenet_wd2",
+        "mobilenetv3_large_w1",
+        "shufflenet_g1_w1",
+        "shufflenetv2_w1",
+        "proxylessnas_mobile",
+    ]
+)
 @pytest.mark.parametrize("name", BASELINES)
 def test_equals_the_baseline(name: str) -> None:
     network = random_baseline(name, 64, 1)

@@ -38,6 +38,7 @@ MAX_CHANGE = {"int8-weights": 0.2, "int8": 0.5}
 """Largest change of top-10 accuracy, in points."""
 
 
+@pytest.mark.slow
 def test_the_kit_finds_on_the_device_what_it_finds_on_the_server(tmp_path: Path) -> None:
     files = [
         export(

@@ -240,6 +240,7 @@ def test_good_files_pass_in_every_runtime(
         assert 0.5 < row["size_mb"] < 10
 
 
+@pytest.mark.slow(quick=["swapped weight", "BGR"])
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
@@ -266,6 +267,7 @@ def test_a_file_that_computes_something_else_fails(
     json.dumps(report.to_dict(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_a_swapped_weight_in_a_core_ml_package_fails(
     check: Check, exported: Make, tmp_path: Path
 ) -> None:
@@ -324,6 +326,7 @@ def test_a_precision_that_one_runtime_gets_wrong_is_refused_for_it(
     assert says.endswith("litert computes it correctly: int8-weights is not for tflite-runtime")
 
 
+@pytest.mark.slow(quick=["tflite-tensor", "onnx-image"])
 @pytest.mark.parametrize("reads", ["tensor", "image"])
 @pytest.mark.parametrize("target", ["tflite", "onnx", "coreml"])
 def test_the_layers_of_a_good_file_are_torchs(
@@ -339,6 +342,7 @@ def test_the_layers_of_a_good_file_are_torchs(
             assert layer[1] > bound, layer
 
 
+@pytest.mark.slow
 def test_the_stages_before_the_files_are_judged(check: Check, exported: Make) -> None:
     files = [exported("tflite", name) for name in ("fp32", "fp16", "int8-weights", "int8")]
     report = check(*files)
@@ -469,6 +473,7 @@ def described(
     return folder / "external.toml"
 
 
+@pytest.mark.slow
 def test_the_network_may_be_given_as_onnx(check: Check, exported: Make, tmp_path: Path) -> None:
     """Our own export knows what it was made from; an external one does not, and a note says so."""
     files = [exported("tflite", "fp32"), exported("tflite", "fp16")]

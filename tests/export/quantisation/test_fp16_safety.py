@@ -72,6 +72,7 @@ def test_a_harmless_network_keeps_nothing(harmless: LoweredNet, pixels: Pixels) 
     assert found.min_cosine == found.min_cosine_unsafe > 0.9999
 
 
+@pytest.mark.slow
 def test_values_beyond_float16_are_kept_and_the_package_then_agrees(
     harmless: LoweredNet,
     query_folder: Path,

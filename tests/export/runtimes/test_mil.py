@@ -75,6 +75,7 @@ def embeddings(package: Path, images: Tensor) -> Tensor:
     return MilProgram(package).run(image=images[:, None])["embedding"][:, 0]
 
 
+@pytest.mark.slow
 def test_every_weight_is_what_apples_reader_reads(packages: Packages, network: QueryNet) -> None:
     """The other precisions and systems: see test_coreml.py."""
     program = MilProgram(packages["fp32"])

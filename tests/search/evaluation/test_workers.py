@@ -73,6 +73,7 @@ def test_workers_end_when_their_parent_is_killed() -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_search_is_the_same_with_two_processes(tmp_path: Path) -> None:
     save_small_models(tmp_path)
     histories = []

@@ -22,6 +22,7 @@ def fvcore_count(architecture: Architecture, size: int) -> int:
     return int(analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).total())
 
 
+@pytest.mark.slow(quick=["100M"])
 @pytest.mark.parametrize("tier", TIERS)
 def test_equals_fvcore_on_random_architectures(tier: str) -> None:
     """72 architectures over the three tiers, 6 of them at 224, sizes even and odd."""

@@ -134,6 +134,7 @@ def test_few_architectures_are_listed_exactly(
     assert "about" not in bound.describe()[-1]
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(
     table=st.one_of(
@@ -241,6 +242,7 @@ def test_infeasible_bounds_name_the_lowest_feasible_ones() -> None:
     assert "--budget" not in refusal.value.way_out
 
 
+@pytest.mark.slow
 def test_bounds_that_all_but_exclude_each_other_are_refused() -> None:
     """Latency falls as FLOPs rise, so that at the fastest, 1 architecture of 10^27 is feasible."""
     table = against_flops()

@@ -17,7 +17,7 @@ from tests.testbeds.benchmark_model import launcher
 from tests.testbeds.board import Board
 from tests.testbeds.phone import adb
 
-pytestmark = pytest.mark.xdist_group("board")
+pytestmark = pytest.mark.board
 
 PROPERTIES = (
     "ro.product.model=Board",

@@ -20,7 +20,7 @@ from edgecmp.export.runtimes.open import open_model
 from tests.fixtures.small_models import write_model
 from tests.testbeds.board import Board
 
-pytestmark = pytest.mark.xdist_group("board")
+pytestmark = pytest.mark.board
 
 RUNTIME = "tflite-runtime"
 

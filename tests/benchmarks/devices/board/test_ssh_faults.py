@@ -20,7 +20,7 @@ from tests.fixtures.device_faults import RUNTIME, goes_on, refused, until_failur
 from tests.fixtures.small_models import write_model, write_models
 from tests.testbeds.board import Board
 
-pytestmark = pytest.mark.xdist_group("board")
+pytestmark = pytest.mark.board
 
 
 def script(board: Board, name: str, body: str) -> str:
