@@ -48,7 +48,7 @@ lint: $(READY)
 	$(VENV)/bin/mypy
 
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
 	@echo "Open site/index.html"
 
 wheel: $(READY)

@@ -1,7 +1,7 @@
-"""Sets up what the device tests need in `.testbeds/` of this clone: a virtual arm64 board.
+"""Makes the virtual arm64 board of the device tests, in `.testbeds/` of this clone.
 
-Run by `make testbeds`. What is there and up to date stays. Root is needed only to install missing
-Debian tools; the board itself is made, and later booted, by any user.
+Run by `make testbeds`. An up-to-date board is kept. Only the installation of missing Debian tools
+needs root; any user can make the board and boot it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DROPPED = (
     *("usr/lib/aarch64-linux-gnu/perl", "usr/bin/perl", "etc/ssh/moduli", "usr/lib/klibc"),
     *("usr/lib/aarch64-linux-gnu/libperl", "usr/lib/python3.11/test", "var/lib/dpkg/"),
 )
-"""Beginnings of paths that the board does without."""
+"""Prefixes of the paths that are left out of the board."""
 
 SITE = "usr/lib/python3/dist-packages"
 SSHD_CONFIG = """\
@@ -54,21 +54,21 @@ sshd:x:100:65534:sshd:/run/sshd:/usr/sbin/nologin
 
 
 class SetUpError(Exception):
-    """The board cannot be set up: one sentence and a way out."""
+    """The board cannot be made; the message says why and what to do."""
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """Prints one line of progress."""
     print(text, flush=True)
 
 
 def run(command: Sequence[str | Path], *, folder: Path = ROOT) -> str:
-    """Runs a command and gives its output; what it wrote is shown when it fails."""
+    """Runs a command and returns its output; an error contains the last lines that it printed."""
     words = [str(word) for word in command]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()[-15:]
-        raise SetUpError("\n".join([f"`{words[0]}` failed (exit {done.returncode}):", *lines]))
+        raise SetUpError("\n".join([f"`{words[0]}` failed (exit code {done.returncode}):", *lines]))
     return done.stdout
 
 
@@ -80,8 +80,8 @@ def install_tools() -> None:
     command = f"apt-get install --no-install-recommends --yes {' '.join(packages)}"
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise SetUpError(
-            f"These Debian packages are missing: {', '.join(packages)}. Run this as root, then "
-            f"`make testbeds` again: apt-get update && {command}"
+            f"These Debian packages are missing: {', '.join(packages)}. Run this as root: apt-get "
+            f"update && {command}; then run `make testbeds` again."
         )
     say(f"Installing {', '.join(packages)} with apt-get.")
     run(["apt-get", "update", "-q"])
@@ -89,7 +89,7 @@ def install_tools() -> None:
 
 
 def apt_sources() -> list[str]:
-    """Where this machine's apt has that Debian release from; empty: mmdebstrap's default."""
+    """This machine's apt sources of the Debian release; if empty, mmdebstrap uses its default."""
     if os.geteuid() == 0 and not run(["apt-get", "indextargets"]).strip():
         run(["apt-get", "update", "-q"])
     form = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)"
@@ -113,14 +113,14 @@ def bootstrap(tar: Path) -> None:
 
 
 class Cpio:
-    """Writes a file system in the form that the kernel unpacks at boot ("newc")."""
+    """Writes a file system in the format that the kernel unpacks at boot ("newc")."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
         self._names: set[str] = set()
 
     def add(self, name: str, mode: int, data: bytes = b"") -> None:
-        """Adds a file, link or folder, and the folders that it lies in."""
+        """Adds a file, link or folder, and its parent folders."""
         if name in self._names:
             return
         parent = name.rpartition("/")[0]
@@ -143,7 +143,7 @@ class Cpio:
 
 
 def packed_files(tar: tarfile.TarFile) -> Iterator[tuple[str, int, bytes]]:
-    """What the packages hold, less what the board does without: name, mode, content."""
+    """The files of the packages, without `DROPPED`: name, mode, content."""
     for member in tar:
         name = member.name.removeprefix("./").rstrip("/")
         if not name or name == "." or name.startswith(DROPPED):
@@ -159,7 +159,7 @@ def packed_files(tar: tarfile.TarFile) -> Iterator[tuple[str, int, bytes]]:
 
 
 def wheel_files(folder: Path) -> Iterator[tuple[str, int, bytes]]:
-    """The aarch64 wheels, unpacked to where Debian's Python finds them."""
+    """The files of the aarch64 wheels, at the paths where Debian's Python finds them."""
     wanted = [f"--platform=manylinux_2_{minor}_aarch64" for minor in (34, 28, 17)]
     run(
         [
@@ -190,7 +190,7 @@ def own_files(folder: Path) -> Iterator[tuple[str, int, bytes]]:
 
 
 def make_keys(folder: Path) -> None:
-    """A key of the host, one that the board knows and one that it does not."""
+    """Makes the key of the host, a key that the board accepts and one that it refuses."""
     for name in ("host_key", "key", "stranger"):
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", folder / name])
 
@@ -199,7 +199,7 @@ def make_board(folder: Path) -> None:
     """Makes the board in `folder`, which is empty."""
     with tempfile.TemporaryDirectory(prefix="edgecmp-board-") as name:
         work = Path(name)
-        say(f"Downloading {len(PACKAGES)} arm64 packages of Debian {SUITE} and what they need.")
+        say(f"Downloading {len(PACKAGES)} arm64 packages of Debian {SUITE} and their dependencies.")
         bootstrap(work / "board.tar")
         make_keys(folder)
         cpio = Cpio(folder / "initrd")
@@ -226,7 +226,7 @@ def make_board(folder: Path) -> None:
 
 
 def main() -> None:
-    """Installs the tools, makes the board where there is none, and says what it cost."""
+    """Installs the tools, makes the board if it is missing or outdated, and prints its cost."""
     start = time.monotonic()
     try:
         install_tools()

@@ -71,7 +71,7 @@ def _fault(link: str, file: Path, pages: Mapping[Path, _Page], *, loaded: bool) 
     target = (file.parent / unquote(address.path)).resolve() if address.path else file
     if not target.is_file():
         return f"the link to {target} is dead."
-    if address.fragment and target in pages:
-        if not {address.fragment, unquote(address.fragment)} & pages[target].anchors:
-            return f"the link to {target} is dead: there is no anchor #{address.fragment}."
+    wanted = {address.fragment, unquote(address.fragment)}
+    if address.fragment and target in pages and not wanted & pages[target].anchors:
+        return f"the link to {target} is dead: there is no anchor #{address.fragment}."
     return ""

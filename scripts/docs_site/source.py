@@ -29,6 +29,7 @@ def package(name: str, folder: Path) -> griffe.Module:
     loaded = griffe.load(
         name,
         search_paths=[folder],
+        try_relative_path=False,
         docstring_parser="google",
         docstring_options={"warnings": False},  # mkdocstrings warns of what it shows
     )

@@ -1,0 +1,70 @@
+"""Runs the quick tests under coverage, and fails on a module that they cover less than half of.
+
+    python -m scripts.check_quick_suite
+
+Lines that run in a process of their own (worker processes, programs on a device) are not seen;
+`ELSEWHERE` names the modules that run only there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+__all__ = ["main"]
+
+ROOT = Path(__file__).parents[1]
+QUICK = "not (slow or board or packaging or peers)"
+FOLDERS = ("edgecmp", "search", "export", "benchmarks")
+LEAST = 50.0
+"""Percent of a module's lines."""
+
+ELSEWHERE = {"edgecmp/__main__.py", "benchmarks/peers/__main__.py"}
+
+
+def shares(report: Path) -> dict[str, float]:
+    """Percent of the lines that ran, by module."""
+    files = json.loads(report.read_text())["files"]
+    return {
+        name: entry["summary"]["percent_covered"]
+        for name, entry in files.items()
+        if entry["summary"]["num_statements"]
+    }
+
+
+def main() -> None:
+    """Runs the tests; exit code 1 if a module is not covered, the tests' own if they fail."""
+    with tempfile.TemporaryDirectory(prefix="edgecmp-coverage-") as folder:
+        report = Path(folder) / "coverage.json"
+        sources = [f"--cov={name}" for name in FOLDERS]
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-n", "auto", "-m", QUICK),
+                *(*sources, "--cov-report", f"json:{report}", *sys.argv[1:]),
+            ],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": "1",
+                "COVERAGE_FILE": str(Path(folder) / "data"),
+            },
+            check=False,
+        )
+        if done.returncode:
+            sys.exit(done.returncode)
+        covered = shares(report)
+    few = {name: share for name, share in covered.items() if share < LEAST}
+    for name in sorted(few.keys() - ELSEWHERE):
+        print(f"{few[name]:5.1f} %  {name}")
+    missing = sorted(few.keys() - ELSEWHERE)
+    if missing:
+        sys.exit(f"error: the quick tests cover under {LEAST:.0f} % of {len(missing)} modules.")
+    print(f"The quick tests cover at least {LEAST:.0f} % of each of {len(covered)} modules.")
+
+
+if __name__ == "__main__":
+    main()
