@@ -25,7 +25,7 @@ from edgecmp.data import DATASETS, Dataset, load_dataset
 from tests.fixtures.example_inputs import HAS_COREMLTOOLS, copy_inputs, write_inputs
 
 WORK = {
-    "train gallery": ("edgecmp.training.session:fit",),
+    "train gallery": ("edgecmp.training.session:fit", "edgecmp.training.gallery:embed"),
     "train supernet": ("edgecmp.training.session:fit",),
     "train query": ("edgecmp.training.session:fit",),
     "gallery build": ("edgecmp.gallery.index:GalleryIndex.build",),
