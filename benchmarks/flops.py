@@ -20,9 +20,13 @@ PAPER_SIZE = 224
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class FlopsReport(Report):
-    """One row per network: "file", "network", "flops_224" (fvcore's count at 224 x 224, batch norm
-    included), "macs_224" (after batch norm is folded), "input_size" and "macs_deployed" (at that
-    size)."""
+    """FLOPs and multiply-adds of networks.
+
+    Attributes:
+        rows: one per network: "file", "network", "flops_224" (fvcore's count at 224 x 224, batch
+            norm included), "macs_224" (after batch norm is folded), "input_size" and
+            "macs_deployed" (at that size).
+    """
 
     rows: tuple[dict[str, Any], ...]
 

@@ -32,7 +32,7 @@ settings.register_profile("edgecmp", deadline=None)  # a busy machine is no fail
 settings.load_profile("edgecmp")
 
 
-class Modules(LoadFileScheduling):
+class Modules(LoadFileScheduling):  # type: ignore[misc]
     """Keeps a module on one worker, so that what its tests share is made once.
 
     So are all modules of the virtual board, which then boots once. (xdist 3.8's own groups, by

@@ -63,6 +63,7 @@ class BenchReport(Report):
         earlier: the file that the rows are compared with.
         complete: whether every row was finished.
         picture: the file of the picture, if one was drawn.
+        provenance: the versions and the command that made the report.
     """
 
     rows: list[dict[str, Any]]

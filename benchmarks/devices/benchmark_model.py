@@ -179,7 +179,7 @@ def require_abi(path: Path, abis: Sequence[str], device: str) -> None:
     if not set(names) & set(abis):
         raise UserError(
             f"{path.name} was built for {names[0]}, but {device} runs {', '.join(abis)}.",
-            f"Name a {NAME} that was built for {abis[0] if abis else 'this device'}.",
+            f"Name a {NAME} built for {abis[0] if abis else 'this device'}.",
         )
 
 

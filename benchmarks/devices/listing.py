@@ -35,6 +35,7 @@ class DeviceList(Report):
             the hottest zone), verdict ("ready" or "not reached"), reason, named (whether the user
             named it) and facts (everything that it reports). Unknown values are None.
         notes: sentences about devices that could not be searched for.
+        provenance: the versions and the command that made the report.
     """
 
     rows: list[dict[str, Any]]

@@ -43,6 +43,7 @@ class LatencyCheck(Report):
         device: name of the device.
         names: names of the networks, if they were given.
         picture: predicted against measured latencies, if the networks were random.
+        provenance: the versions and the command that made the report.
     """
 
     rows: list[dict[str, Any]]

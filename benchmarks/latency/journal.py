@@ -40,7 +40,7 @@ class Journal:
             first, *lines = path.read_text().split("\n")
             if first != header:
                 raise UserError(
-                    f"{path} is of another measurement ({_difference(first, settings)}).",
+                    f"{path} belongs to another measurement ({_difference(first, settings)}).",
                     "Use another --out, or delete that file to measure from the start.",
                 )
             for line in lines[:-1]:  # the last line is empty or incomplete

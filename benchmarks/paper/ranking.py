@@ -38,7 +38,8 @@ class RankingStudy(Report):
         rows: one per network: "network", "mflops", and "supernet_mqq", "supernet_mqg", "alone_mqq"
             and "alone_mqg" in percent, by `metric` on the hold-out of the search.
         taus: by reward: Kendall's tau of the two orders.
-        low, high: smallest and largest tau when any one network is left out.
+        low: smallest tau when any one network is left out.
+        high: largest tau when any one network is left out.
         metric: the metric of the accuracies.
         picture: the file of the scatter plot.
     """
@@ -90,7 +91,8 @@ def study_ranking(
         budget: FLOPs at 224 x 224; that of the tier if None.
         recipe_name: name of the recipe whose query recipe trains the networks from scratch.
         out: folder of the runs; an interrupted run in it is resumed.
-        supernet, gallery: those of the starter kit if None.
+        supernet: folder of the supernet; the starter kit's if None.
+        gallery: folder of its gallery model; the starter kit's if None.
         data: that of the recipe if None.
         seed: of the sample and of the trainings.
 

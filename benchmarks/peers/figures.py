@@ -24,7 +24,7 @@ MINIMUM_CLEAN_SHARE = 0.2
 
 
 def counted(visit: Visit) -> list[float]:
-    """Times in microseconds of the runs that were not preempted; of all runs if most were."""
+    """Times in microseconds of the runs that were not preempted, or of all runs if too few."""
     wall, switches = visit["wall_us"], visit["involuntary_switches"]
     clean = [time for time, switch in zip(wall, switches, strict=True) if switch == 0]
     return clean if len(clean) >= max(1, MINIMUM_CLEAN_SHARE * len(wall)) else list(wall)

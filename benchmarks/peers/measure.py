@@ -91,7 +91,7 @@ def measure(
     ours = CONTENDERS[0].runtime, CONTENDERS[0].name
     if ours not in session.visits:
         raise UserError(
-            "There is nothing to compare with, since the file of edgecmp does not run: "
+            "The file of edgecmp does not run, so there is nothing to compare with: "
             f"{session.refused[ours][1]}.",
             f"See the logs in {folder}.",
         )

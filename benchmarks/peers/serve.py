@@ -136,7 +136,7 @@ def visit(run: Model, milliseconds: float) -> dict[str, Any]:
 
 
 def settle(limit_s: float = 0.2) -> None:
-    """Waits until the other threads of this process have stopped waiting actively for work."""
+    """Waits until the other threads of this process have stopped busy-waiting for work."""
     end = time.perf_counter() + limit_s
     while time.perf_counter() < end:
         busy, since = time.process_time(), time.perf_counter()

@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tier", default="330M", help="tier of the networks (default 330M)")
     parser.add_argument("--architectures", type=int, default=6, help="how many (default 6)")
     parser.add_argument(
-        "--baselines", action="store_true", help="pytorchcv's networks instead of ours"
+        "--baselines", action="store_true", help="networks of pytorchcv instead of searched ones"
     )
     parser.add_argument("--input-size", type=int, default=224, help="pixels (default 224)")
     parser.add_argument("--runs", type=int, default=60, help="timed runs per file (default 60)")

@@ -6,3 +6,4 @@ from typing import TypeAlias
 __all__ = ["PathLike"]
 
 PathLike: TypeAlias = str | Path
+"""A path, as text or as a `pathlib.Path`."""

@@ -12,7 +12,10 @@ from edgecmp.errors import UserError
 __all__ = ["Embeddings", "ExactSearch", "Labels", "checked", "ranked"]
 
 Embeddings: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+"""(N, D) float32, one embedding per row."""
+
 Labels: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+"""(N,) identities as integers, or (N, k) indices of images."""
 
 
 def checked(embeddings: Embeddings) -> Embeddings:

@@ -31,7 +31,8 @@ def undocumented(
         package: what is searched.
         functions: the public API, whose every parameter is described: in "Args:" or by its name in
             backticks.
-        shown: the classes on the reference's pages, whose every field is described too.
+        shown: the classes and constants on the reference's pages: constants need a docstring, and
+            every field of a class is described.
     """
     for module in modules(package):
         if not module.has_docstring:
@@ -42,9 +43,11 @@ def undocumented(
                 yield from _without(member)
     for function in functions:
         yield from _parameters(function)
-    for cls in shown:
-        if isinstance(cls, griffe.Class):
-            yield from _fields(cls)
+    for target in shown:
+        if isinstance(target, griffe.Class):
+            yield from _fields(target)
+        elif not target.has_docstring:
+            yield f"{target.path} has no docstring."
 
 
 def _without(member: griffe.Object) -> Iterator[str]:

@@ -26,6 +26,7 @@ from scripts.docs_site.python_page import (
     api_objects,
     functions_page,
     objects_page,
+    top_names,
 )
 from scripts.docs_site.recipes_page import recipes_page
 from scripts.docs_site.repository import linked_files, relinked
@@ -42,7 +43,8 @@ log = logging.getLogger("mkdocs.hooks.docs_site")
 def on_pre_build(config: MkDocsConfig) -> None:
     """Warns of each public name that is not documented."""
     source = _source(config)
-    shown = [target for targets in api_objects(source).values() for target in targets]
+    objects = [target for targets in api_objects(source).values() for target in targets]
+    shown = [*top_names(source), *objects]
     for fault in undocumented(source, functions=api_functions(source), shown=shown):
         log.warning(fault)
 

@@ -8,7 +8,7 @@ import griffe
 
 from scripts.docs_site.source import classes_in, fields, found, methods
 
-__all__ = ["api_functions", "api_objects", "functions_page", "objects_page"]
+__all__ = ["api_functions", "api_objects", "functions_page", "objects_page", "top_names"]
 
 WORKFLOW = (
     *("opening", "training", "retrieving", "searching", "exporting", "measuring"),
@@ -42,7 +42,7 @@ def api_objects(package: griffe.Module) -> dict[str, list[griffe.Object]]:
     )
     first = _distinct([*returned, *taken])
     parts = _distinct(c for cls in first for c in _neighbours(cls, package))
-    named = _distinct(_classes(package))
+    named = top_names(package)
     return {
         "What the functions return": [c for c in returned if c not in named],
         "What the functions take": [c for c in taken if c not in [*returned, *named]],
@@ -82,12 +82,10 @@ def objects_page(package: griffe.Module) -> str:
     return "\n\n".join(parts)
 
 
-def _classes(package: griffe.Module) -> Iterator[griffe.Object]:
-    """The classes that the package itself hands out."""
-    for name in package.exports or ():
-        target = found(package, str(name))
-        if target is not None and target.is_class:
-            yield target
+def top_names(package: griffe.Module) -> list[griffe.Object]:
+    """What the package itself hands out besides the functions of the API."""
+    targets = [found(package, str(name)) for name in package.exports or ()]
+    return [target for target in targets if target is not None and not target.is_function]
 
 
 def _neighbours(cls: griffe.Object, package: griffe.Module) -> Iterator[griffe.Object]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.runtimes import TFLITE_RUNTIMES
 from tests.testbeds.adbd import AdbDaemon
 from tests.testbeds.phone import adb, device_name, only_tools
 from tests.testbeds.phone import phone as start_phone
@@ -28,7 +29,7 @@ def test_this_machine_and_what_is_attached(
     found = rows(tmp_path / "devices.json")
     assert list(found) == ["local", f"adb:{phone.serial}"]
     assert found["local"]["verdict"] == "ready"
-    assert "tflite-runtime 2.14.0" in found["local"]["runtimes"]
+    assert TFLITE_RUNTIMES[-1] in found["local"]["runtimes"]
     row = found[f"adb:{phone.serial}"]
     assert (row["model"], row["soc"]) == ("Testbed Phone 1", "QTI SM8550")
     assert row["system"].startswith("Android 14, Linux ")

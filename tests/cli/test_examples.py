@@ -11,8 +11,9 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ import typer
 
 from edgecmp.benchmarks.devices import DeviceSpec, LocalDevice
 from edgecmp.cli.app import app
-from edgecmp.data import DATASETS, Dataset, load_dataset
+from edgecmp.data import DATASETS
 from tests.fixtures.example_inputs import HAS_COREMLTOOLS, copy_inputs, write_inputs
+from tests.fixtures.small_search import small_emoji
 
 WORK = {
-    "train gallery": ("edgecmp.training.session:fit", "edgecmp.training.gallery:embed"),
+    "train gallery": ("edgecmp.training.session:fit",),
     "train supernet": ("edgecmp.training.session:fit",),
     "train query": ("edgecmp.training.session:fit",),
     "gallery build": ("edgecmp.gallery.index:GalleryIndex.build",),
@@ -112,8 +114,8 @@ class Shell:
         copy_inputs(self.inputs, self.folder, external={"query.onnx", "gallery.toml"} <= {*words})
         self.monkeypatch.chdir(self.folder)
         for option, word in zip(options, words, strict=False):
-            if option in OUTPUTS:
-                self._remove(Path(word))
+            if option in OUTPUTS and Path(word).is_dir():
+                shutil.rmtree(word)
         for option, word in zip(options, words, strict=False):
             if option not in (*OUTPUTS, *OPENED_LATER) and Path(word).exists():
                 self._refused_without(Path(word), words)
@@ -123,11 +125,6 @@ class Shell:
             assert command in TO_THE_END, f"`{line}` ended before it reached {WORK[command]}."
         else:
             assert where in WORK.get(command, ()), f"`{line}` began with {where}."
-
-    def _remove(self, output: Path) -> None:
-        """Makes room for what is written; a folder is moved, which is quicker than removing it."""
-        if output.exists():
-            output.rename(self.folder.with_name("removed"))
 
     def _refused_without(self, given: Path, words: list[str]) -> None:
         """Asserts that a missing input ends a command with 2 before its work begins."""
@@ -173,7 +170,8 @@ def shell(
         monkeypatch.setitem(opening.KINDS, kind, (connect, options))
     listing = importlib.import_module("edgecmp.benchmarks.devices.listing")
     monkeypatch.setattr(listing, "attached_devices", list)
-    monkeypatch.setitem(DATASETS, "emoji", fewer_held_out(load_dataset("emoji")))
+    emoji = small_emoji()
+    monkeypatch.setitem(DATASETS, "emoji", lambda gallery_domain: emoji)
     return Shell(inputs, tmp_path / "here", edgecmp, monkeypatch)
 
 
@@ -186,12 +184,6 @@ def stopped_at(where: str) -> Callable[..., None]:
     return begin
 
 
-def fewer_held_out(emoji: Dataset) -> Callable[[str | None], Dataset]:
-    """The loader of the emoji set with 20 images held out, which are embedded in a moment."""
-    few = replace(emoji, validation=emoji.validation.subset(range(20)))
-    return lambda gallery_domain: few
-
-
 @pytest.mark.parametrize("path", list(HELPS))
 def test_every_help_has_examples(path: str) -> None:
     examples = examples_of(HELPS[path])
@@ -200,7 +192,7 @@ def test_every_help_has_examples(path: str) -> None:
         assert any(line.startswith(f"edgecmp {path}") for line in examples)
 
 
-@pytest.mark.parametrize("line", EXAMPLES)
+@pytest.mark.parametrize("line", EXAMPLES, ids=EXAMPLES)
 def test_an_example_runs_as_far_as_opening_its_inputs(line: str, shell: Shell) -> None:
     if not HAS_COREMLTOOLS and re.search(r"coreml\b|\.mlpackage", line):
         pytest.skip("coremltools has no wheel for this system")
@@ -217,6 +209,7 @@ def test_an_example_runs_as_far_as_opening_its_inputs(line: str, shell: Shell) -
         ("edgecmp bench query.tflite --runtime lite", "Did you mean litert?"),
         ("edgecmp bench query.tflite --device ssh:pi@board", "Unknown device"),
         ("edgecmp train gallery --help", "ended before it reached"),
+        ("edgecmp export --target onnx --data photos/ --out q.onnx", "photos is not opened before"),
         ("edgecmp quantise query.tflite", "Add the command of"),
     ],
 )

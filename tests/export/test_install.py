@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tomllib
 from itertools import product
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_a_package_without_wheels_is_not_offered(
     assert how_to_install("onnx", "onnxsim") == f"Install with `{EXTRA}`."
     reason = "coremltools has wheels for macOS and for Linux on x86-64, up to Python 3.13"
     monkeypatch.setattr(install, "no_wheels", lambda name: reason)
-    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"needs packages that are not installed") as failure:
         run.export("coreml", out=tmp_path)
     assert failure.value.way_out == f"They cannot be installed here: {reason}."

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["RUNTIMES", "embed", "min_cosine"]
-
-RUNTIMES = ("ai_edge_litert", "tflite_runtime")
+__all__ = ["embed", "min_cosine"]
 
 
 def embed(runtime: str, model: bytes, images: Tensor) -> NDArray[np.float32]:

@@ -27,8 +27,9 @@ PACKAGE = {
         """A package."""
 
         from edgecmp.api import work
+        from edgecmp.results import LIMIT
 
-        __all__ = ["work"]
+        __all__ = ["LIMIT", "work"]
         ''',
     "edgecmp/api/__init__.py": '''
         """The public API."""
@@ -56,7 +57,10 @@ PACKAGE = {
     "edgecmp/results.py": '''
         """Results."""
 
-        __all__ = ["Result", "best"]
+        __all__ = ["LIMIT", "Result", "best"]
+
+        LIMIT = 3
+        """The most results."""
 
 
         class Result:
@@ -208,6 +212,7 @@ def test_each_planted_fault_is_named(tmp_path: Path) -> None:
         "edgecmp/results.py": PACKAGE["edgecmp/results.py"]
         .replace('"""Whether it is better."""', "...")
         .replace('"""The best result."""', "...")
+        .replace('"""The most results."""', "")
         .replace("score: float", "score: float\n            place: int"),
         "edgecmp/api/working.py": PACKAGE["edgecmp/api/working.py"].replace(
             "out: the folder.", "folder: where."
@@ -227,6 +232,7 @@ def test_each_planted_fault_is_named(tmp_path: Path) -> None:
         "a link '../absent.md', but the target",
         "edgecmp.results.Result.better has no docstring",
         "edgecmp.results.best has no docstring",
+        "edgecmp.results.LIMIT has no docstring",
         'edgecmp.results.Result does not describe its field place in "Attributes:"',
         'edgecmp.api.working.work does not describe its parameter out in "Args:"',
         'edgecmp.api.working.work describes folder in "Args:" and has no such parameter',

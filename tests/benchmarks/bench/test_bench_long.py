@@ -1,4 +1,4 @@
-"""Sustained benches and single streams: the curve of a device that heats up, and going on."""
+"""Sustained benches and single streams: the curve of a device that heats up, and resuming."""
 
 from __future__ import annotations
 

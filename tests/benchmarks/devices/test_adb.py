@@ -16,6 +16,7 @@ from edgecmp.benchmarks.devices import LocalDevice, open_device
 from edgecmp.benchmarks.devices.adb import AdbDevice
 from edgecmp.benchmarks.devices.adb_client import Attached, attached_devices
 from edgecmp.errors import UserError
+from tests.fixtures.runtimes import OLDEST, TFLITE_RUNTIMES, available
 from tests.fixtures.small_models import write_model, write_models
 from tests.testbeds.adbd import AdbDaemon
 from tests.testbeds.benchmark_model import program
@@ -69,8 +70,9 @@ def test_bench_over_adb(
         result = edgecmp("bench", "--device", device_name(daemon), model, "--json", report)
     assert result.code == 0, result.err
     document = json.loads(report.read_text())
-    assert {row["runtime"] for row in document["rows"]} == {"litert", "tflite-runtime"}
-    for row in document["rows"]:
+    measured = available(document["rows"])
+    assert {row["runtime"] for row in measured} == set(TFLITE_RUNTIMES)
+    for row in measured:
         assert row["verdict"] == "measured"
         assert 0 < row["min_ms"] <= row["p50_ms"] <= row["p90_ms"]
         assert row["statistic"] in ("not preempted", "all runs")
@@ -81,9 +83,7 @@ def test_bench_over_adb(
 def test_many_models_are_visited_over_adb(phone: AdbDaemon, tmp_path: Path) -> None:
     models = write_models(tmp_path, 3)
     with open_device(device_name(phone)) as device:
-        visits = list(
-            device.time_models(models, runtime="tflite-runtime", visit_ms=[5] * len(models))
-        )
+        visits = list(device.time_models(models, runtime=OLDEST, visit_ms=[5] * len(models)))
     assert [visit.model for visit in visits] == [0, 1, 2]
     assert all(min(visit.wall_us) > 0 and visit.summary is None for visit in visits)
 
@@ -92,8 +92,8 @@ def test_a_phone_computes_what_this_machine_computes(phone: AdbDaemon, tmp_path:
     model = write_model(tmp_path / "small.tflite")
     images = np.random.default_rng(0).standard_normal((2, 32, 32, 3)).astype(np.float32)
     with open_device(device_name(phone)) as device:
-        there = device.compute(model, images, runtime="tflite-runtime")
-    here = LocalDevice().compute(model, images, runtime="tflite-runtime")
+        there = device.compute(model, images, runtime=OLDEST)
+    here = LocalDevice().compute(model, images, runtime=OLDEST)
     assert there.shape[0] == 2
     assert np.array_equal(there, here)
 

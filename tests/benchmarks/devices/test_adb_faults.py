@@ -21,7 +21,8 @@ from edgecmp.benchmarks.devices import (
 )
 from edgecmp.benchmarks.devices import adb as adb_module
 from edgecmp.errors import UserError
-from tests.fixtures.device_faults import RUNTIME, goes_on, refused, until_failure
+from tests.fixtures.device_faults import goes_on, refused, until_failure
+from tests.fixtures.runtimes import OLDEST
 from tests.fixtures.small_models import write_model, write_models
 from tests.testbeds.adbd import AdbDaemon
 from tests.testbeds.benchmark_model import CODE, elf, program
@@ -35,7 +36,7 @@ def test_lost_in_the_middle_of_a_run(phone: AdbDaemon, tmp_path: Path) -> None:
     with open_device(name) as device:
         device.push(models[0])
         phone.faults.lose = ("--plan", 2)
-        visits, error = until_failure(device, models)
+        visits, error = until_failure(device, models, OLDEST)
         assert "offline" in adb("devices")
     assert [visit.model for visit in visits] == [0, 1]
     assert isinstance(error, DeviceLostError)
@@ -47,7 +48,7 @@ def test_lost_in_the_middle_of_a_run(phone: AdbDaemon, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be reached \(Connection refused\)"):
         open_device(name)
     phone.restore()
-    goes_on(name, models, visits)
+    goes_on(name, models, visits, OLDEST)
 
 
 def test_lost_in_the_middle_of_a_bench(
@@ -98,9 +99,9 @@ def test_garbage_in_the_middle(phone: AdbDaemon, tmp_path: Path) -> None:
     with open_device(name) as device:
         phone.faults.garbage = True
         with pytest.raises(DeviceLostError, match=r"was lost while it received 0\.tflite"):
-            next(iter(device.time_models(models, runtime=RUNTIME, visit_ms=[5, 5])))
+            next(iter(device.time_models(models, runtime=OLDEST, visit_ms=[5, 5])))
     phone.restore()
-    goes_on(name, models, [])
+    goes_on(name, models, [], OLDEST)
 
 
 def test_an_unknown_serial(phone: AdbDaemon, tmp_path: Path, edgecmp: Callable[..., Any]) -> None:
@@ -155,12 +156,12 @@ def test_truncated_output(phone: AdbDaemon, tmp_path: Path) -> None:
     models, name = write_models(tmp_path, 3), device_name(phone)
     with open_device(name) as device:
         phone.faults.cut = ("--plan", 1)
-        visits, error = until_failure(device, models)
+        visits, error = until_failure(device, models, OLDEST)
         assert str(error).startswith(f"The answer of {device.name} was cut off while it ran python")
         assert [visit.model for visit in visits] == [0]
         phone.restore()
         assert device.run(["echo", "there"]).strip() == "there"
-    goes_on(name, models, visits)
+    goes_on(name, models, visits, OLDEST)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_a_model_that_the_runtime_refuses(
     models[1].write_bytes(whole[:500])
     value = {"python": sys.executable, "benchmark_model": str(program(tmp_path / "tool"))}[by]
     name = device_name(phone, **{by: value})
-    runtime = RUNTIME if by == "python" else by
+    runtime = OLDEST if by == "python" else by
     with open_device(name) as device:
         visits = device.time_models(models, runtime=runtime, visit_ms=[5] * len(models))
         assert next(visits).model == 0
@@ -220,12 +221,12 @@ def test_killed_by_the_system(
     models = write_models(tmp_path, 4)
     python = faulty_python(tmp_path / "python3", "killed")
     with open_device(device_name(phone, python=str(python))) as device:
-        visits, error = until_failure(device, models)
+        visits, error = until_failure(device, models, OLDEST)
     assert len(visits) == 2
     assert str(error).startswith(
         f"adb:{phone.serial} killed python3, probably for lack of memory. Close other"
     )
-    goes_on(device_name(phone), models, visits)
+    goes_on(device_name(phone), models, visits, OLDEST)
     tool = program(tmp_path / "tool", fault="killed")
     name = device_name(phone, benchmark_model=str(tool))
     refused(edgecmp("bench", "--device", name, models[0]), " killed tool, probably for lack of")
@@ -259,11 +260,11 @@ def test_the_adb_server_is_ended_meanwhile(phone: AdbDaemon, tmp_path: Path) -> 
         key: text for key, text in os.environ.items() if key.startswith("ANDROID_ADB")
     }
     with open_device(device_name(phone, python=str(python))) as device:
-        visits, error = until_failure(device, models)
+        visits, error = until_failure(device, models, OLDEST)
     assert len(visits) == 2
     assert isinstance(error, DeviceLostError)
     assert "was lost while it ran python3" in error.what
-    goes_on(device_name(phone), models, visits)
+    goes_on(device_name(phone), models, visits, OLDEST)
 
 
 def test_an_old_device_that_always_exits_with_0(adb_client: None, tmp_path: Path) -> None:
@@ -273,6 +274,6 @@ def test_an_old_device_that_always_exits_with_0(adb_client: None, tmp_path: Path
         with open_device(device_name(daemon)) as device:
             with pytest.raises(DeviceRunError, match=r"no such place.* \(exit code 2\)"):
                 device.run(["sh", "-c", "echo no such place >&2; exit 2"])
-            visits, error = until_failure(device, models)
+            visits, error = until_failure(device, models, OLDEST)
         assert [visit.model for visit in visits] == [0]
         assert "exit code 1" in str(error)

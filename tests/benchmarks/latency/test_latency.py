@@ -134,7 +134,7 @@ def test_runs_of_another_measurement_are_not_mixed_in(steady: type[Steady], tmp_
     steady.lost_after = 10
     with pytest.raises(DeviceLostError):
         build(tmp_path / "table.json", **SHAPE)
-    with pytest.raises(UserError, match=r"is of another measurement \(threads 1, now 2\)"):
+    with pytest.raises(UserError, match=r"belongs to another measurement \(threads 1, now 2\)"):
         build(tmp_path / "table.json", **SHAPE, threads=2)
 
 

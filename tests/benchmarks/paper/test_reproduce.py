@@ -150,7 +150,7 @@ def test_a_damaged_run_is_named(out: Path, tmp_path: Path) -> None:
         (("table9",), "Unknown table 'table9'"),
         (("table3", "--recipe", "emojy"), "Did you mean emoji"),
         (("table3", "--systems", "MobileNet"), "Unknown system of this table"),
-        (("table1", "--recipe", "face"), "has no data of its own"),
+        (("table1", "--recipe", "face"), "The recipe 'face' needs training data."),
         ((), "No table was named"),
     ],
 )
@@ -262,5 +262,5 @@ def test_faces_are_trained_on_one_set_and_tested_on_ijbc(
 
 
 def test_a_recipe_of_faces_asks_for_its_test_data(drawings: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"tested on a data set of its own.*--test-data"):
+    with pytest.raises(UserError, match=r"needs a separate test set.*--test-data"):
         reproduce("table1", recipe_name="face-tiny", out=tmp_path, data=str(drawings))

@@ -102,7 +102,8 @@ def test_each_contender_that_is_not_measured_says_why(
     assert told["onnx ours", "onnxruntime"] == ("failed", "no such operator")
     assert told["onnx torch", "onnxruntime"] == ("failed", "its embedding differs by 2.0e-01")
     assert told["executorch", "executorch"][0] == "not run"
-    assert told["executorch", "executorch"][1].startswith("name a --executorch-python; python3")
+    reason = told["executorch", "executorch"][1]
+    assert reason.startswith("use --executorch-python; to create one: python3")
     assert all(row["p50_ms"] is None for row in rows.values() if row["verdict"] != "measured")
 
 

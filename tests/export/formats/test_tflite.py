@@ -17,7 +17,8 @@ from edgecmp.export.lowering import LoweredNet, lower
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.tiers import DEPTH
-from tests.export.tflite_reference import RUNTIMES, embed, min_cosine
+from tests.export.tflite_reference import embed, min_cosine
+from tests.fixtures.runtimes import each_module
 
 MakeNetwork = Callable[[Architecture, int], QueryNet]
 MakeImages = Callable[[int, int, int], Tensor]
@@ -33,7 +34,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@each_module
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_agrees_with_torch(
     case: int, runtime: str, random_network: MakeNetwork, images: MakeImages
@@ -48,7 +49,7 @@ def test_agrees_with_torch(
     assert min_cosine(found, expected) >= 0.99999
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@each_module
 def test_fp16_rounds_the_weights_and_nothing_else(
     runtime: str, random_network: MakeNetwork, images: MakeImages
 ) -> None:

@@ -36,7 +36,8 @@ from edgecmp.networks.random_weights import patch_images
 from edgecmp.networks.recalibrate import recalibrate
 from edgecmp.preprocessing import Preprocessing
 from tests.export.coreml_reference import convert
-from tests.export.tflite_reference import RUNTIMES, embed, min_cosine
+from tests.export.tflite_reference import embed, min_cosine
+from tests.fixtures.runtimes import MODULES, each_module
 
 SMALL = tuple(name for name in BASELINES if name != "resnet101")
 
@@ -154,7 +155,7 @@ def test_folds_every_shuffle_of_shufflenetv2() -> None:
     padding=st.integers(0, 1),
     ceil_mode=st.booleans(),
     size=st.integers(5, 12),
-    runtime=st.sampled_from(RUNTIMES),
+    runtime=st.sampled_from(MODULES),
 )
 def test_max_pooling_of_any_window(
     kernel: int, stride: int, padding: int, ceil_mode: bool, size: int, runtime: str
@@ -252,7 +253,7 @@ def lowered(name: str, without: tuple[str, ...] = ()) -> LoweredNet:
     return LoweredNet(graph.to(torch.float32))
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@each_module
 @pytest.mark.parametrize("name", BASELINES)
 def test_the_tflite_file_agrees(name: str, runtime: str) -> None:
     batch = patch_images(2, 64, 7)
@@ -264,7 +265,7 @@ def test_the_tflite_file_agrees(name: str, runtime: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_large_w1", "shufflenet_g1_w1", "shufflenetv2_w1"])
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@each_module
 def test_writes_what_was_not_rewritten(name: str, runtime: str) -> None:
     network = lowered(name, ("fold_bn", "fold_shuffle", "split_depthwise"))
     batch = patch_images(2, 64, 7)
@@ -280,7 +281,7 @@ def test_stores_smaller_weights(name: str, precision: str) -> None:
     whole, smaller = (tflite_bytes(lowered(name), precision=p) for p in ("fp32", precision))
     assert len(smaller) < {"fp16": 0.56, "int8-weights": 0.32}[precision] * len(whole)
     with torch.no_grad():
-        found = embed("tflite_runtime", smaller, batch)
+        found = embed(MODULES[-1], smaller, batch)
         assert min_cosine(found, baseline(name)(batch)) >= 0.98
 
 

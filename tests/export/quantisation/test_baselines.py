@@ -22,8 +22,8 @@ from edgecmp.export.quantisation.quantise import quantise
 from edgecmp.networks.baselines import BASELINES, random_baseline
 from edgecmp.networks.random_weights import patch_images
 from edgecmp.preprocessing import Preprocessing
+from tests.fixtures.runtimes import each_module
 
-RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 SIZE = 32
 PREPARE = Preprocessing(input_size=SIZE)
 
@@ -54,7 +54,7 @@ def test_equalising_changes_nothing_in_floats(name: str, strength: float) -> Non
     assert max(kernels) > 1e-3  # else nothing was equalised
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@each_module
 @pytest.mark.parametrize(
     "name", ["mobilenetv2_wd2", "mobilenetv3_large_w1", "shufflenet_g1_w1", "shufflenetv2_w1"]
 )

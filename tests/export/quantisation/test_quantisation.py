@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 
 import numpy as np
@@ -34,6 +35,7 @@ from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.tiers import TIERS
 from edgecmp.preprocessing import Preprocessing
+from tests.fixtures.runtimes import MODULES
 
 MakeNetwork = Callable[[Architecture, int], QueryNet]
 MakeImages = Callable[[int, int, int], Tensor]
@@ -196,8 +198,6 @@ def test_any_network_loads_and_runs_in_integers(
     architecture: Architecture, random_network: MakeNetwork
 ) -> None:
     """The runtimes bound the ratios of scales; no plan of ours may leave them."""
-    import tflite_runtime.interpreter as old
-
     network = random_network(architecture, 1)
     size = architecture.input_size
     shown = np.random.default_rng(0).integers(0, 256, (4, size, size, 3), np.uint8)
@@ -207,7 +207,8 @@ def test_any_network_loads_and_runs_in_integers(
         images=shown,
         preprocessing=Preprocessing(input_size=size),
     )
-    for kind in (Interpreter, old.Interpreter):
+    for module in MODULES:
+        kind = importlib.import_module(f"{module}.interpreter").Interpreter
         interpreter = kind(model_content=model, num_threads=1)
         interpreter.allocate_tensors()
         interpreter.invoke()

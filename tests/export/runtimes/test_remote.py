@@ -18,6 +18,7 @@ from edgecmp.export.runtimes.open import read_metadata
 from edgecmp.export.runtimes.openers import RuntimeRefusedError
 from edgecmp.export.runtimes.remote import RemoteRunner, try_remote_runtimes
 from edgecmp.export.runtimes.runners import OnnxRunner
+from tests.fixtures.runtimes import TFLITE_RUNTIMES, available
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +34,8 @@ def test_parity_runs_files_on_a_device_too(
     assert result.code == 0, result.err
     document = json.loads(report.read_text())
     assert document["queries"] == 20
-    rows = {row["runtime"]: row for row in document["rows"]}
-    assert set(rows) == {"litert", "tflite-runtime", "litert on local", "tflite-runtime on local"}
+    rows = {row["runtime"]: row for row in available(document["rows"])}
+    assert set(rows) == {name + place for name in TFLITE_RUNTIMES for place in ("", " on local")}
     for row in rows.values():
         assert row["verdict"] == "pass"
         assert row["min_cosine"] > 0.99999

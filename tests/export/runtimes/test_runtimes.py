@@ -13,8 +13,10 @@ import torch
 from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.errors import UserError
 from edgecmp.export import targets
+from edgecmp.export.install import no_wheels
 from edgecmp.export.runtimes.open import open_model, read_metadata, runtimes_for, try_runtimes
 from edgecmp.networks.embed import embed
+from tests.fixtures.runtimes import needs_tflite_runtime
 
 Make = Callable[..., Path]
 ON_MAC = sys.platform == "darwin"
@@ -31,7 +33,9 @@ def test_every_runtime_gives_the_networks_embeddings(
     expected = embed(bundle.network, pixels, bundle.preprocessing)
     opened = open_model(exported(target, "fp32", input))
     assert {runner.name for runner in opened} == {
-        runtime.name for runtime in runtimes_for(target) if ON_MAC or runtime.name != "coreml"
+        runtime.name
+        for runtime in runtimes_for(target)
+        if (ON_MAC or runtime.name != "coreml") and not no_wheels(runtime.package)
     }
     for runner in opened:
         assert (runner.target, runner.precision) == (target, "fp32")
@@ -58,6 +62,7 @@ def test_core_ml_needs_macos(exported: Make) -> None:
     ]
 
 
+@needs_tflite_runtime
 def test_tflite_runtime_is_left_alone_under_numpy_2(
     exported: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
