@@ -1,6 +1,6 @@
 """A stand-in for TFLite's benchmark_model, which is in no package: the same flags and output.
 
-It really times the model, with tflite-runtime. `program` makes it an executable that begins as the
+It really times the model, with a Python runtime. `program` makes it an executable that begins as the
 real one does (ELF, for this machine's processor) and hands over to this file.
 """
 
@@ -126,7 +126,10 @@ def main() -> int:
         )
     if options.fault == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    from tflite_runtime.interpreter import Interpreter
+    try:
+        from tflite_runtime.interpreter import Interpreter
+    except ImportError:
+        from ai_edge_litert.interpreter import Interpreter
 
     start = time.perf_counter_ns()
     try:

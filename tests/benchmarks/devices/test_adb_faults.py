@@ -198,9 +198,10 @@ def test_a_model_that_the_runtime_refuses(
         with pytest.raises(DeviceRunError, match=r"exit code 1"):
             next(visits)
     why = {
-        "python": "ValueError: No subgraph in the model. (exit code 1)",
+        "tflite-runtime": "ValueError: No subgraph in the model. (exit code 1)",
+        "litert": "ValueError: The model is not a valid Flatbuffer buffer (exit code 1)",
         "benchmark_model": "-1.tflite (exit code 1)",
-    }[by]
+    }[runtime]
     refused(edgecmp("bench", "--device", name, models[1]), "1.tflite is", f"{runtime}: ", why)
     models[1].write_bytes(whole)
     assert edgecmp("bench", "--device", name, models[1]).code == 0
