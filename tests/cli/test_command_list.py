@@ -17,7 +17,7 @@ LONGEST_SUMMARY = 60
 def listed(text: str) -> dict[str, str]:
     """Names and summaries in the list of commands of a help."""
     rows = text.partition("Commands:\n")[2].splitlines()
-    return {name: summary for name, summary in (row.split(maxsplit=1) for row in rows)}
+    return {row.split()[0]: row.split(maxsplit=1)[1] for row in rows}
 
 
 @pytest.mark.parametrize("group", ["", "data", "train", "gallery", "latency", "study"])

@@ -23,8 +23,7 @@ import typer
 from edgecmp.benchmarks.devices import DeviceSpec, LocalDevice
 from edgecmp.cli.app import app
 from edgecmp.data import DATASETS
-from tests.fixtures.example_inputs import HAS_COREMLTOOLS, copy_inputs, write_inputs
-from tests.fixtures.small_search import small_emoji
+from tests.fixtures.example_inputs import HAS_COREMLTOOLS, copy_inputs, few_emoji, write_inputs
 
 WORK = {
     "train gallery": ("edgecmp.training.session:fit",),
@@ -107,16 +106,18 @@ class Shell:
         """Asserts that an example is right, and that no missing input is noticed too late."""
         program, *words = shlex.split(line)
         assert program == "edgecmp"
-        known = [name for name in (*WORK, *TO_THE_END) if " ".join(words).startswith(name)]
-        assert known, f"Add the command of `{line}` to WORK or TO_THE_END."
-        command = max(known, key=len)
-        options = [None, *words]
+        commands = [
+            name for name in (*WORK, *TO_THE_END) if words[: len(name.split())] == name.split()
+        ]
+        assert commands, f"Add the command of `{line}` to WORK or TO_THE_END."
+        command = max(commands, key=len)
+        pairs = list(zip([None, *words], words, strict=False))
         copy_inputs(self.inputs, self.folder, external={"query.onnx", "gallery.toml"} <= {*words})
         self.monkeypatch.chdir(self.folder)
-        for option, word in zip(options, words, strict=False):
+        for option, word in pairs:
             if option in OUTPUTS and Path(word).is_dir():
                 shutil.rmtree(word)
-        for option, word in zip(options, words, strict=False):
+        for option, word in pairs if command in WORK else ():
             if option not in (*OUTPUTS, *OPENED_LATER) and Path(word).exists():
                 self._refused_without(Path(word), words)
         where, result = self._run(words)
@@ -165,12 +166,15 @@ def shell(
             owner = getattr(owner, part)
         monkeypatch.setattr(owner, last, stopped_at(where))
     opening = importlib.import_module("edgecmp.benchmarks.devices.open")
-    connect: Callable[[DeviceSpec], LocalDevice] = lambda spec: machine  # noqa: E731
+
+    def connect(spec: DeviceSpec) -> LocalDevice:
+        return machine
+
     for kind, (_, options) in opening.KINDS.items():
         monkeypatch.setitem(opening.KINDS, kind, (connect, options))
     listing = importlib.import_module("edgecmp.benchmarks.devices.listing")
     monkeypatch.setattr(listing, "attached_devices", list)
-    emoji = small_emoji()
+    emoji = few_emoji()
     monkeypatch.setitem(DATASETS, "emoji", lambda gallery_domain: emoji)
     return Shell(inputs, tmp_path / "here", edgecmp, monkeypatch)
 
@@ -189,7 +193,7 @@ def test_every_help_has_examples(path: str) -> None:
     examples = examples_of(HELPS[path])
     assert examples, f"The help of `edgecmp {path}` has no examples."
     if not hasattr(HELPS[path], "commands"):
-        assert any(line.startswith(f"edgecmp {path}") for line in examples)
+        assert any(f"{line} ".startswith(f"edgecmp {path} ") for line in examples)
 
 
 @pytest.mark.parametrize("line", EXAMPLES, ids=EXAMPLES)
