@@ -14,9 +14,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import coremltools
 import numpy as np
 import pytest
+
+from edgecmp.export.install import no_wheels
+
+if no_wheels("coremltools"):
+    pytest.skip(no_wheels("coremltools"), allow_module_level=True)
+
+import coremltools
 from coremltools.converters.mil import Builder
 from coremltools.models.ml_program.experimental.async_wrapper import MLModelAsyncWrapper
 from coremltools.models.ml_program.experimental.perf_utils import MLModelBenchmarker

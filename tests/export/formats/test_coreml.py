@@ -35,6 +35,9 @@ from edgecmp.preprocessing import Preprocessing
 from edgecmp.quiet import quiet_coremltools
 from scripts.check_mil import equals_apples
 from tests.export.export_metadata import metadata_of
+from tests.fixtures.runtimes import needs_coremltools
+
+pytestmark = needs_coremltools
 
 MakeImages = Callable[[int, int, int], Tensor]
 Make = Callable[[str, str], Path]

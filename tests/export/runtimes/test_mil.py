@@ -29,6 +29,9 @@ from edgecmp.networks.query import QueryNet
 from edgecmp.quiet import quiet_coremltools
 from scripts.check_mil import equals_apples
 from tests.export.coreml_reference import convert
+from tests.fixtures.runtimes import needs_coremltools
+
+pytestmark = needs_coremltools
 
 with quiet_coremltools():
     from coremltools.converters.mil.mil import types
