@@ -14,7 +14,7 @@ from edgecmp.report import finish, on_interrupt
 __all__ = ["HELP", "search"]
 
 HELP = help_text(
-    "Search the best architecture under FLOPs and latency bounds. The latency is that of a query "
+    "Find the best architecture under FLOPs and latency bounds. The latency is that of a query "
     "on your device.",
     (
         "edgecmp search --budget 100M --quick --out runs/quick",

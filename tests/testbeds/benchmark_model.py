@@ -1,7 +1,7 @@
 """A stand-in for TFLite's benchmark_model, which is in no package: the same flags and output.
 
-It really times the model, with a Python runtime. `program` makes it an executable that begins as the
-real one does (ELF, for this machine's processor) and hands over to this file.
+It really times the model, in a Python runtime. `program` makes it an executable that begins as
+the real one does (ELF, for this machine's processor) and hands over to this file.
 """
 
 from __future__ import annotations
