@@ -51,16 +51,18 @@ def main() -> None:
                 **os.environ,
                 "OMP_NUM_THREADS": "1",
                 "COVERAGE_FILE": str(Path(folder) / "data"),
+                # quick from Python 3.12 on; before, the tests take twice as long
+                **({"COVERAGE_CORE": "sysmon"} if sys.version_info >= (3, 12) else {}),
             },
             check=False,
         )
-        if done.returncode:
-            sys.exit(done.returncode)
         covered = shares(report)
     few = {name: share for name, share in covered.items() if share < LEAST}
     for name in sorted(few.keys() - ELSEWHERE):
         print(f"{few[name]:5.1f} %  {name}")
     missing = sorted(few.keys() - ELSEWHERE)
+    if done.returncode:
+        sys.exit(done.returncode)
     if missing:
         sys.exit(f"error: the quick tests cover under {LEAST:.0f} % of {len(missing)} modules.")
     print(f"The quick tests cover at least {LEAST:.0f} % of each of {len(covered)} modules.")
