@@ -1,4 +1,4 @@
-"""Runs the quick tests under coverage, and fails on a module that they cover less than half of.
+"""Runs the quick tests under coverage, and fails on a module that they cover less than a quarter of.
 
     python -m scripts.check_quick_suite
 
@@ -20,10 +20,11 @@ __all__ = ["main"]
 ROOT = Path(__file__).parents[1]
 QUICK = "not (slow or board or packaging or peers)"
 FOLDERS = ("edgecmp", "search", "export", "benchmarks")
-LEAST = 50.0
+LEAST = 25.0
 """Percent of a module's lines."""
 
-ELSEWHERE = {"edgecmp/__main__.py", "benchmarks/peers/__main__.py"}
+ELSEWHERE = {"edgecmp/__main__.py", "benchmarks/peers/__main__.py", "edgecmp/api/paths.py"}
+"""Modules that start a program, and one of types alone."""
 
 
 def shares(report: Path) -> dict[str, float]:

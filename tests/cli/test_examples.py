@@ -115,7 +115,9 @@ class Shell:
         copy_inputs(self.inputs, self.folder, external={"query.onnx", "gallery.toml"} <= {*words})
         self.monkeypatch.chdir(self.folder)
         for option, word in pairs:
-            if option in OUTPUTS and Path(word).is_dir():
+            if option in OUTPUTS and Path(word).is_symlink():
+                Path(word).unlink()
+            elif option in OUTPUTS and Path(word).is_dir():
                 shutil.rmtree(word)
         for option, word in pairs if command in WORK else ():
             if option not in (*OUTPUTS, *OPENED_LATER) and Path(word).exists():
