@@ -1,4 +1,4 @@
-"""Runs the quick tests under coverage, and fails on a module that they cover less than a quarter of.
+"""Runs the quick tests under coverage; fails on a module of which they cover under a quarter.
 
     python -m scripts.check_quick_suite
 
