@@ -52,6 +52,12 @@ def test_every_verb_is_typed_and_documented(name: str) -> None:
     assert callable(getattr(edgecmp, name))
 
 
+@pytest.mark.slow(
+    quick=[
+        "search-run-program2",
+        "export-export-from edgecmp import {verb}; print(callable({verb}))",
+    ]
+)
 @pytest.mark.parametrize(
     "program",
     [

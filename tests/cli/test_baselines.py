@@ -60,7 +60,7 @@ def write_calm(name: str, world: Path, out: Path) -> Path:
     return out
 
 
-@pytest.mark.slow(quick=["mobilenet_wd2"])
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in BASELINES if name != "resnet101"])
 def test_a_baseline_is_trained_by_its_name(
     name: str, world: Path, edgecmp: Edgecmp, tmp_path: Path

@@ -54,6 +54,7 @@ def test_a_bench_its_profile_its_picture_and_a_comparison(
     assert "governor powersave then" in result.err
 
 
+@pytest.mark.slow
 def test_the_curve_and_the_stream(
     file: Path, tmp_path: Path, edgecmp: Edgecmp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

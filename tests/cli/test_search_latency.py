@@ -58,6 +58,7 @@ def words(models: Path, folder: Path, **changes: str) -> list[str]:
     return ["search", *(word for pair in given.items() if pair[1] for word in pair)]
 
 
+@pytest.mark.slow
 def test_the_winner_is_measured_again(
     models: Path, tmp_path: Path, edgecmp: Edgecmp, device: Callable[[Measure], None]
 ) -> None:

@@ -29,6 +29,7 @@ else:
 """
 
 
+@pytest.mark.slow(quick=["import edgecmp.export"])
 @pytest.mark.parametrize(
     "first",
     [

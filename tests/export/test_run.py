@@ -25,6 +25,17 @@ def largest_file(path: Path) -> Path:
     return max(files, key=lambda file: file.stat().st_size)
 
 
+@pytest.mark.slow(
+    quick=[
+        "tflite-fp32",
+        "tflite-fp16",
+        "tflite-int8-weights",
+        "tflite-int8",
+        "coreml-fp32",
+        "onnx-fp32",
+        "onnx-fp16",
+    ]
+)
 @pytest.mark.parametrize(("name", "precision"), PAIRS)
 def test_writes_a_file_that_says_what_it_is(
     name: str,

@@ -154,6 +154,7 @@ def append(op: str, shape: tuple[int | str, ...], *inputs: NDArray[Any], **attri
     return edit
 
 
+@pytest.mark.slow
 def test_an_export_by_torch_with_external_weights(
     exported: Path, pixels: NDArray[np.uint8], expected: NDArray[np.float32], tmp_path: Path
 ) -> None:
@@ -351,6 +352,7 @@ def test_the_gallery_of_a_query_network(write: Write) -> None:
     assert model.gallery_sha256 == GalleryBundle.load(folder).sha256
 
 
+@pytest.mark.slow
 def test_an_index_by_the_command_line(
     write: Write, network: GalleryNet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -200,6 +200,7 @@ def test_a_supernet_reuses_its_seed_network_and_hands_out_subnets(
     assert QueryBundle.load(tmp_path / "query").architecture.input_size == 32
 
 
+@pytest.mark.slow
 def test_a_supernet_starts_from_another(
     data: str, gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

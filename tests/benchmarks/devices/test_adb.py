@@ -98,6 +98,7 @@ def test_a_phone_computes_what_this_machine_computes(phone: AdbDaemon, tmp_path:
     assert np.array_equal(there, here)
 
 
+@pytest.mark.slow(quick=["middle"])
 @pytest.mark.parametrize("form", ["new", "middle", "old"])
 def test_bench_by_benchmark_model(
     form: str, adb_client: None, tmp_path: Path, edgecmp: Callable[..., Any]

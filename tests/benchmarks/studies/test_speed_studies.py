@@ -70,10 +70,14 @@ def test_our_depthwise_gradient_is_torchs(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert max(row["difference"] for row in rows) < 1e-4
 
 
-def test_supernet_speed_measures_training_and_evaluation() -> None:
+def test_supernet_speed_measures_training() -> None:
+    network = SupernetBundle.load(kit.path("supernet")).network
+    assert supernet_speed.training_rows(network, 16, 1)
+
+
+@pytest.mark.slow
+def test_candidates_have_the_rewards_of_the_reference() -> None:
     bundle = SupernetBundle.load(kit.path("supernet"))
-    rows = supernet_speed.training_rows(bundle.network, 16, 1)
-    assert rows
     evaluations, differences = evaluation_speed.evaluation_rows(bundle, 3, 0)
     assert evaluations
     assert max(differences.values()) < 1e-6

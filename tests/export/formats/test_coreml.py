@@ -164,6 +164,7 @@ def test_every_variant_is_near_torch(
     assert options.get("float32_layers") == (None if precision == "fp32" else "")
 
 
+@pytest.mark.slow(quick=["fp16-iOS15", "palette8-iOS17"])
 @pytest.mark.parametrize(("precision", "system"), VARIANTS)
 def test_every_weight_is_what_apples_reader_reads(
     precision: str, system: str, package: Make

@@ -91,6 +91,7 @@ def test_equals_the_baseline(name: str) -> None:
     assert all(node.step == 1 for node in lowered if isinstance(node, Take))
 
 
+@pytest.mark.slow(quick=["fold_bn", "fold_shuffle"])
 @pytest.mark.parametrize("rewrite", REWRITES)
 @settings(max_examples=4)
 @given(name=st.sampled_from(SMALL), size=st.sampled_from([64, 65, 96]), seed=st.integers(0, 99))

@@ -491,6 +491,7 @@ def test_the_network_may_be_given_as_onnx(check: Check, exported: Make, tmp_path
     assert [row["verdict"] for row in check(*files, model=other).rows] == ["fail"] * 4
 
 
+@pytest.mark.slow(quick=["swapped weight"])
 @pytest.mark.parametrize(
     ("edit", "lines", "verdict"),
     [

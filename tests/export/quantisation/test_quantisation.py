@@ -98,6 +98,7 @@ def test_a_scale_holds_zero_and_both_ends(low: float, high: float) -> None:
     assert rounded(torch.zeros(1), scale) == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(architecture=architectures, strength=st.sampled_from([0.3, 0.8, 1.0]))
 def test_equalising_changes_nothing_in_floats(

@@ -174,6 +174,7 @@ def test_a_batch_is_computed_as_its_images_alone(packages: Packages, images: Mak
     torch.testing.assert_close(embeddings(packages["fp32"], pictures), alone, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_random_networks_of_any_form(
     random_network: MakeNetwork, images: MakeImages, tmp_path: Path, seed: int

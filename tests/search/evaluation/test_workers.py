@@ -49,6 +49,7 @@ def test_order_and_numbers_equal_one_process_until_a_worker_is_killed() -> None:
     assert evaluator.calls == 0  # nothing was evaluated in this process
 
 
+@pytest.mark.slow
 def test_workers_end_when_their_parent_is_killed() -> None:
     """By SIGKILL, which it cannot handle."""
     program = (

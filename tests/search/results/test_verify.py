@@ -136,6 +136,7 @@ def test_an_interrupt_on_the_device_loses_nothing(tmp_path: Path) -> None:
     assert again.verified is True
 
 
+@pytest.mark.slow
 def test_measurements_are_kept_when_the_device_fails_later(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

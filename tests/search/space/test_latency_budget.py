@@ -225,6 +225,7 @@ def test_nothing_is_faster_than_the_fastest(seed: int) -> None:
     assert BudgetSampler(costs, [flops.budget - TABLE.fixed_flops, lower], faster).count == 0
 
 
+@pytest.mark.slow
 def test_infeasible_bounds_name_the_lowest_feasible_ones() -> None:
     table, flops = against_flops(), BUDGETS[60]
     fastest = fastest_ms(flops, table)
