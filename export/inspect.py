@@ -11,8 +11,8 @@ from edgecmp.export.formats.coreml.contents import coreml_contents
 from edgecmp.export.formats.onnx.contents import onnx_contents
 from edgecmp.export.formats.registry import targets
 from edgecmp.export.formats.tflite.contents import tflite_contents
+from edgecmp.export.guarded_open import missing_package
 from edgecmp.export.metadata import Metadata
-from edgecmp.export.reading import missing_package
 from edgecmp.export.runtimes.open import identify, read_metadata
 from edgecmp.files import sha256_file
 from edgecmp.gallery.index import IndexManifest

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export.formats.registry import Target, targets
+from edgecmp.export.guarded_open import damaged, missing_package
 from edgecmp.export.metadata import Metadata
-from edgecmp.export.reading import damaged, missing_package
 from edgecmp.export.runtimes.openers import RuntimeRefusedError, RuntimeUnavailableError
 from edgecmp.export.runtimes.runner import Runner
 from edgecmp.export.runtimes.runners import RUNTIMES

@@ -10,8 +10,8 @@ import numpy as np
 
 from edgecmp.export.contents import Content
 from edgecmp.export.formats.coreml.package import package_errors, read_model
+from edgecmp.export.guarded_open import damaged
 from edgecmp.export.metadata import KEY
-from edgecmp.export.reading import damaged
 from edgecmp.quiet import quiet_coremltools
 
 __all__ = ["coreml_contents"]

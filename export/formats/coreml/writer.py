@@ -20,10 +20,10 @@ from edgecmp.export.formats.coreml.package import model_path, read_manifest, rea
 from edgecmp.export.formats.coreml.systems import SYSTEMS, choose_system
 from edgecmp.export.formats.coreml.weights import COMPRESSIONS, compress
 from edgecmp.export.formats.registry import Job, register_target
+from edgecmp.export.guarded_open import no_metadata
 from edgecmp.export.lowering import LoweredNet
 from edgecmp.export.metadata import KEY
 from edgecmp.export.quantisation.fp16_safety import check_fp16
-from edgecmp.export.reading import no_metadata
 from edgecmp.export.runtimes.mil.program import MilProgram
 from edgecmp.progress import say
 from edgecmp.quiet import quiet_coremltools

@@ -9,8 +9,8 @@ import numpy as np
 
 from edgecmp.errors import UserError
 from edgecmp.export.contents import Content
+from edgecmp.export.guarded_open import damaged, read_file
 from edgecmp.export.metadata import KEY
-from edgecmp.export.reading import damaged, read_file
 
 if TYPE_CHECKING:
     import onnx

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from edgecmp.errors import UserError
 from edgecmp.export.formats.registry import Job, register_target
+from edgecmp.export.guarded_open import no_metadata, read_file
 from edgecmp.export.metadata import KEY
 from edgecmp.export.quantisation.fp16 import to_float16
-from edgecmp.export.reading import no_metadata, read_file
 from edgecmp.files import write_atomic
 
 if TYPE_CHECKING:

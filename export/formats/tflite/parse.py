@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecmp.errors import UserError
-from edgecmp.export.reading import damaged, read_file
+from edgecmp.export.guarded_open import damaged, read_file
 
 __all__ = ["parse_tflite", "tflite_errors"]
 
