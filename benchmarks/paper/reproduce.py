@@ -16,6 +16,8 @@ from edgecmp.benchmarks.paper.plot import draw
 from edgecmp.benchmarks.paper.pruned import table4
 from edgecmp.benchmarks.paper.run import Runs
 from edgecmp.benchmarks.paper.table import Cell, Group, Table
+from edgecmp.data import load_dataset
+from edgecmp.data.ijbc import find_ijbc, read_ijbc
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import write_json
 from edgecmp.progress import duration, say
@@ -127,6 +129,8 @@ def reproduce(
             f"The recipe {recipe_name!r} needs a separate test set.",
             "Name it with --test-data, such as the folder of IJB-C or its .toml description.",
         )
+    if test_data is not None:
+        _open_test_data(test_data)  # before the trainings, which take hours
     test_data = test_data or data
     runs = Runs(out, recipe_name, recorded=False)
     gallery = gallery or _gallery(made, runs, data)
@@ -149,6 +153,14 @@ def reproduce(
     )
     write_json(runs.folder / f"{table}.json", found.to_dict())
     return found
+
+
+def _open_test_data(name_or_path: str) -> None:
+    ijbc = find_ijbc(name_or_path)
+    if ijbc is None:
+        load_dataset(name_or_path)
+    else:
+        read_ijbc(ijbc.path)
 
 
 def _gallery(made: Recipe, runs: Runs, data: str) -> Path:

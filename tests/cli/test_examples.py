@@ -53,9 +53,6 @@ TO_THE_END = (
 OUTPUTS = ("--out", "--json", "--picture", "--results")
 """Options that name what is written."""
 
-OPENED_LATER = ("--test-data",)
-"""Options of inputs that are opened after the first training."""
-
 
 class WorkBeganError(BaseException):
     """A command got as far as its work; no handler of edgecmp catches it."""
@@ -120,7 +117,7 @@ class Shell:
             elif option in OUTPUTS and Path(word).is_dir():
                 shutil.rmtree(word)
         for option, word in pairs if command in WORK else ():
-            if option not in (*OUTPUTS, *OPENED_LATER) and Path(word).exists():
+            if option not in OUTPUTS and Path(word).exists():
                 self._refused_without(Path(word), words)
         where, result = self._run(words)
         if where is None:
