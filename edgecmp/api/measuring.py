@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from edgecmp.api.paths import PathLike
     from edgecmp.benchmarks.bench.report import BenchReport
     from edgecmp.benchmarks.devices.listing import DeviceList
-    from edgecmp.benchmarks.flops import FlopsReport
     from edgecmp.benchmarks.latency.build import BuiltTable
     from edgecmp.benchmarks.latency.check import LatencyCheck
+    from edgecmp.search.space.flops_report import FlopsReport
 
 __all__ = ["bench", "build_latency_table", "check_latency_table", "count_flops", "list_devices"]
 
@@ -154,7 +154,7 @@ def count_flops(networks: Sequence[PathLike] | PathLike) -> FlopsReport:
     Raises:
         UserError: one of them holds no architecture.
     """
-    from edgecmp.benchmarks.flops import count_flops as run
+    from edgecmp.search.space.flops_report import count_flops as run
 
     return run([networks] if isinstance(networks, str | Path) else networks)
 
