@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from edgecmp.export.formats.tflite.flatbuffer import Quantisation
 from edgecmp.export.lowering import graph as ir
 from edgecmp.export.lowering.graph import IMAGE, Graph, Node
 from edgecmp.export.quantisation.qparams import Plan
+from edgecmp.export.quantisation.scheme import Quantisation
 from edgecmp.export.quantisation.weights import quantise_weight
 
 __all__ = ["rounded", "rounded_weights", "simulate"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from edgecmp.export.formats.tflite.flatbuffer import Quantisation
 from edgecmp.export.lowering import baseline_nodes as extra
 from edgecmp.export.lowering import graph as ir
 from edgecmp.export.lowering.baseline_nodes import fused_activations
 from edgecmp.export.lowering.graph import Graph, Node
 from edgecmp.export.quantisation.observers import Range
+from edgecmp.export.quantisation.scheme import Quantisation
 from edgecmp.export.quantisation.shared_scales import SMALLEST_STEP, SharedScales
 from edgecmp.export.quantisation.weights import LIMIT
 

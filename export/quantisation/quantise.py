@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgecmp.export.formats.tflite.flatbuffer import Quantisation
 from edgecmp.export.lowering import LoweredNet
 from edgecmp.export.lowering.graph import IMAGE, Graph, Mean, Pad
 from edgecmp.export.quantisation.correct_bias import correct_bias
@@ -14,6 +13,7 @@ from edgecmp.export.quantisation.equalise import equalise
 from edgecmp.export.quantisation.observers import batches, observe
 from edgecmp.export.quantisation.pixels import centre_pixels
 from edgecmp.export.quantisation.qparams import Plan, make_plan
+from edgecmp.export.quantisation.scheme import Quantisation
 from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["quantise"]

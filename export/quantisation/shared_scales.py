@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from edgecmp.export.formats.tflite.flatbuffer import Quantisation
+from edgecmp.export.quantisation.scheme import Quantisation
 
 __all__ = ["SMALLEST_STEP", "SharedScales", "affine_scale"]
 

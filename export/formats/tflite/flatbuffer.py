@@ -6,14 +6,15 @@ Operator versions stay low enough for tflite-runtime 2.14, and equal models have
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["ALIGNMENT", "Quantisation", "TFLiteBuilder", "with_outputs"]
+from edgecmp.export.quantisation.scheme import Quantisation
+
+__all__ = ["ALIGNMENT", "TFLiteBuilder", "with_outputs"]
 
 ALIGNMENT = 16
 """Bytes; the format requires it of constants, since runtimes map them into memory."""
@@ -44,27 +45,13 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
         return int(schema.BufferEnd(builder))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quantisation:
-    """How integers represent real numbers: real = scale * (integer - zero_point).
-
-    Attributes:
-        scale: (1,) float32, or (C,), one per index of `axis`.
-        zero_point: the same for all scales.
-        axis: along which the scales differ.
-    """
-
-    scale: np.ndarray[Any, np.dtype[np.float32]]
-    zero_point: int = 0
-    axis: int = 0
-
-    def table(self) -> Any:
-        """The schema's table."""
-        table = schema.QuantizationParametersT()
-        table.scale = self.scale.tolist()
-        table.zeroPoint = [self.zero_point] * len(table.scale)
-        table.quantizedDimension = self.axis
-        return table
+def _table(quantisation: Quantisation) -> Any:
+    """The schema's table of a quantisation."""
+    table = schema.QuantizationParametersT()
+    table.scale = quantisation.scale.tolist()
+    table.zeroPoint = [quantisation.zero_point] * len(table.scale)
+    table.quantizedDimension = quantisation.axis
+    return table
 
 
 class TFLiteBuilder:
@@ -95,7 +82,7 @@ class TFLiteBuilder:
         tensor.type = TYPES[np.dtype(dtype)]
         tensor.buffer = 0
         if quantisation is not None:
-            tensor.quantization = quantisation.table()
+            tensor.quantization = _table(quantisation)
         self._tensors.append(tensor)
         return len(self._tensors) - 1
 

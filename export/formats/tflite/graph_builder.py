@@ -9,12 +9,13 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from torch import Tensor
 
-from edgecmp.export.formats.tflite.flatbuffer import Quantisation, TFLiteBuilder
+from edgecmp.export.formats.tflite.flatbuffer import TFLiteBuilder
 from edgecmp.export.lowering import graph as ir
 from edgecmp.export.lowering.baseline_nodes import Activation, Kind, fused_activations
 from edgecmp.export.lowering.graph import IMAGE, Graph
 from edgecmp.export.quantisation.fp16 import to_float16
 from edgecmp.export.quantisation.qparams import Plan
+from edgecmp.export.quantisation.scheme import Quantisation
 from edgecmp.export.quantisation.weights import SMALL, quantise_layer, quantise_weight
 
 __all__ = ["FUSIBLE", "GraphBuilder", "no_activation"]

@@ -22,12 +22,12 @@ from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.export import ParityReport, export, parity, targets
-from edgecmp.export.formats.tflite.flatbuffer import Quantisation
 from edgecmp.export.formats.tflite.graph_builder import GraphBuilder
 from edgecmp.export.lowering import lower
 from edgecmp.export.parity.diagnosis import first_differing_layer
 from edgecmp.export.parity.layer_probes import layer_names
 from edgecmp.export.parity.verdict import BOUNDS, Bounds
+from edgecmp.export.quantisation.scheme import Quantisation
 from edgecmp.export.quantisation.weights import quantise_weight
 from edgecmp.export.runtimes.mil.program import MilProgram
 from edgecmp.export.runtimes.open import open_model
