@@ -10,10 +10,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from edgecmp.errors import UserError, unknown_choice
+from edgecmp.files import read_bytes
 
 __all__ = ["first_fault", "parse_document", "peek_toml", "read_description", "read_toml"]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+MOST_TOML_BYTES = 2**24
+"""Descriptions are written by hand; a file that is larger is something else."""
 
 
 def first_fault(error: ValidationError) -> str:
@@ -51,6 +55,8 @@ def parse_document(
         return model.model_validate(document)
     except ValidationError as error:
         raise UserError(f"{refusal}: {first_fault(error)}.", way_out) from error
+    except (RecursionError, OverflowError) as error:
+        raise UserError(f"{refusal}: a value is nested too deep or too large.", way_out) from error
 
 
 def read_toml(path: Path, *, what: str, way_out: str) -> dict[str, Any]:
@@ -64,10 +70,14 @@ def read_toml(path: Path, *, what: str, way_out: str) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, unreadable or not TOML.
     """
+    content = read_bytes(path, what=what, limit=MOST_TOML_BYTES)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path} cannot be read as {what}: {error}.", way_out) from error
+    except (RecursionError, ValueError) as error:  # nested too deep, or a number of 5,000 digits
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise UserError(f"{path} cannot be read as {what}: {reason}.", way_out) from error
 
 
 def read_description(
@@ -104,6 +114,6 @@ def peek_toml(path: Path) -> dict[str, Any]:
     The function that then reads the file reports why it cannot be read.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return read_toml(path, what="a description", way_out="")
+    except UserError:
         return {}

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgecmp.errors import UserError
 from edgecmp.files import write_atomic
+from edgecmp.progress import say
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -33,6 +36,7 @@ __all__ = [
     "new_figure",
     "save_figure",
     "tidy",
+    "try_draw",
     "vertical_line",
 ]
 
@@ -174,3 +178,20 @@ def save_figure(figure: Figure, path: Path) -> Path:
     image = io.BytesIO()
     figure.savefig(image, format="png", metadata={"Software": None})
     return write_atomic(path, image.getvalue())
+
+
+def try_draw(draw: Callable[[], Path]) -> Path | None:
+    """Draws what a finished result does not depend on; a failure is told and loses nothing else.
+
+    Args:
+        draw: draws the picture and returns its path.
+
+    Returns:
+        The path; None if the picture could not be written.
+    """
+    try:
+        return draw()
+    except (UserError, OSError, MemoryError) as error:
+        reason = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        say(f"The picture was not written, but the result is complete. {reason}")
+        return None

@@ -23,6 +23,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from edgecmp.printable import printable
+from edgecmp.wording import counted
+
 __all__ = ["Bar", "duration", "progress", "say"]
 
 LINE_SHARE = 0.1
@@ -55,11 +58,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def _count(number: int, unit: str) -> str:
-    ending = "es" if unit.endswith(("s", "x", "ch", "sh")) else "s"
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}{ending}"
 
 
 class _Remaining(ProgressColumn):
@@ -114,14 +112,14 @@ class _Lines:
 
     def finish(self) -> None:
         took = duration(time.monotonic() - self._start)
-        say(f"{self._text}: {_count(self._done - self._before, self._unit)} in {took}")
+        say(f"{self._text}: {counted(self._done - self._before, self._unit)} in {took}")
 
     def _line(self, now: float) -> str:
         elapsed = now - self._start
         if not self._total:
-            return f"{self._text}: {_count(self._done, self._unit)}, {duration(elapsed)}"
+            return f"{self._text}: {counted(self._done, self._unit)}, {duration(elapsed)}"
         left = elapsed * max(0, self._total - self._done) / max(1, self._done - self._before)
-        of = f"{self._done} of {_count(self._total, self._unit)}"
+        of = f"{self._done:,} of {counted(self._total, self._unit)}"
         return f"{self._text}: {of}, {duration(elapsed)}, {duration(left)} left"
 
 
@@ -131,6 +129,7 @@ _display: Progress | None = None
 
 def say(line: str) -> None:
     """Writes one line to stderr, above the bars if there are any."""
+    line = printable(line)
     if _display is not None:
         _display.console.print(line, markup=False, highlight=False, soft_wrap=True)
     else:
@@ -154,6 +153,7 @@ def progress(
         unless the block failed.
     """
     global _display
+    text = printable(text)
     console = Console(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
         lines = _Lines(text, total, unit, before)
@@ -172,7 +172,7 @@ def progress(
             transient=False,
         )
         _display.start()
-    units = _count(2, unit).split(" ", 1)[1]
+    units = counted(2, unit).split(" ", 1)[1]
     task = _display.add_task(text, total=total, completed=before, unit=units, before=before)
     try:
         yield _TerminalBar(_display, task)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgecmp.errors import UserError
+from edgecmp.printable import printable
 
 __all__ = [
     "PIPED_WIDTH",
@@ -21,6 +22,7 @@ __all__ = [
     "key_values",
     "on_interrupt",
     "print_table",
+    "show",
     "table_text",
     "write_report",
 ]
@@ -107,7 +109,12 @@ def _cell(column: str, value: object) -> str:
         default = 4 if column in REWARDS else 2
         decimals = next((n for part, n in DECIMALS.items() if part in column), default)
         return f"{value:,.{decimals}f}"
-    return str(value)
+    return _in_line(str(value))
+
+
+def _in_line(text: str) -> str:
+    """The text with every control character escaped, line breaks too: a cell is one line."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _short_files(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -193,8 +200,13 @@ def finish(report: Report, json_file: Path | None) -> None:
         UserError: the JSON file cannot be written.
     """
     if text := str(report):
-        print(text)
+        show(text)
     write_report(report, json_file)
+
+
+def show(text: str) -> None:
+    """Prints text to stdout, with what could control the terminal escaped."""
+    print(printable(text))
 
 
 def failures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -221,7 +233,7 @@ def write_report(report: Report, json_file: Path | None) -> None:
     if json_file is not None:
         from edgecmp.files import write_json
 
-        print(f"Wrote this as JSON: {write_json(json_file, report.to_dict())}")
+        show(f"Wrote this as JSON: {write_json(json_file, report.to_dict())}")
 
 
 def key_values(pairs: Mapping[str, object], *, indent: int = 0) -> str:
@@ -233,7 +245,7 @@ def key_values(pairs: Mapping[str, object], *, indent: int = 0) -> str:
     """
     import textwrap
 
-    texts = {key: _flat(value) for key, value in pairs.items()}
+    texts = {_in_line(key): _flat(value) for key, value in pairs.items()}
     shown = {_heading(key): text for key, text in texts.items() if text}
     room = _width() if _on_terminal() else None
     column = indent + max(map(len, shown), default=0) + 2
@@ -264,7 +276,9 @@ def _flat(value: object) -> str:
     if isinstance(value, Mapping):
         parts = {key: _flat(part) for key, part in value.items() if part is not None}
         return ", ".join(
-            f"{key} ({text})" if isinstance(value[key], Mapping) else f"{key} {text}"
+            f"{_in_line(str(key))} ({text})"
+            if isinstance(value[key], Mapping)
+            else f"{_in_line(str(key))} {text}"
             for key, text in parts.items()
             if text
         )
@@ -272,7 +286,7 @@ def _flat(value: object) -> str:
         joint = "; " if any(isinstance(part, str) for part in value) else " "
         return joint.join(_flat(part) for part in value)
     if isinstance(value, str):
-        return value[:12] if re.fullmatch("[0-9a-f]{64}", value) else value
+        return value[:12] if re.fullmatch("[0-9a-f]{64}", value) else _in_line(value)
     if isinstance(value, float):
         return f"{value:g}"
     return "" if value is None else _cell("", value)

@@ -20,15 +20,28 @@ FOLDERS = {
 }
 
 GROUND = {
+    "caged",
+    "decoding",
     "documents",
     "errors",
+    "fields",
     "files",
+    "geometry",
+    "line_file",
+    "integrity",
+    "normalisation",
+    "numpy_file",
     "plotting",
     "preprocessing",
     "progress",
     "quiet",
+    "printable",
     "report",
+    "storage",
+    "unfinished",
+    "temporary",
     "version",
+    "wording",
 }
 """Modules that everything may import; together they are one room."""
 

@@ -53,8 +53,8 @@ def test_a_log_gets_a_line_every_tenth_and_a_last_one(
     captured = capsys.readouterr()
     lines = captured.err.splitlines()
     assert captured.out == ""
-    assert lines[0] == "Embedding: 100 of 1000 images, 2.0 s, 18 s left"
-    assert lines[-1] == "Embedding: 1000 images in 20 s"
+    assert lines[0] == "Embedding: 100 of 1,000 images, 2.0 s, 18 s left"
+    assert lines[-1] == "Embedding: 1,000 images in 20 s"
     assert len(lines) == 10
 
 
@@ -66,7 +66,7 @@ def test_slow_work_writes_every_half_minute(
             clock.now += 10
             bar.advance()
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "Training: 3 of 10000 batches, 30 s, 27 h 46 min left"
+    assert lines[0] == "Training: 3 of 10,000 batches, 30 s, 27 h 46 min left"
     assert len(lines) == 5
 
 
