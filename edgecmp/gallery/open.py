@@ -2,7 +2,7 @@
 
 A folder is an edgecmp bundle. An .onnx file was exported by edgecmp, or is external and has a .toml
 description of the same name in its folder. A .toml file describes an ONNX file (see
-`edgecmp.networks.onnx_network`).
+`edgecmp.networks.onnx_description`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle
+from edgecmp.documents import peek_toml
 from edgecmp.errors import UserError
 from edgecmp.gallery.embedding_table import describes_table
 from edgecmp.networks.embed import Embedder
+from edgecmp.networks.onnx_description import OnnxDescription, template
 from edgecmp.networks.onnx_file import OnnxFile
-from edgecmp.networks.onnx_network import OnnxDescription, OnnxModel, template
+from edgecmp.networks.onnx_network import OnnxModel
 
 __all__ = ["GalleryFacts", "check_pair", "open_described", "open_gallery", "open_query"]
 
@@ -85,18 +87,28 @@ def open_described(source: Path) -> OnnxModel:
     description = OnnxDescription.load(source)
     gallery = description.gallery
     if gallery is not None and not SHA256.fullmatch(gallery):
-        place = source.parent / gallery
-        if not place.exists():
-            raise UserError(
-                f"The gallery {gallery!r} in {source} is neither a SHA-256 nor an existing path.",
-                f"Write the path of the gallery model relative to {source.parent}.",
-            )
-        if place.resolve() == source.resolve():
-            raise UserError(
-                f"{source} names itself as its gallery.", f"Remove gallery from {source}."
-            )
-        gallery = open_gallery(place).sha256
+        gallery = _gallery_hash(gallery, source)
     return OnnxModel.described(description, source=source, gallery=gallery)
+
+
+def _gallery_hash(gallery: str, source: Path) -> str:
+    """The hash of the gallery model that the description `source` names by a path."""
+    place = source.parent / gallery
+    if not place.exists():
+        raise UserError(
+            f"The gallery {gallery!r} in {source} is neither a SHA-256 nor an existing path.",
+            f"Write the path of the gallery model relative to {source.parent}.",
+        )
+    described = place if place.suffix == ".toml" else place.with_suffix(".toml")
+    if described.resolve() == source.resolve():
+        raise UserError(f"{source} names itself as its gallery.", f"Remove gallery from {source}.")
+    if place.suffix in (".toml", ".onnx") and "gallery" in peek_toml(described):
+        raise UserError(
+            f"{source} names {place} as its gallery, but {described} names a gallery too and "
+            "therefore describes a query network.",
+            f"Name a gallery model in {source}, or remove gallery from {described}.",
+        )
+    return open_gallery(place).sha256
 
 
 class GalleryFacts(Protocol):

@@ -19,7 +19,6 @@ from torch import Tensor
 from edgecmp import kit
 from edgecmp.artefacts.bundle import GalleryBundle
 from edgecmp.data import ImageSet
-from edgecmp.errors import UserError
 from edgecmp.files import read_json
 from edgecmp.gallery.embedding_table import EmbeddingTable, describes_table
 from edgecmp.gallery.open import open_gallery
@@ -115,9 +114,8 @@ class ModelSource(GallerySource):
         return self.model.classifier if trained_on == train.fingerprint else None
 
     def same_pixels(self, preprocessing: Preprocessing) -> bool:
-        """Whether size and background are equal; mean and deviation may differ."""
-        mine, other = self.model.preprocessing, preprocessing
-        return (mine.input_size, mine.background) == (other.input_size, other.background)
+        """See `Preprocessing.same_pixels`."""
+        return self.model.preprocessing.same_pixels(preprocessing)
 
     @torch.no_grad()
     def embed_normalised(self, images: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -125,11 +123,11 @@ class ModelSource(GallerySource):
         mine = self.model.preprocessing
         if isinstance(self.model, GalleryBundle):
             if mine.fingerprint != preprocessing.fingerprint:
-                images = mine.normalise_planes(_planes(images, preprocessing))
+                images = mine.normalise_planes(preprocessing.denormalise(images))
             with torch.autocast("cpu", torch.bfloat16):
                 targets: Tensor = self.model.network(images)
             return targets
-        pixels = _planes(images, preprocessing).round_().clamp_(0, 255).to(torch.uint8)
+        pixels = preprocessing.denormalise(images).round_().clamp_(0, 255).to(torch.uint8)
         embedded = self.model.embed(pixels.permute(0, 2, 3, 1).contiguous().numpy())
         return torch.from_numpy(embedded)
 
@@ -149,20 +147,11 @@ class TableSource(GallerySource):
 
     def embeddings(self, images: ImageSet) -> NDArray[np.float32]:
         """See `GallerySource.embeddings`."""
-        keys = images.keys
-        missing = [key for key in keys if key not in self.table.rows]
-        if missing:
-            raise UserError(
-                f"{self.name} has no embedding for {len(missing):,} of the {len(keys):,} images of "
-                f"{images.name} that this command needs, such as {missing[0]!r}.",
-                "Add them to the table, or name the gallery model itself.",
-            )
-        found: NDArray[np.float32] = self.table.embeddings[[self.table.rows[key] for key in keys]]
-        return found
+        return self.table.embeddings_of(images.keys, data=images.name)
 
     def missing(self, images: ImageSet) -> int:
         """See `GallerySource.missing`."""
-        return sum(key not in self.table.rows for key in images.keys)
+        return int((self.table.find(images.keys) < 0).sum())
 
 
 Gallery = str | Path | Embedder | GallerySource | None
@@ -193,10 +182,3 @@ def _is_index(path: Path) -> bool:
         return False
     document: dict[str, Any] = read_json(manifest, what="the manifest of a gallery")
     return str(document.get("format")).startswith("edgecmp-index/")
-
-
-def _planes(images: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """Pixels 0..255 (N, 3, S, S) of normalised images."""
-    mean = torch.tensor(preprocessing.mean).view(1, 3, 1, 1)
-    std = torch.tensor(preprocessing.std).view(1, 3, 1, 1)
-    return (images * std + mean) * 255

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgecmp.data.image_set import ImageSet
+from edgecmp.errors import UserError
+from edgecmp.networks.collapse import warn_if_collapsed
 from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["Embedder", "embed", "embed_set"]
@@ -43,12 +45,27 @@ class Embedder(Protocol):
         """D of its embeddings."""
 
     def embed(self, images: NDArray[Any]) -> NDArray[Any]:
-        """Prepared images uint8 (N, S, S, 3) to embeddings float32 (N, D) of unit length."""
+        """Prepared images uint8 (N, H, W, 3) to embeddings float32 (N, D) of unit length."""
 
 
 def embed_set(model: Embedder, images: ImageSet) -> NDArray[Any]:
-    """Embeddings float32 (N, D) of a set of images, read and embedded batch by batch."""
-    return np.concatenate([model.embed(batch) for batch in images.batches(model.preprocessing)])
+    """Embeddings float32 (N, D) of a set of images, read and embedded batch by batch.
+
+    Embeddings that are almost the same for all images are reported.
+
+    Raises:
+        UserError: an embedding is not finite.
+    """
+    found: NDArray[Any] = np.concatenate(
+        [model.embed(batch) for batch in images.batches(model.preprocessing)]
+    )
+    if not np.isfinite(found).all():
+        raise UserError(
+            f"{model.name} returns embeddings that are not finite for images of {images.name}.",
+            "Train or export the network again: its weights or the mean and std are wrong.",
+        )
+    warn_if_collapsed(found, model.name)
+    return found
 
 
 @torch.inference_mode()

@@ -6,9 +6,9 @@ It may come from any exporter; `onnx_network` adds the preprocessing of the imag
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
@@ -17,7 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from edgecmp.errors import UserError, system_reason, unknown_choice
-from edgecmp.files import sha256_file
+from edgecmp.files import read_bytes, sha256_file
+from edgecmp.integrity import verify
+from edgecmp.networks.onnx_refusal import load_refusal, one_line
+from edgecmp.networks.onnx_trial import try_onnx
 
 __all__ = ["Layout", "OnnxFile", "Tensor"]
 
@@ -29,6 +32,11 @@ DTYPES: dict[str, type[np.generic]] = {
     "tensor(uint8)": np.uint8,
 }
 """The supported types of an input, by ONNX Runtime's names."""
+
+MOST_BYTES = 2**31 - 1
+"""Of the .onnx file itself; ONNX stores larger networks with their weights in other files."""
+MOST_BATCH = 1024
+"""The largest fixed batch that is accepted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +60,7 @@ class OnnxFile:
         sha256: of its bytes, and of those of its external weight files, if any.
         image: the input.
         outputs: all outputs.
+        operators: the kinds of its nodes.
         document: the edgecmp metadata in the file, if edgecmp exported it.
 
     Raises:
@@ -61,22 +70,27 @@ class OnnxFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         onnx, onnxruntime = _import("onnx", path), _import("onnxruntime", path)
-        self.sha256 = _sha256(onnx, path)
+        content = read_bytes(path, what="an ONNX file", limit=MOST_BYTES)
+        self.operators, weights = _parse(onnx, path, content)
+        if (missing := _missing(path, weights)) is not None:
+            raise missing
+        self.sha256 = _sha256(path, content, weights)
+        del content  # ONNX Runtime reads the file once more
+        if not verify(path):
+            try_onnx(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
+                str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
+            inputs = [_tensor(value) for value in self._session.get_inputs()]
+            self.outputs = tuple(_tensor(value) for value in self._session.get_outputs())
+            metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:
-            raise UserError(
-                f"ONNX Runtime cannot load {path}: {_first_line(error)}.",
-                "Copy or export the file again.",
-            ) from error
-        inputs = [_tensor(value) for value in self._session.get_inputs()]
-        self.outputs = tuple(_tensor(value) for value in self._session.get_outputs())
-        self.document: str | None = self._session.get_modelmeta().custom_metadata_map.get("edgecmp")
+            raise load_refusal(path, error, onnxruntime.__version__) from error
+        self.document: str | None = metadata.get("edgecmp")
         if len(inputs) != 1:
             raise self.unusable(
                 f"it has {len(inputs)} inputs ({'; '.join(map(str, inputs))}) instead of one image"
@@ -86,6 +100,8 @@ class OnnxFile:
             raise self.unusable(
                 f"its input is {self.image}, not a batch of images of float32, float16 or uint8"
             )
+        if self.batch_size is not None and self.batch_size > MOST_BATCH:
+            raise self.unusable(f"it reads batches of {self.batch_size} images")
 
     @property
     def dtype(self) -> type[np.generic]:
@@ -106,20 +122,17 @@ class OnnxFile:
             return None
         return "NCHW" if channels_first else "NHWC"
 
-    def size(self, layout: Layout) -> int | None:
-        """Side of the square images in pixels; None if the shape does not fix it.
+    def size(self, layout: Layout) -> tuple[int | None, int | None]:
+        """Height and width of the images in pixels; None where the shape does not fix them.
 
         Raises:
-            UserError: in that layout the input is not an RGB image, or not square.
+            UserError: in that layout the input does not have three channels.
         """
         channels = self.image.shape[1 if layout == "NCHW" else 3]
         high, wide = self.image.shape[2:] if layout == "NCHW" else self.image.shape[1:3]
         if isinstance(channels, int) and channels != 3:
             raise self.unusable(f"its input is {self.image}, which in {layout} is not an RGB image")
-        fixed = {side for side in (high, wide) if isinstance(side, int)}
-        if len(fixed) > 1:
-            raise self.unusable(f"its input is {self.image}, but images must be square")
-        return fixed.pop() if fixed else None
+        return high if isinstance(high, int) else None, wide if isinstance(wide, int) else None
 
     def output(self, name: str | None) -> Tensor:
         """The output of that name; None: the only output.
@@ -146,7 +159,7 @@ class OnnxFile:
         try:
             (values,) = self._session.run([output], {self.image.name: images})
         except Exception as error:
-            raise self.unusable(f"ONNX Runtime cannot run it: {_first_line(error)}") from error
+            raise self.unusable(f"ONNX Runtime cannot run it: {one_line(error)}") from error
         values = np.asarray(values)
         shape = values.shape
         if len(shape) == 4 and shape[2:] == (1, 1):
@@ -167,11 +180,9 @@ class OnnxFile:
 
 
 def _tensor(value: Any) -> Tensor:
-    return Tensor(name=value.name, type=value.type, shape=tuple(value.shape))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    # some exporters write -1 or 0 for an axis without a fixed size
+    free = (None if isinstance(axis, int) and axis < 1 else axis for axis in value.shape)
+    return Tensor(name=value.name, type=value.type, shape=tuple(free))
 
 
 def _import(module: str, path: Path) -> ModuleType:
@@ -186,46 +197,78 @@ def _import(module: str, path: Path) -> ModuleType:
         ) from error
 
 
-def _sha256(onnx: ModuleType, path: Path) -> str:
-    """Hash of the file and of its external weight files, if any."""
-    digest, model = _read(onnx, path)
-    files = _weight_files(model)
-    missing = [name for name in files if not (path.parent / name).is_file()]
-    if missing:
-        raise UserError(
-            f"{path} keeps its weights in {missing[0]}, which is not in the same folder.",
-            f"Copy {missing[0]} to {path.parent} too.",
-        )
-    if not files:
+def _missing(path: Path, weights: Sequence[str]) -> UserError | None:
+    """The error for external weights that are not beside the file, or outside its folder."""
+    for name in weights:
+        place = PurePath(name)
+        if not name or "\0" in name or place.is_absolute() or ".." in place.parts:
+            return UserError(
+                f"{path} keeps its weights in {name!r}, which is outside its own folder.",
+                "Save the network again with the weights beside the .onnx file.",
+            )
+        if not (path.parent / name).is_file():
+            return UserError(
+                f"{path} keeps its weights in {name}, which is not in the same folder.",
+                f"Copy {name} to {path.parent} too.",
+            )
+    return None
+
+
+def _sha256(path: Path, content: bytes, weights: Sequence[str]) -> str:
+    """Hash of the file's content and of its external weight files, if any."""
+    digest = hashlib.sha256(content).hexdigest()
+    if not weights:
         return digest
-    parts = [digest, *(f"{name} {sha256_file(path.parent / name)}" for name in files)]
+    try:
+        parts = [digest, *(f"{name} {sha256_file(path.parent / name)}" for name in weights)]
+    except OSError as error:
+        raise UserError(
+            f"The weights of {path} cannot be read: {system_reason(error)}.",
+            "Check that you are allowed to read them.",
+        ) from error
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _read(onnx: ModuleType, path: Path) -> tuple[str, Any]:
-    """SHA-256 of the file itself, and its ModelProto without external weights."""
+def _parse(onnx: ModuleType, path: Path, content: bytes) -> tuple[frozenset[str], Sequence[str]]:
+    """The kinds of the nodes, and the names of the external weight files, if any."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        digest = sha256_file(path)
-        model = onnx.load(str(path), load_external_data=False)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read: {system_reason(error)}.",
-            "Check that the path is right and that you are allowed to read it.",
-        ) from error
-    except DecodeError as error:
+        model = onnx.load_model_from_string(content)
+        operators = frozenset(node.op_type for node in _all_nodes(model))
+        weights = _weight_files(model)
+    except (DecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} is not an ONNX file, or it is truncated.", "Copy or export the file again."
         ) from error
-    if not model.graph.node:
+    if not operators:
         raise UserError(
             f"{path} is not an ONNX file: it contains no network.", "Name an ONNX file."
         )
-    return digest, model
+    return operators, weights
+
+
+def _nodes(nodes: Iterable[Any]) -> Iterator[Any]:
+    """All nodes, with those of the graphs inside them."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _nodes(graph.node)
+
+
+def _all_nodes(model: Any) -> Iterator[Any]:
+    """All nodes of a ModelProto, with those of its functions."""
+    yield from _nodes(model.graph.node)
+    for function in model.functions:
+        yield from _nodes(function.node)
 
 
 def _weight_files(model: Any) -> Sequence[str]:
     """Names of the files that contain weights of a ModelProto ("external data"), sorted."""
-    entries = (entry for tensor in model.graph.initializer for entry in tensor.external_data)
+    attributes = [value for node in _all_nodes(model) for value in node.attribute]
+    graphs = [model.graph, *(graph for a in attributes for graph in (a.g, *a.graphs))]
+    tensors = [tensor for graph in graphs for tensor in graph.initializer]
+    tensors += [tensor for a in attributes for tensor in (a.t, *a.tensors)]
+    entries = (entry for tensor in tensors for entry in tensor.external_data)
     return sorted({entry.value for entry in entries if entry.key == "location"})

@@ -20,11 +20,12 @@ from edgecmp.preprocessing import Preprocessing
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_bundle_is_read_back_unchanged(name: str, tmp_path: Path) -> None:
     network = random_baseline(name, 32, 0)
+    network.architecture = network.architecture.resized(32)
     about = Preprocessing(input_size=32)
     manifest = Manifest(kind="query", preprocessing=about.to_dict(), gallery_sha256="ab" * 32)
     QueryBundle(network=network, manifest=manifest).save(tmp_path)
     found = QueryBundle.load(tmp_path)
-    assert found.architecture == Baseline(name=name, embedding_dim=32)
+    assert found.architecture == Baseline(name=name, embedding_dim=32, input_size=32)
     assert load_form(tmp_path) == load_form(tmp_path / "architecture.json") == found.architecture
     batch = patch_images(4, 32, 1)
     with torch.no_grad():

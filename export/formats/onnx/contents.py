@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgecmp.errors import UserError
 from edgecmp.export.contents import Content
-from edgecmp.export.guarded_open import damaged, read_file
-from edgecmp.export.metadata import KEY
+from edgecmp.export.formats.onnx.parse import parse_onnx
+from edgecmp.export.guarded_open import damaged
+from edgecmp.integrity import KEY
 
 if TYPE_CHECKING:
     import onnx
 
 __all__ = ["onnx_contents"]
+
+MOST_VALUES = 2**40
+"""Of one tensor; no file holds more."""
 
 
 def onnx_contents(path: Path) -> Content:
@@ -24,13 +27,7 @@ def onnx_contents(path: Path) -> Content:
     Raises:
         UserError: it cannot be read, contains no network, or is truncated or damaged.
     """
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    try:
-        model = onnx.load_model_from_string(read_file(path))
-    except DecodeError as error:
-        raise damaged(path) from error
+    model = parse_onnx(path)
     graph = model.graph
     if not graph.node:
         raise UserError(
@@ -39,24 +36,24 @@ def onnx_contents(path: Path) -> Content:
     versions = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     constants = {tensor.name for tensor in graph.initializer}
     content = Content(
-        form=f"ONNX, opset {versions.get('ai.onnx', '?')}",
+        form=f"ONNX, opset {versions.get('ai.onnx', '?')}, IR version {model.ir_version}",
         inputs=[_describe(value) for value in graph.input if value.name not in constants],
         outputs=[_describe(value) for value in graph.output],
         has_metadata=any(entry.key == KEY for entry in model.metadata_props),
     )
     content.operators.update(node.op_type for node in graph.node)
     for tensor in graph.initializer:
-        _count(content, tensor)
+        _count(content, tensor, path)
     return content
 
 
-def _count(content: Content, tensor: onnx.TensorProto) -> None:
+def _count(content: Content, tensor: onnx.TensorProto, path: Path) -> None:
     """Adds a constant to the weights, and the file that it is stored in, if any."""
-    import onnx
-
-    kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    values = int(np.prod(tensor.dims, dtype=np.int64))
-    content.count_weight(kind.name, values, values * kind.itemsize)
+    values = math.prod(tensor.dims)
+    if not 0 <= values <= MOST_VALUES:
+        raise damaged(path, f"its tensor {tensor.name!r} has the shape {list(tensor.dims)[:9]}")
+    kind, size = _type(tensor.data_type)
+    content.count_weight(kind, values, values * size)
     for entry in tensor.external_data:
         if entry.key == "location" and entry.value not in content.weight_files:
             content.weight_files.append(entry.value)
@@ -64,8 +61,20 @@ def _count(content: Content, tensor: onnx.TensorProto) -> None:
 
 def _describe(value: Any) -> str:
     """Name, type and shape of an input or output."""
-    import onnx
-
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        return f"{value.name}: {(kind or 'no').removesuffix('_type')} type"
     tensor = value.type.tensor_type
     shape = ", ".join(str(axis.dim_value or axis.dim_param or "?") for axis in tensor.shape.dim)
-    return f"{value.name}: {onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name} ({shape})"
+    return f"{value.name}: {_type(tensor.elem_type)[0]} ({shape})"
+
+
+def _type(number: int) -> tuple[str, int]:
+    """Name of an element type, and bytes per value; unknown ones by their number."""
+    import onnx
+
+    try:
+        kind = onnx.helper.tensor_dtype_to_np_dtype(number)
+    except (KeyError, ValueError, TypeError):
+        return f"type {number}", 0
+    return kind.name, kind.itemsize

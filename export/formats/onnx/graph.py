@@ -26,7 +26,7 @@ EMBEDDING = "embedding"
 NORM_AT_LEAST = 1e-12
 """The least norm that a vector is divided by, as in torch."""
 
-OPSET, IR_VERSION = 18, 10
+OPSET = 18
 
 
 def write_graph(graph: Graph) -> onnx.ModelProto:
@@ -54,11 +54,13 @@ class _Writer:
             KINDS[type(node)](self, node, [self.names[name] for name in node.inputs])
         [dim] = self.shapes[self.graph.nodes[-1].name]
         embedding = helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", dim])
+        operators = [helper.make_opsetid("", OPSET)]
         return helper.make_model(
             helper.make_graph(self.nodes, "query", [image], [embedding], self.constants),
             producer_name="edgecmp",
-            ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            # the lowest, 8: older runtimes refuse a higher one, whatever is in the file
+            ir_version=helper.find_min_ir_version_for(operators),
+            opset_imports=operators,
         )
 
     def image(self) -> onnx.ValueInfoProto:

@@ -13,12 +13,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecmp.errors import UserError
+from edgecmp.export.formats.onnx.parse import parse_onnx
 from edgecmp.export.formats.registry import Job, register_target
-from edgecmp.export.guarded_open import no_metadata, read_file
-from edgecmp.export.metadata import KEY
+from edgecmp.export.guarded_open import no_metadata
 from edgecmp.export.quantisation.fp16 import to_float16
 from edgecmp.files import write_atomic
+from edgecmp.integrity import KEY
 
 if TYPE_CHECKING:
     import onnx
@@ -30,18 +30,7 @@ __all__ = ["onnx_model", "read_onnx", "store_float16_weights", "write_onnx"]
 
 def read_onnx(path: Path) -> bytes:
     """The metadata document of an .onnx file that edgecmp exported; see `Target.read`."""
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    try:
-        model = onnx.load_model_from_string(read_file(path))
-        onnx.checker.check_model(model)
-    except (DecodeError, onnx.checker.ValidationError) as error:
-        raise UserError(
-            f"{path} is not an ONNX file, or it is truncated.",
-            "Write it again with `edgecmp export --target onnx`.",
-        ) from error
-    for entry in model.metadata_props:
+    for entry in parse_onnx(path).metadata_props:
         if entry.key == KEY:
             return str(entry.value).encode()
     raise no_metadata(path, "onnx")
