@@ -1,4 +1,9 @@
-"""Dataset: three image sets without a common identity, and the retrieval task that each poses."""
+"""Dataset: three image sets without a common identity, and the retrieval task that each poses.
+
+If the cameras of the images are known, Market-1501's rule applies: for a query, the gallery images
+of its identity from its own camera are ignored, since they may be the next frame of a video (Zheng
+et al., ICCV 2015).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ import numpy as np
 
 from edgecmp.data.image_set import ImageSet, Integers
 from edgecmp.errors import UserError, unknown_choice
+from edgecmp.wording import counted
 
 __all__ = ["Dataset", "Retrieval"]
 
@@ -17,16 +23,40 @@ __all__ = ["Dataset", "Retrieval"]
 class Retrieval:
     """The task of finding each query's identity among the gallery images.
 
-    The gallery has at least one image of each query's identity, and may have images of other
-    identities: distractors.
+    The gallery has at least one image of each query's identity (from another camera, if the data
+    has cameras), and may have images of other identities: distractors.
 
     Attributes:
         queries: the images to find.
         gallery: the images that are searched.
+        left_out: number of images that are neither: nothing in the gallery matches them.
     """
 
     queries: ImageSet
     gallery: ImageSet
+    left_out: int = 0
+
+    @property
+    def cameras(self) -> tuple[Integers, Integers] | None:
+        """The cameras of the queries (Q,) and of the gallery images (G,), for the metrics."""
+        if self.queries.cameras is None or self.gallery.cameras is None:
+            return None
+        return self.queries.cameras, self.gallery.cameras
+
+    def describe(self) -> str:
+        """Numbers of images and identities: "20 queries of 4 identities, 9 gallery images of 6"."""
+        queries, gallery = (
+            len(np.unique(images.identities)) for images in (self.queries, self.gallery)
+        )
+        text = (
+            f"{counted(len(self.queries), 'query')} of {counted(queries, 'identity')}, "
+            f"{counted(len(self.gallery), 'gallery image')} of {gallery:,}"
+        )
+        if self.left_out:
+            text += f"; left out {counted(self.left_out, 'image')} without a match in the gallery"
+        if self.cameras is not None:
+            text += "; matches from the query's own camera are ignored"
+        return text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +80,7 @@ class Dataset:
     def retrieval(self, split: Literal["validation", "test"] = "test") -> Retrieval:
         """The task of one split: gallery = images of the gallery domain, queries = all others.
 
-        Queries whose identity has no gallery image are left out.
+        Queries whose identity has no gallery image, or none from another camera, are left out.
 
         Raises:
             UserError: there is no such split, or it has no queries or a single gallery identity.
@@ -65,15 +95,17 @@ class Dataset:
                 "of the data, or name other data with --data.",
             )
         in_gallery = self._in_gallery(images)
-        known = np.isin(images.identities, images.identities[in_gallery])
+        known = _matches(images, in_gallery) > 0
         queries = images.subset(~in_gallery & known)
         gallery = images.subset(in_gallery)
         if not len(queries):
             domain = self.gallery_domain
             among_them = f", at least one of them in the domain {domain!r}" if domain else ""
+            cameras = "" if images.cameras is None else " from different cameras"
             raise UserError(
-                f"The {split} split of {self.name} has {len(gallery)} gallery images and no query.",
-                f"Add identities that have at least two images{among_them}.",
+                f"The {split} split of {self.name} has {counted(len(gallery), 'gallery image')} "
+                "and no query.",
+                f"Add identities that have at least two images{cameras}{among_them}.",
             )
         if len(np.unique(gallery.identities)) < 2:
             raise UserError(
@@ -81,7 +113,20 @@ class Dataset:
                 "answer would be counted as correct.",
                 f"Assign at least two identities to the split {split!r}.",
             )
-        return Retrieval(queries=queries, gallery=gallery)
+        left_out = len(images) - len(queries) - len(gallery)
+        return Retrieval(queries=queries, gallery=gallery, left_out=left_out)
+
+    def describe(self) -> str:
+        """One line with the numbers of images and identities that a training uses."""
+        trained = (
+            f"{counted(len(self.train), 'training image')} of "
+            f"{counted(len(self.train.identity_names), 'identity')}"
+        )
+        try:
+            held_out = self.retrieval("validation").describe()
+        except UserError:
+            return f"{self.name}: {trained}; no hold-out."
+        return f"{self.name}: {trained}; hold-out: {held_out}."
 
     def _in_gallery(self, images: ImageSet) -> Integers:
         """(N,) bool: whether each image is a gallery image."""
@@ -94,3 +139,20 @@ class Dataset:
         in_gallery = np.zeros(len(images), dtype=bool)
         in_gallery[order[first]] = True
         return in_gallery
+
+
+def _matches(images: ImageSet, in_gallery: Integers) -> Integers:
+    """(N,) number of gallery images that each image would have to find, as a query."""
+    same = _occurrences(images.identities, in_gallery)
+    if images.cameras is None:
+        return same
+    _, cameras = np.unique(images.cameras, return_inverse=True)
+    pairs = images.identities * (cameras.max(initial=0) + 1) + cameras
+    return same - _occurrences(pairs, in_gallery)
+
+
+def _occurrences(labels: Integers, in_gallery: Integers) -> Integers:
+    """(N,) how many gallery images have the label of each image."""
+    _, numbers = np.unique(labels, return_inverse=True)
+    counts: Integers = np.bincount(numbers[in_gallery], minlength=numbers.max(initial=-1) + 1)
+    return counts[numbers]

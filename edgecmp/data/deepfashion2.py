@@ -7,6 +7,8 @@ images of the same products. Items of one pair with the same style above 0 are t
 official evaluation, which ignores categories, the queries are the users' items with a style, and
 the gallery is every item of every shop image.
 
+Files that begin with a dot are ignored: macOS adds `._000001.json` and .DS_Store to its zips.
+
 Networks are trained on the train portion; a share of its pairs is held out for searches (supplement
 A.1). Complete pairs are held out, since two items of a pair may be in one photograph. As in the
 paper, the test split is the original validation portion.
@@ -27,11 +29,17 @@ from edgecmp.data.image_files import ImageRecord
 from edgecmp.data.split import VALIDATION_SHARE, split_identities
 from edgecmp.documents import first_fault
 from edgecmp.errors import UserError, system_reason
+from edgecmp.files import read_bytes
 from edgecmp.progress import progress, say
+from edgecmp.wording import counted, named
 
 __all__ = ["Item", "is_deepfashion2", "read_deepfashion2"]
 
 _PORTIONS = ("train", "validation")
+_AGAIN = "Unpack DeepFashion2 again."
+_SKIP = 'set on_bad_image = "skip" in a .toml description of the data to leave them out.'
+_MOST_BYTES = 2**24
+"""An annotation has some 10,000 bytes."""
 _KEY = re.compile(r"\w+/image/(\d+)\.jpg#item(\d+),category(\d+),box(.+)")
 
 
@@ -93,9 +101,11 @@ class _Annotation(BaseModel):
     def _gather_items(cls, document: Any) -> Any:
         if not isinstance(document, dict):
             return document
-        numbered = {re.fullmatch(r"item(\d+)", name): item for name, item in document.items()}
-        items = {int(found[1]): item for found, item in numbered.items() if found}
-        return document | {"items": items}
+        numbered = {re.fullmatch(r"item(\d{1,9})", name): name for name in document}
+        names = {int(found[1]): name for found, name in numbered.items() if found}
+        if len(names) < sum(found is not None for found in numbered):
+            raise ValueError("two of its items have the same number")
+        return document | {"items": {number: document[name] for number, name in names.items()}}
 
 
 def is_deepfashion2(path: Path) -> bool:
@@ -108,7 +118,11 @@ _Annotations = Sequence[tuple[str, _Annotation]]
 
 
 def read_deepfashion2(
-    folder: Path, *, category_in_key: bool = False, validation_share: float | None = None
+    folder: Path,
+    *,
+    category_in_key: bool = False,
+    validation_share: float | None = None,
+    skip_bad: bool = False,
 ) -> list[ImageRecord]:
     """The items of both portions, in the domains "shop" and "user".
 
@@ -120,33 +134,56 @@ def read_deepfashion2(
         category_in_key: treat items of one pair and style as different products if their
             categories differ.
         validation_share: share of the training pairs, 0..1, to hold out; None: a tenth.
+        skip_bad: leave out annotations that cannot be read and items whose box has no area instead
+            of refusing them.
 
     Raises:
-        UserError: a portion is missing or empty, or an annotation does not have the released form.
+        UserError: a portion is missing or empty, an annotation does not have the released form, or
+            the box of an item has no area.
     """
-    training = _read_portion(folder, "train")
+    training = _read_portion(folder, "train", skip_bad)
     split_of_pair = split_identities(
         {str(annotation.pair_id) for _, annotation in training},
         test_share=0.0,
         validation_share=VALIDATION_SHARE if validation_share is None else validation_share,
     )
-    testing = _read_portion(folder, "validation")
+    testing = _read_portion(folder, "validation", skip_bad)
     listed = [
         *_records(folder, "train", training, lambda p: split_of_pair[str(p)], category_in_key),
         *_records(folder, "validation", testing, lambda _: "test", category_in_key),
     ]
-    records = [record for record in listed if record is not None]
-    if len(records) < len(listed):
+    found = [record for record in listed if record is not None]
+    if len(found) < len(listed):
         say(
-            f"Left out {len(listed) - len(records)} items of {folder} without a style, which can "
-            "be neither queries nor training images."
+            f"Left out {counted(len(listed) - len(found), 'item')} of {folder} without a style, "
+            "which can be neither queries nor training images."
         )
+    records = [record for record in found if _has_area(record)]
+    if len(records) < len(found):
+        flat = [record.key for record in found if not _has_area(record)]
+        _report(f"{counted(len(flat), 'item')} of {folder} with a box without area", flat, skip_bad)
     if not records:
         raise UserError(
             f"{folder} contains no clothing item with a style.",
             "Check that all of DeepFashion2's train/ and validation/ was unpacked.",
         )
     return records
+
+
+def _has_area(record: ImageRecord) -> bool:
+    x1, y1, x2, y2 = record.box or (0, 0, 0, 0)
+    return x1 < x2 and y1 < y2
+
+
+def _report(what: str, listed: Sequence[str], skip: bool) -> None:
+    """Refuses annotations or items, or reports that they are left out."""
+    if skip:
+        say(f"Left out {what}: {named(listed)}.")
+        return
+    raise UserError(
+        f"There {'is' if len(listed) == 1 else 'are'} {what}: {named(listed)}.",
+        f"Correct them, or {_SKIP}",
+    )
 
 
 def _records(
@@ -177,34 +214,57 @@ def _records(
             )
 
 
-def _read_portion(folder: Path, portion: str) -> _Annotations:
+def _read_portion(folder: Path, portion: str, skip_bad: bool) -> _Annotations:
     place = folder / portion / "annos"
     try:
-        files = sorted(file for file in place.iterdir() if file.suffix == ".json")
+        files = sorted(
+            file
+            for file in place.iterdir()
+            if file.suffix.lower() == ".json" and not file.name.startswith(".")
+        )
     except OSError as error:
         raise UserError(
             f"{place} cannot be read: {system_reason(error)}.",
             "Name a folder that contains train/ and validation/, each with image/ and annos/.",
         ) from error
     if not files:
-        raise UserError(f"{place} contains no annotation file.", "Unpack DeepFashion2 again.")
-    found = []
+        raise UserError(f"{place} contains no annotation file.", _AGAIN)
+    found: list[tuple[str, _Annotation]] = []
+    bad: list[str] = []
     with progress(f"Reading {portion} annotations", total=len(files), unit="file") as bar:
         for file in files:
-            found.append((file.stem, _read_annotation(file)))
+            try:
+                found.append((file.stem, _read_annotation(file)))
+            except UserError as error:
+                if not skip_bad:
+                    raise
+                bad.append(error.what.rstrip("."))
             bar.advance()
+    if bad and not found:
+        raise UserError(f"{place} contains no usable annotation: {bad[0]}.", _AGAIN)
+    if bad:
+        _report(f"{counted(len(bad), 'annotation')} of {place}", bad, skip_bad)
+    empty = sum(not annotation.items for _, annotation in found)
+    if empty:
+        say(f"Read {counted(empty, 'annotation')} without an item in {place}.")
     return found
 
 
 def _read_annotation(file: Path) -> _Annotation:
+    content = read_bytes(file, what="an annotation of DeepFashion2", limit=_MOST_BYTES)
     try:
         if not file.stem.isascii() or not file.stem.isdigit():
             raise ValueError("its name is not a number")
-        return _Annotation.model_validate(json.loads(file.read_bytes()))
+        if not content.strip():
+            raise ValueError("it is empty")
+        return _Annotation.model_validate(json.loads(content.decode("utf-8-sig")))
     except ValidationError as error:
         wrong = first_fault(error)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         wrong = str(error)
+    except RecursionError:
+        wrong = "it is nested too deep"
     raise UserError(
-        f"{file} is not an annotation of DeepFashion2: {wrong}.", "Unpack DeepFashion2 again."
+        f"{file} is not an annotation of DeepFashion2: {wrong}.",
+        f"Unpack DeepFashion2 again; if it is so in the release, {_SKIP}",
     )

@@ -6,6 +6,7 @@
     on_bad_image = "skip"      # skip unreadable images; "refuse" is the default
     validation_share = 0.05    # of the training identities, held out for searches; 0.1 by default
     test_share = 0.2           # of all identities, if the data has no test split; 0.4 by default
+    max_megapixels = 500       # larger images count as unreadable; 300 by default
 
 Every command that is given the file (`--data photos.toml`) reads the same data in the same way. All
 keys except `path` are optional. Some formats have additional keys: see `DataDescription`.
@@ -17,7 +18,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgecmp.data.boxes import BoxFormat
 from edgecmp.data.user_dataset import OnBadImage
+from edgecmp.decoding import MAX_MEGAPIXELS
 from edgecmp.documents import read_description
 
 __all__ = ["DESCRIPTION_SUFFIX", "DataDescription"]
@@ -29,6 +32,8 @@ class DataDescription(BaseModel):
     """The keys of the file; see the module's docstring.
 
     Attributes:
+        box_format: for manifest: what a box in one column is, "xyxy" (x1, y1, x2, y2) or "xywh"
+            (x, y, width, height).
         category_in_key: for deepfashion2: whether items of the same pair and style are different
             products if their categories differ; the official evaluation ignores categories.
         images: for imdb-face: the folder of the images; by default that of the CSV file.
@@ -44,6 +49,8 @@ class DataDescription(BaseModel):
     on_bad_image: OnBadImage = "refuse"
     validation_share: float | None = Field(None, gt=0, lt=1)
     test_share: float | None = Field(None, ge=0, lt=1)
+    max_megapixels: float = Field(MAX_MEGAPIXELS, gt=0, le=10_000)
+    box_format: BoxFormat | None = None
     category_in_key: bool = False
     images: Path | None = None
     margin: float = Field(0.0, ge=0, le=4)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import zipfile
 import zlib
 from pathlib import Path
@@ -25,6 +24,7 @@ from PIL import Image
 from edgecmp.data.dataset import Dataset
 from edgecmp.data.image_set import ImageSet, Integers, Pixels
 from edgecmp.data.registry import register_dataset
+from edgecmp.decoding import decode
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.preprocessing import Preprocessing
 
@@ -64,14 +64,13 @@ class EmojiFile:
         self._is_decoded = np.zeros(len(self.keys), dtype=bool)
 
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
-        """The images of `rows` (n,), prepared: (n, S, S, 3) uint8."""
+        """The images of `rows` (n,), prepared: (n, H, W, 3) uint8."""
         for row in np.unique(rows[~self._is_decoded[rows]]):
             self._decoded[row] = self.image(row)
             self._is_decoded[row] = True
-        side = preprocessing.input_size
-        if side == _SIDE:
+        if preprocessing.keeps(_SIDE, _SIDE):
             return self._decoded[rows]
-        prepared = np.empty((len(rows), side, side, 3), np.uint8)
+        prepared = np.empty((len(rows), *preprocessing.shape), np.uint8)
         for place, row in enumerate(rows):
             prepared[place] = preprocessing.fit(Image.fromarray(self._decoded[row]))
         return prepared
@@ -83,8 +82,7 @@ class EmojiFile:
     def image(self, row: int) -> Image.Image:
         """One drawing, RGB."""
         offsets = self.arrays["offsets"]
-        with Image.open(io.BytesIO(self._blob[offsets[row] : offsets[row + 1]])) as image:
-            return image.convert("RGB")
+        return decode(self._blob[offsets[row] : offsets[row + 1]])
 
 
 def _read(path: Path) -> dict[str, Integers]:

@@ -1,112 +1,207 @@
-"""Reads a folder with one subfolder per identity, optionally below train/, val/ and test/."""
+"""Reads a folder with one subfolder per identity, optionally below train/, val/ and test/.
+
+The folders of the splits may have other usual names, in any case (`Training`, `valid`, `dev`); a
+split may be divided into `query` and `gallery`, which become the domains of its images. If one
+folder alone contains all others, as archives unpacked into a folder of their own do, it is entered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgecmp.data.folder_tree import FolderTree, Listing
 from edgecmp.data.image_files import ImageRecord
-from edgecmp.errors import UserError, system_reason
+from edgecmp.data.split import named_part
+from edgecmp.errors import UserError
 from edgecmp.progress import say
+from edgecmp.wording import clean_name, counted, named
 
-__all__ = ["IMAGE_SUFFIXES", "read_folder"]
+__all__ = ["innermost", "read_folder"]
 
-IMAGE_SUFFIXES = frozenset(
-    (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_MANIFEST = (
+    "or list the images in a manifest, in which identities may have such names "
+    "(see docs/reference/data-formats.md)."
 )
-_SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    """A folder that contains identity folders, with the split and the domain of its images."""
+
+    folder: Path
+    split: str = ""
+    domain: str = ""
 
 
 def read_folder(folder: Path, *, skip_empty: bool = False) -> list[ImageRecord]:
-    """The images of `folder`/IDENTITY/..., sorted by path; other files are ignored.
+    """The images of `folder`/IDENTITY/..., sorted by key; other files are counted and left out.
 
-    If every subfolder is called train, validation (or val) or test, these folders are the splits
-    and the identity folders are inside them.
+    If the subfolders are called after splits (see `edgecmp.data.split.named_part`), the identity
+    folders are inside them.
 
     Args:
         folder: the folder.
         skip_empty: leave out identity folders without an image instead of refusing them.
 
     Raises:
-        UserError: there are no images, an image is not in an identity folder, or an identity folder
-            has no image.
+        UserError: there are no images, an image is not in an identity folder, an identity folder
+            has no image, or folders of splits and of identities are beside each other.
     """
-    records: list[ImageRecord] = []
+    top = _entered(FolderTree(folder), folder)
+    tree = FolderTree(top)
+    records: dict[str, ImageRecord] = {}
     empty: list[str] = []
-    for root, split in _split_roots(folder):
-        for identity in _identity_folders(root):
-            images = _images(identity)
-            if not images:
-                empty.append(identity.relative_to(folder).as_posix())
-            records += [
-                ImageRecord(
+    for part in _parts(tree):
+        for identity in _identity_folders(tree, part):
+            before = len(records)
+            for path in tree.images(identity):
+                key = clean_name(path.relative_to(top).as_posix())
+                while key in records:  # two names that differ in the form of an accent alone
+                    key += "'"
+                records[key] = ImageRecord(
                     path=path,
-                    key=path.relative_to(folder).as_posix(),
-                    identity=identity.name,
-                    split=split,
+                    key=key,
+                    identity=clean_name(identity.name),
+                    domain=part.domain,
+                    split=part.split,
                 )
-                for path in images
-            ]
-    if empty:
-        _report_empty(folder, empty, skip=skip_empty)
+            if len(records) == before:
+                empty.append(identity.relative_to(top).as_posix())
     if not records:
+        others = f", but {tree.others}" if tree.others else ""
         raise UserError(
-            f"{folder} contains no images.",
+            f"{top} contains no images{others}.",
             "Name a folder with one subfolder of images per identity.",
         )
-    return records
+    tree.report()
+    if empty:
+        _report_empty(top, empty, skip=skip_empty)
+    return [records[key] for key in sorted(records)]
 
 
-def _split_roots(folder: Path) -> list[tuple[Path, str]]:
-    """The folders that contain identity folders, and the split of each; "" if there are none."""
-    children = [child for child in _visible(folder) if child.is_dir()]
-    if children and all(child.name in _SPLIT_FOLDERS for child in children):
-        return [(child, _SPLIT_FOLDERS[child.name]) for child in children]
-    return [(folder, "")]
+def innermost(folder: Path) -> Path:
+    """The folder itself, or the one in it that alone contains all folders, and so on.
+
+    A folder that is called after a split is not entered.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    return _innermost(FolderTree(folder), folder)
 
 
-def _identity_folders(root: Path) -> Iterator[Path]:
-    """The identity folders in `root`, sorted by name; refuses an image outside of them."""
-    for child in _visible(root):
-        if child.is_dir():
-            yield child
-        elif child.suffix.lower() in IMAGE_SUFFIXES:
+def _innermost(tree: FolderTree, folder: Path) -> Path:
+    """`innermost` of a folder in a tree."""
+    while True:
+        found = tree.listing(folder)
+        if found.images or len(found.folders) != 1 or named_part(found.folders[0].name):
+            return folder
+        inner = tree.listing(found.folders[0])
+        if inner.images or not inner.folders:
+            return folder
+        folder = found.folders[0]
+
+
+def _entered(tree: FolderTree, folder: Path) -> Path:
+    """`innermost` of a folder in a tree; says if it is another folder."""
+    inner = _innermost(tree, folder)
+    if inner != folder:
+        say(f"{folder} contains only {inner.relative_to(folder)}, which is read instead.")
+    return inner
+
+
+def _parts(tree: FolderTree) -> list[_Part]:
+    """The folders that contain identity folders."""
+    folders = tree.listing(tree.top).folders
+    if not _all_named(tree.top, folders):
+        _refuse_splits_inside(tree, folders)
+        return [_Part(folder=tree.top)]
+    parts: list[_Part] = []
+    for folder in folders:
+        split, domain = named_part(folder.name) or ("", "")
+        parts += _parts_of_split(tree, _Part(folder=folder, split=split, domain=domain))
+    return parts
+
+
+def _parts_of_split(tree: FolderTree, part: _Part) -> list[_Part]:
+    """A split's folder itself, or the folders query and gallery in it."""
+    inner = _entered(tree, part.folder)
+    folders = tree.listing(inner).folders
+    if not _all_named(inner, folders):
+        return [replace(part, folder=inner)]
+    found: list[_Part] = []
+    for folder in folders:
+        split, domain = named_part(folder.name) or ("", "")
+        again = not domain and split == part.split and len(folders) == 1  # such as train/train
+        if again:
+            found += _parts_of_split(tree, replace(part, folder=folder))
+        elif domain and not part.domain:
+            found.append(replace(part, folder=_entered(tree, folder), domain=domain))
+        else:
             raise UserError(
-                f"{child} is not in an identity folder.",
-                f"Move each image of {root} into a subfolder named after its identity.",
+                f"{inner}, the folder of a split, contains a folder {folder.name!r}, which "
+                "is called after a split too.",
+                f"Keep identity folders in it, or query and gallery, {_MANIFEST}",
             )
+    return found
+
+
+def _all_named(parent: Path, folders: Sequence[Path]) -> bool:
+    """Whether the folders are called after splits; refuses some that are beside others."""
+    parts = [folder.name for folder in folders if named_part(folder.name)]
+    others = [folder.name for folder in folders if not named_part(folder.name)]
+    if parts and others:
+        raise UserError(
+            f"{parent} has {counted(len(parts), 'folder')} called after splits ({named(parts)}) "
+            f"beside {counted(len(others), 'other folder')} ({named(others)}).",
+            f"Keep only folders of splits there, or only folders of identities, {_MANIFEST}",
+        )
+    return bool(parts)
+
+
+def _refuse_splits_inside(tree: FolderTree, identities: Sequence[Path]) -> None:
+    """Refuses IDENTITY/train/..., IDENTITY/test/...: no identity may be in two splits."""
+    inside: list[Listing] = [tree.listing(folder) for folder in identities]
+    if inside and all(
+        found.folders and not found.images and all(named_part(one.name) for one in found.folders)
+        for found in inside
+    ):
+        example = inside[0].folders[0].relative_to(tree.top)
+        raise UserError(
+            f"The identity folders of {tree.top} contain folders called after splits, such as "
+            f"{example}.",
+            "Assign each identity to one split, and put the folders of splits outside: "
+            f"{example.name}/{example.parent}.",
+        )
+
+
+def _identity_folders(tree: FolderTree, part: _Part) -> Iterator[Path]:
+    """The identity folders in one part, sorted by name; refuses an image outside of them."""
+    found = tree.listing(part.folder)
+    if found.images:
+        raise UserError(
+            f"{found.images[0]} is not in an identity folder.",
+            f"Move each image of {part.folder} into a subfolder named after its identity.",
+        )
+    if part.split and not found.folders:
+        raise UserError(
+            f"{part.folder}, the folder of a split, contains no identity folders.",
+            "Add one subfolder of images per identity, or remove it.",
+        )
+    yield from found.folders
 
 
 def _report_empty(folder: Path, empty: list[str], *, skip: bool) -> None:
     """Refuses identity folders without an image, or reports that they are left out."""
-    named = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
+    folders = counted(len(empty), "identity folder")
     if skip:
-        say(f"Left out {len(empty)} identity folders of {folder} without an image: {named}.")
+        say(f"Left out {folders} of {folder} without an image: {named(empty)}.")
         return
+    verb = "contains" if len(empty) == 1 else "contain"
     raise UserError(
-        f"{len(empty)} identity folders of {folder} contain no image: {named}.",
+        f"{folders} of {folder} {verb} no image: {named(empty)}.",
         'Remove them, add images, or set on_bad_image = "skip" in a .toml description of the data '
         "(see docs/reference/data-formats.md).",
     )
-
-
-def _visible(folder: Path) -> list[Path]:
-    """The entries of the folder without hidden ones, sorted by name."""
-    try:
-        return sorted(child for child in folder.iterdir() if not child.name.startswith("."))
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be read: {system_reason(error)}.",
-            "Check that the path is right and that you are allowed to read it.",
-        ) from error
-
-
-def _images(folder: Path) -> list[Path]:
-    """The image files at any depth below the folder, sorted by path."""
-    found: list[Path] = []
-    for child in _visible(folder):
-        if child.is_dir():
-            found += _images(child)
-        elif child.suffix.lower() in IMAGE_SUFFIXES:
-            found.append(child)
-    return found

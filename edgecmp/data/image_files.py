@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import math
 import os
-import struct
+import stat
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from edgecmp.data.image_set import Integers, Pixels
-from edgecmp.errors import UserError
+from edgecmp.decoding import MAX_MEGAPIXELS, ImageError, decode, pillow_limits, upright_size
+from edgecmp.errors import UserError, system_reason
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import progress
 
@@ -25,16 +26,6 @@ CACHE_BYTES = 512 * 2**20
 """Memory for prepared images; images that do not fit are decoded again each time."""
 
 _WORKERS = min(4, os.cpu_count() or 1)
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises for files that are not images, are truncated or are unreasonably large."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +41,7 @@ class ImageRecord:
         box: x1, y1, x2, y2 in pixels of the upright image; None: the complete image.
         box_of: width and height in pixels of the image that the box refers to, if the stored image
             may have another size; None: those of the stored image.
+        camera: name of the camera that took the image; empty if it is not known.
     """
 
     path: Path
@@ -59,44 +51,81 @@ class ImageRecord:
     split: str = ""
     box: tuple[float, float, float, float] | None = None
     box_of: tuple[int, int] | None = None
+    camera: str = ""
 
 
-def _open(record: ImageRecord) -> tuple[Image.Image, str]:
-    """The decoded, upright image inside the record's box, and the SHA-256 of its file.
+def _open(record: ImageRecord, max_megapixels: float) -> Image.Image:
+    """The decoded, upright image inside the record's box.
 
     Raises:
-        OSError, SyntaxError, ...: one of `_BROKEN`.
+        ImageError: the file or the image cannot be read, or the box lies outside of it.
     """
-    content = record.path.read_bytes()
-    with Image.open(io.BytesIO(content)) as stored:
-        stored.load()
-        image = ImageOps.exif_transpose(stored)
+    content = _content(record.path)
+    with pillow_limits(max_megapixels):  # also of the crop
+        image = decode(content, max_megapixels=max_megapixels)
+        if record.box is not None:
+            image = image.crop(_in_pixels(record.box, record.box_of or image.size, image.size))
+    return image
+
+
+def _check(record: ImageRecord, max_megapixels: float) -> str:
+    """The SHA-256 of a record's file, whose image and box can be used.
+
+    Raises:
+        ImageError: as `_open`.
+    """
+    content = _content(record.path)
+    size = upright_size(content, max_megapixels=max_megapixels)
     if record.box is not None:
-        width, height = image.size
-        across, down = record.box_of or (width, height)
-        x1, x2 = (corner * (width / across) for corner in record.box[::2])
-        y1, y2 = (corner * (height / down) for corner in record.box[1::2])
-        left, upper = max(0, round(x1)), max(0, round(y1))
-        right, lower = min(width, round(x2)), min(height, round(y2))
-        if left >= right or upper >= lower:
-            raise ValueError(f"the box {record.box} lies outside the {across}x{down} image")
-        image = image.crop((left, upper, right, lower))
-    return image, hashlib.sha256(content).hexdigest()
+        _in_pixels(record.box, record.box_of or size, size)
+    return hashlib.sha256(content).hexdigest()
 
 
-def _reason(error: BaseException) -> str:
-    """Why an image cannot be read, in a few words."""
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno).lower()
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _content(path: Path) -> bytes:
+    """The bytes of a file."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a device or a pipe may never end
+            raise ImageError("it is not a file")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError("no such file") from error
+    except OSError as error:
+        raise ImageError(system_reason(error).lower()) from error
+    except ValueError as error:  # a NUL in the name
+        raise ImageError("no file can have that name") from error
 
 
-def check_files(records: Sequence[ImageRecord]) -> tuple[list[str], dict[int, str]]:
+def _in_pixels(
+    box: tuple[float, float, float, float], box_of: tuple[int, int], size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """The box in whole pixels of an upright image: left, upper, right and lower side.
+
+    Args:
+        box: x1, y1, x2, y2 in an image of the size `box_of`.
+        box_of: width and height.
+        size: width and height of the image.
+    """
+    width, height = size
+    across, down = box_of
+    x1, x2 = (corner * (width / across) for corner in box[::2])
+    y1, y2 = (corner * (height / down) for corner in box[1::2])
+    left, upper = max(0, round(x1)), max(0, round(y1))
+    right, lower = min(width, round(x2)), min(height, round(y2))
+    if left >= right or upper >= lower:
+        raise ImageError(f"the box {box} lies outside the {across}x{down} image")
+    if right - left < 2 or lower - upper < 2:  # such as a box in other units than pixels
+        raise ImageError(f"the box {box} covers only {right - left}x{lower - upper} pixels")
+    return left, upper, right, lower
+
+
+def check_files(
+    records: Sequence[ImageRecord], *, max_megapixels: float = MAX_MEGAPIXELS
+) -> tuple[list[str], dict[int, str]]:
     """Decodes every image once.
+
+    Args:
+        records: the images.
+        max_megapixels: larger images count as unreadable.
 
     Returns:
         The SHA-256 of each file in the order of the records, empty for unreadable ones, and the
@@ -105,9 +134,9 @@ def check_files(records: Sequence[ImageRecord]) -> tuple[list[str], dict[int, st
 
     def check(record: ImageRecord) -> tuple[str, str]:
         try:
-            return _open(record)[1], ""
-        except _BROKEN as error:
-            return "", _reason(error)
+            return _check(record, max_megapixels), ""
+        except ImageError as error:
+            return "", error.reason
 
     digests, broken = [], {}
     with (
@@ -129,12 +158,16 @@ def read_image(path: Path) -> Image.Image:
         UserError: the file is missing, or not a complete image.
     """
     try:
-        return _open(ImageRecord(path=path, key=str(path), identity=""))[0]
-    except _BROKEN as error:
+        return _open(ImageRecord(path=path, key=str(path), identity=""), MAX_MEGAPIXELS)
+    except ImageError as error:
         raise UserError(
-            f"{path} cannot be read as an image: {_reason(error)}.",
-            "Name an image file.",
+            f"{path} cannot be read as an image: {error.reason}.", error.way_out
         ) from error
+
+
+def _box_text(record: ImageRecord) -> str:
+    """The box of a record for the fingerprint: the same file shows other pixels in another box."""
+    return "" if record.box is None else f"{record.box} {record.box_of} "
 
 
 class FileImages:
@@ -143,6 +176,7 @@ class FileImages:
     Args:
         records: the images, all of them readable.
         digests: the SHA-256 of each file.
+        max_megapixels: as in `check_files`.
         cache_bytes: memory for prepared images, which is filled in the order of first use.
     """
 
@@ -151,29 +185,33 @@ class FileImages:
         records: Sequence[ImageRecord],
         digests: Sequence[str],
         *,
+        max_megapixels: float = MAX_MEGAPIXELS,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self._records = tuple(records)
         self.keys = tuple(record.key for record in records)
-        lines = (f"{key} {digest}\n" for key, digest in zip(self.keys, digests, strict=True))
+        lines = (
+            f"{record.key} {_box_text(record)}{digest}\n"
+            for record, digest in zip(records, digests, strict=True)
+        )
         self.fingerprint = hashlib.sha256("".join(lines).encode()).hexdigest()
         self.shards: Integers | None = None
+        self._max_megapixels = max_megapixels
         self._cache_bytes = cache_bytes
         self._cached_for = ""
         self._cache: dict[int, Pixels] = {}
 
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
-        """The images of `rows` (n,), prepared: (n, S, S, 3) uint8.
+        """The images of `rows` (n,), prepared: (n, H, W, 3) uint8.
 
         Raises:
             UserError: a file that was readable when the data was opened no longer is.
         """
-        side = preprocessing.input_size
         if self._cached_for != preprocessing.fingerprint:
             self._cache.clear()
             self._cached_for = preprocessing.fingerprint
-        room = self._cache_bytes // (side * side * 3)
-        prepared = np.empty((len(rows), side, side, 3), np.uint8)
+        room = self._cache_bytes // math.prod(preprocessing.shape)
+        prepared = np.empty((len(rows), *preprocessing.shape), np.uint8)
 
         def prepare(place: int) -> None:
             row = int(rows[place])
@@ -205,9 +243,9 @@ class FileImages:
         """
         record = self._records[row]
         try:
-            return _open(record)[0]
-        except _BROKEN as error:
+            return _open(record, self._max_megapixels)
+        except ImageError as error:
             raise UserError(
-                f"{record.path} can no longer be read: {_reason(error)}.",
+                f"{record.path} can no longer be read: {error.reason}.",
                 "Restore the file, then run the same command again.",
             ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -38,7 +38,7 @@ class ImageSource(Protocol):
         """
 
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
-        """The images of `rows` (n,), prepared: (n, S, S, 3) uint8."""
+        """The images of `rows` (n,), prepared: (n, H, W, 3) uint8."""
 
     def file(self, row: int) -> Path | None:
         """The file of one image; None if the images are not stored in a file each."""
@@ -59,6 +59,7 @@ class ImageSet:
         domain_names: the domains ("shop" and "user", or vendors); ("",) if there are none.
         source: where the pixels come from.
         rows: (N,) int64, the row of each image in `source`.
+        cameras: (N,) the number of the camera that took each image; None if the data has none.
     """
 
     name: str
@@ -68,6 +69,7 @@ class ImageSet:
     domain_names: tuple[str, ...]
     source: ImageSource
     rows: Integers
+    cameras: Integers | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,7 +77,7 @@ class ImageSet:
     def pixels(
         self, preprocessing: Preprocessing, indices: Integers | Sequence[int] | None = None
     ) -> Pixels:
-        """The prepared images of `indices` (all by default): (n, S, S, 3) uint8.
+        """The prepared images of `indices` (all by default): (n, H, W, 3) uint8.
 
         All of them are in memory at once; see `batches` for large sets.
         """
@@ -95,36 +97,32 @@ class ImageSet:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the source's content and the keys, identities and domains of the set."""
+        """SHA-256 over the source's content and the keys, labels and cameras of the set."""
         digest = hashlib.sha256(self.source.fingerprint.encode())
         for key, identity, domain in zip(self.keys, self.identities, self.domains, strict=True):
             names = f"{self.identity_names[identity]}\t{self.domain_names[domain]}"
             digest.update(f"{key}\t{names}\n".encode())
+        if self.cameras is not None:
+            digest.update(self.cameras.astype(np.int64).tobytes())
         return digest.hexdigest()
 
     def subset(self, indices: Integers | Sequence[int]) -> ImageSet:
         """The images of `indices`, in that order, with the same labels."""
         chosen = np.asarray(indices)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
-        return ImageSet(
-            name=self.name,
+        return replace(
+            self,
             identities=self.identities[chosen],
-            identity_names=self.identity_names,
             domains=self.domains[chosen],
-            domain_names=self.domain_names,
-            source=self.source,
             rows=self.rows[chosen],
+            cameras=None if self.cameras is None else self.cameras[chosen],
         )
 
     def relabelled(self) -> ImageSet:
         """The same images with identities 0..K-1 without gaps, as the labels of a classifier."""
         present, labels = np.unique(self.identities, return_inverse=True)
-        return ImageSet(
-            name=self.name,
+        return replace(
+            self,
             identities=labels.astype(np.int64),
             identity_names=tuple(self.identity_names[identity] for identity in present),
-            domains=self.domains,
-            domain_names=self.domain_names,
-            source=self.source,
-            rows=self.rows,
         )

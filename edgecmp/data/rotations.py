@@ -50,10 +50,20 @@ class _RotatedSource:
 
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
         turns_of, upright = np.divmod(rows, len(self.upright.keys))
-        images = self.upright.pixels(upright, preprocessing)
-        for turns in range(1, ROTATIONS):
+        height, width = preprocessing.size
+        if height == width:
+            images = self.upright.pixels(upright, preprocessing)
+            for turns in range(1, ROTATIONS):
+                chosen = turns_of == turns
+                images[chosen] = np.rot90(images[chosen], turns, axes=(1, 2))
+            return images
+        images = np.empty((len(rows), height, width, 3), np.uint8)
+        on_its_side = replace(preprocessing, input_size=width, width=height)
+        for turns in np.unique(turns_of):
             chosen = turns_of == turns
-            images[chosen] = np.rot90(images[chosen], turns, axes=(1, 2))
+            prepare = on_its_side if turns % 2 else preprocessing
+            found = self.upright.pixels(upright[chosen], prepare)
+            images[chosen] = np.rot90(found, turns, axes=(1, 2))
         return images
 
 
@@ -84,6 +94,7 @@ def quarter_turns(images: ImageSet) -> ImageSet:
         domains=np.tile(images.domains, ROTATIONS),
         source=_RotatedSource(images.source),
         rows=np.tile(images.rows, ROTATIONS) + turns * source_rows,
+        cameras=None if images.cameras is None else np.tile(images.cameras, ROTATIONS),
     )
 
 

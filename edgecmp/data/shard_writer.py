@@ -7,8 +7,6 @@ import io
 import json
 import os
 import shutil
-import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,23 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+import PIL
 
 from edgecmp.data.dataset import Dataset
 from edgecmp.data.image_set import ImageSet, Integers
-from edgecmp.data.shards import INDEX, ROWS, Shard, ShardIndex
+from edgecmp.data.shard_archive import ImageEncoder, archive, archived
+from edgecmp.data.shards import CAMERA, CHECKSUM, INDEX, ROWS, Shard, ShardIndex
 from edgecmp.data.split import SPLITS
 from edgecmp.errors import UserError
-from edgecmp.files import provenance, sha256_json, write_atomic, write_json
-from edgecmp.preprocessing import Preprocessing
-from edgecmp.progress import progress
+from edgecmp.files import json_bytes, provenance, seal, sha256_json
+from edgecmp.progress import progress, say
 from edgecmp.report import Report
+from edgecmp.storage import disk_errors
+from edgecmp.unfinished import Unfinished
+from edgecmp.wording import counted
 
 __all__ = ["ShardReport", "write_shards"]
 
 SHARD_IMAGES = 4096
 SHARD_BYTES = 128 * 2**20
-JPEG_QUALITY = 95
 _THREADS = min(8, os.cpu_count() or 1)
 _AT_ONCE = 256
 
@@ -70,7 +70,8 @@ def write_shards(
 ) -> ShardReport:
     """Writes all three splits of a dataset to the new folder `out`.
 
-    The same images always result in the same bytes. The folder appears once it is complete.
+    The same images always result in the same bytes. The folder appears once it is complete; until
+    then, finished shards are kept in `.NAME.unfinished` beside it, and an interrupted run resumes.
 
     Args:
         dataset: the data.
@@ -82,69 +83,60 @@ def write_shards(
         images_per_shard: the largest number of images in a shard.
 
     Raises:
-        UserError: `out` exists already, an image cannot be read, or the disk is full.
+        UserError: `out` exists already, an image cannot be read, the disk is full, or an
+            interrupted run of other data or settings has left its shards.
     """
     out = Path(out)
     if longest_side is not None and longest_side < 1:
         raise UserError(
             f"Images cannot be shrunk to {longest_side} pixels.", "Set --size to 1 or more."
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    with disk_errors(out):
+        place = out.resolve()
+        exists = place.exists() and (not place.is_dir() or any(place.iterdir()))
+    unfinished = place.parent / f".{place.name}.unfinished"
+    if exists:
+        if not (unfinished / "pieces").exists():  # killed when `out` was complete
+            shutil.rmtree(unfinished, ignore_errors=True)
         raise UserError(
             f"{out} already exists.", "Name a new folder with --out, or remove that one first."
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        encode = _Encoder(longest_side, lossless)
-        report = _write(dataset, unfinished, encode, images_per_shard)
-        unfinished.chmod(0o755)
-        unfinished.replace(out)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+    encode = ImageEncoder(longest_side, lossless)
+    fingerprints = [getattr(dataset, split).fingerprint for split in SPLITS]
+    settings = {
+        "data": sha256_json([*fingerprints, dataset.gallery_domain]),
+        "longest side": longest_side,
+        "lossless": lossless,
+        "images per shard": images_per_shard,
+        "pillow": PIL.__version__,
+    }
+    with Unfinished.opened(unfinished, settings, what="folder of shards", result=out) as work:
+        report = _write(dataset, work, encode, images_per_shard)
+        with disk_errors(out):
+            work.pieces.chmod(0o755)
+            work.pieces.replace(place)
     return ShardReport(rows=report.rows, path=out, fingerprint=report.fingerprint)
 
 
-class _Encoder:
-    """Encodes one image as a file of a shard."""
-
-    def __init__(self, longest_side: int | None, lossless: bool) -> None:
-        self.longest_side, self.lossless = longest_side, lossless
-        self.suffix = "png" if lossless else "jpg"
-        self._flat = Preprocessing(input_size=1).flat  # puts transparent pixels over white
-
-    def __call__(self, image: Image.Image) -> bytes:
-        image = self._flat(image)
-        if self.longest_side is not None and max(image.size) > self.longest_side:
-            scale = self.longest_side / max(image.size)
-            width, height = (max(1, round(length * scale)) for length in image.size)
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        stream = io.BytesIO()
-        if self.lossless:
-            image.save(stream, "PNG")
-        else:
-            image.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-        return stream.getvalue()
-
-
-def _write(dataset: Dataset, folder: Path, encode: _Encoder, most: int) -> ShardReport:
-    """Writes the shards, rows.npz and shards.json into an existing folder."""
+def _write(dataset: Dataset, work: Unfinished, encode: ImageEncoder, most: int) -> ShardReport:
+    """Writes the shards that are missing, rows.npz and shards.json."""
     sets: dict[str, ImageSet] = {split: getattr(dataset, split) for split in SPLITS}
     shards: list[Shard] = []
     columns: list[dict[str, Integers]] = []
+    if len(work):
+        say(f"Resuming: {counted(len(work), 'shard')} of an interrupted run can be used.")
     with progress("Writing shards", total=sum(map(len, sets.values())), unit="image") as bar:
         for split, images in sets.items():
-            shard_of, offset, size = np.zeros((3, len(images)), np.int64)
-            for members, shard in _shards_of(split, images, folder, encode, most):
-                indices, offsets, sizes = np.array(members).T
+            shard_of, offset, size, checksum = np.zeros((4, len(images)), np.int64)
+            for members, shard in _shards_of(split, images, work, encode, most):
+                indices, *values = np.array(members, np.int64).T
+                offset[indices], size[indices], checksum[indices] = values
                 shard_of[indices] = len(shards)
-                offset[indices], size[indices] = offsets, sizes
                 shards.append(shard)
                 bar.advance(shard.images)
-            columns.append(_columns(split, images, shard_of, offset, size))
+            columns.append(_columns(split, images, shard_of, offset, size, checksum))
     arrays = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
-    rows_sha256 = _write_rows(folder, arrays, sets)
+    rows_sha256 = _write_rows(work, arrays, sets)
     rows = [_summary(split, images, shards) for split, images in sets.items()]
     document = ShardIndex(
         name=dataset.name,
@@ -160,12 +152,17 @@ def _write(dataset: Dataset, folder: Path, encode: _Encoder, most: int) -> Shard
         fingerprint=sha256_json([rows_sha256, *(shard.sha256 for shard in shards)]),
         provenance=provenance(),
     )
-    write_json(folder / INDEX, document.model_dump())
-    return ShardReport(rows=rows, path=folder, fingerprint=document.fingerprint)
+    work.write(work.pieces / INDEX, json_bytes(seal(document.model_dump())))
+    return ShardReport(rows=rows, path=work.pieces, fingerprint=document.fingerprint)
 
 
 def _columns(
-    split: str, images: ImageSet, shard: Integers, offset: Integers, size: Integers
+    split: str,
+    images: ImageSet,
+    shard: Integers,
+    offset: Integers,
+    size: Integers,
+    checksum: Integers,
 ) -> dict[str, Integers]:
     """The columns of rows.npz for one split, in the order and with the types of the file."""
     return {
@@ -175,16 +172,18 @@ def _columns(
         "shard": shard.astype(np.int32),
         "offset": offset,
         "size": size.astype(np.int32),
+        CHECKSUM: checksum.astype(np.uint32),
+        **({} if images.cameras is None else {CAMERA: images.cameras.astype(np.int32)}),
     }
 
 
-def _write_rows(folder: Path, columns: dict[str, Integers], sets: dict[str, ImageSet]) -> str:
+def _write_rows(work: Unfinished, columns: dict[str, Integers], sets: dict[str, ImageSet]) -> str:
     """Writes rows.npz and returns its SHA-256."""
     keys = _text([key for images in sets.values() for key in images.keys])
     names = _text({split: images.identity_names for split, images in sets.items()})
     stream = io.BytesIO()
     np.savez(stream, **columns, keys=keys, identity_names=names)
-    write_atomic(folder / ROWS, stream.getvalue())
+    work.write(work.pieces / ROWS, stream.getvalue())
     return hashlib.sha256(stream.getvalue()).hexdigest()
 
 
@@ -206,29 +205,56 @@ def _text(value: Any) -> Integers:
 
 
 def _shards_of(
-    split: str, images: ImageSet, folder: Path, encode: _Encoder, most: int
-) -> Iterator[tuple[list[tuple[int, int, int]], Shard]]:
-    """Writes the shards of one split, the training images in a fixed random order.
+    split: str, images: ImageSet, work: Unfinished, encode: ImageEncoder, most: int
+) -> Iterator[tuple[list[tuple[int, int, int, int]], Shard]]:
+    """Writes the shards of one split that are missing, training images in a fixed random order.
 
     Yields:
-        (index, offset, size) of each image in a shard, and the shard's entry in shards.json.
+        (index, offset, size, CRC-32) of each image in a shard, and the shard's entry in the index.
     """
     order = np.arange(len(images))
     if split == "train":
         order = np.random.default_rng(0).permutation(order)
-    waiting: list[tuple[int, bytes]] = []
-    weight = count = 0
-    for index, content in _encoded(images, order, encode):
-        waiting.append((index, content))
+    place = number = 0
+    encoded: Iterator[tuple[int, bytes]] | None = None
+    while place < len(order):
+        name = f"{split}-{number:05d}.tar"
+        content = work.get(name)
+        if content is None:
+            encoded = encoded or _encoded(images, order[place:], encode)
+            content = archive(split, images, _next_files(encoded, most), encode.suffix)
+            work.put(name, content)
+        else:
+            encoded = None
+        members = archived(content, encode.suffix)
+        yield (
+            members,
+            Shard(
+                file=name,
+                split=split,
+                images=len(members),
+                bytes=len(content),
+                sha256=hashlib.sha256(content).hexdigest(),
+            ),
+        )
+        place, number = place + len(members), number + 1
+
+
+def _next_files(encoded: Iterator[tuple[int, bytes]], most: int) -> list[tuple[int, bytes]]:
+    """Index and file of the images of one shard."""
+    files: list[tuple[int, bytes]] = []
+    weight = 0
+    for index, content in encoded:
+        files.append((index, content))
         weight += len(content)
-        if len(waiting) == most or weight >= SHARD_BYTES:
-            yield _one_shard(split, count, images, waiting, folder, encode.suffix)
-            waiting, weight, count = [], 0, count + 1
-    if waiting:
-        yield _one_shard(split, count, images, waiting, folder, encode.suffix)
+        if len(files) == most or weight >= SHARD_BYTES:
+            break
+    return files
 
 
-def _encoded(images: ImageSet, order: Integers, encode: _Encoder) -> Iterator[tuple[int, bytes]]:
+def _encoded(
+    images: ImageSet, order: Integers, encode: ImageEncoder
+) -> Iterator[tuple[int, bytes]]:
     """Index and file of each image in that order, encoded by several threads."""
     with ThreadPoolExecutor(_THREADS) as pool:
         for start in range(0, len(order), _AT_ONCE):
@@ -236,43 +262,3 @@ def _encoded(images: ImageSet, order: Integers, encode: _Encoder) -> Iterator[tu
             rows = images.rows[indices].tolist()
             contents = pool.map(lambda row: encode(images.source.image(row)), rows)
             yield from zip(indices, contents, strict=True)
-
-
-def _one_shard(
-    split: str,
-    number: int,
-    images: ImageSet,
-    waiting: list[tuple[int, bytes]],
-    folder: Path,
-    suffix: str,
-) -> tuple[list[tuple[int, int, int]], Shard]:
-    """Writes one tar file; returns (index, offset, size) of its images and its entry."""
-    import webdataset
-
-    keys = images.source.keys
-    stream = io.BytesIO()
-    with webdataset.TarWriter(stream, encoder=False, mtime=0) as writer:
-        for index, content in waiting:
-            label = {
-                "key": keys[images.rows[index]],
-                "identity": images.identity_names[images.identities[index]],
-                "domain": images.domain_names[images.domains[index]],
-                "split": split,
-            }
-            text = json.dumps(label, ensure_ascii=False).encode()
-            writer.write({"__key__": f"{index:09d}", suffix: content, "json": text})
-    found = []
-    with tarfile.open(fileobj=io.BytesIO(stream.getvalue())) as archive:
-        for member in archive:
-            stem, _, ending = member.name.partition(".")
-            if ending == suffix:
-                found.append((int(stem), member.offset_data, member.size))
-    file = write_atomic(folder / f"{split}-{number:05d}.tar", stream.getvalue())
-    shard = Shard(
-        file=file.name,
-        split=split,
-        images=len(waiting),
-        bytes=len(stream.getvalue()),
-        sha256=hashlib.sha256(stream.getvalue()).hexdigest(),
-    )
-    return found, shard

@@ -12,13 +12,12 @@ shards contain the images in a random order: a few shards at a time are a random
 from __future__ import annotations
 
 import functools
-import io
 import json
-import multiprocessing
 import os
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -26,13 +25,17 @@ from pydantic import BaseModel, ConfigDict
 
 from edgecmp.data.dataset import Dataset
 from edgecmp.data.image_set import ImageSet, Integers, Pixels
+from edgecmp.data.preparing import prepared_in_parallel
 from edgecmp.data.split import SPLITS
+from edgecmp.decoding import ImageError, decode
 from edgecmp.documents import parse_document
 from edgecmp.errors import UserError, system_reason, unknown_choice
-from edgecmp.files import read_json, sha256_file
+from edgecmp.files import read_json, seal_of, sha256_file
 from edgecmp.preprocessing import Preprocessing
 
 __all__ = [
+    "CAMERA",
+    "CHECKSUM",
     "INDEX",
     "ROWS",
     "ROW_ARRAYS",
@@ -48,7 +51,10 @@ COPY_AGAIN = "Copy the shards again, or write them with `edgecmp data shard`."
 INDEX = "shards.json"
 ROWS = "rows.npz"
 ROW_ARRAYS = ("split", "identity", "domain", "shard", "offset", "size", "keys", "identity_names")
-_THREADS = min(4, os.cpu_count() or 1)
+CAMERA = "camera"
+"""The array of rows.npz that only data with cameras has."""
+CHECKSUM = "crc32"
+"""The array of rows.npz that shards of version 1 lack."""
 
 
 class Shard(BaseModel):
@@ -75,11 +81,12 @@ class ShardIndex(BaseModel):
         rows_sha256: of rows.npz.
         fingerprint: SHA-256 over the hashes of rows.npz and the shards.
         provenance: the versions and the command that made the shards.
+        content_sha256: of all other fields; None in version 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: int = 1
+    version: Literal[1, 2] = 2
     name: str
     source_fingerprint: str
     images: dict[str, int]
@@ -92,6 +99,7 @@ class ShardIndex(BaseModel):
     rows_sha256: str
     fingerprint: str
     provenance: dict[str, str]
+    content_sha256: str | None = None
 
 
 class ShardImages:
@@ -107,6 +115,7 @@ class ShardImages:
         self.fingerprint = index.fingerprint
         self._files = tuple(folder / shard.file for shard in index.shards)
         self._shard, self._offset, self._size = rows["shard"], rows["offset"], rows["size"]
+        self._checksum = rows.get(CHECKSUM)
         self._keys = rows["keys"].tobytes()
 
     @functools.cached_property
@@ -120,26 +129,17 @@ class ShardImages:
         return self._shard
 
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
-        """The images of `rows` (n,), prepared: (n, S, S, 3) uint8.
+        """The images of `rows` (n,), prepared: (n, H, W, 3) uint8.
 
         Raises:
             UserError: a shard was removed, truncated or changed.
         """
-        side = preprocessing.input_size
-        prepared = np.empty((len(rows), side, side, 3), np.uint8)
         contents = self._read(rows)
-
-        def prepare(place: int) -> None:
-            prepared[place] = preprocessing.fit(self._decode(int(rows[place]), contents[place]))
-
-        if multiprocessing.parent_process() is not None:  # one of several workers
-            for place in range(len(rows)):
-                prepare(place)
-            return prepared
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for _ in pool.map(prepare, range(len(rows))):
-                pass
-        return prepared
+        return prepared_in_parallel(
+            len(rows),
+            lambda place: preprocessing.fit(self._decode(int(rows[place]), contents[place])),
+            preprocessing,
+        )
 
     def file(self, row: int) -> Path | None:
         """None: a shard contains many images."""
@@ -169,12 +169,12 @@ class ShardImages:
         return contents
 
     def _decode(self, row: int, content: bytes) -> Image.Image:
+        shard = self._files[self._shard[row]]
+        if self._checksum is not None and zlib.crc32(content) != self._checksum[row]:
+            raise _damaged(shard, f"the image at byte {self._offset[row]} was changed")
         try:
-            with Image.open(io.BytesIO(content)) as image:
-                image.load()
-                return image
-        except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
-            shard = self._files[self._shard[row]]
+            return decode(content)
+        except ImageError as error:
             raise _damaged(shard, f"no image can be read at byte {self._offset[row]}") from error
 
 
@@ -216,6 +216,7 @@ def open_shards(
             domain_names=index.domain_names,
             source=source,
             rows=chosen,
+            cameras=rows[CAMERA][chosen].astype(np.int64) if CAMERA in rows else None,
         )
 
     return Dataset(
@@ -259,12 +260,16 @@ def read_index(folder: Path) -> ShardIndex:
     """
     path = folder / INDEX
     document = read_json(path, what="an index of shards")
-    if document.get("version") != 1:
+    if document.get("version") not in (1, 2):
         raise UserError(
-            f"{path} has version {document.get('version')}, but this edgecmp reads version 1.",
+            f"{path} has version {document.get('version')}, but this edgecmp reads 1 and 2.",
             "Write the shards again with `edgecmp data shard`.",
         )
-    return parse_document(ShardIndex, document, refusal=f"{path} is damaged", way_out=COPY_AGAIN)
+    index = parse_document(ShardIndex, document, refusal=f"{path} is damaged", way_out=COPY_AGAIN)
+    sealed = index.version > 1 or index.content_sha256 is not None
+    if sealed and index.content_sha256 != seal_of(document):
+        raise _damaged(path, "it was changed after it was written")
+    return index
 
 
 def _read_rows(folder: Path, index: ShardIndex) -> dict[str, Integers]:
@@ -273,7 +278,9 @@ def _read_rows(folder: Path, index: ShardIndex) -> dict[str, Integers]:
         if sha256_file(path) != index.rows_sha256:
             raise _damaged(path, f"its SHA-256 is not the one in {INDEX}")
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in ROW_ARRAYS}
+            return {
+                name: file[name] for name in (*ROW_ARRAYS, *({CAMERA, CHECKSUM} & {*file.files}))
+            }
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise _damaged(path, str(error)) from error
 

@@ -5,12 +5,34 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-__all__ = ["SPLITS", "TEST_SHARE", "VALIDATION_SHARE", "split_identities"]
+__all__ = ["SPLITS", "TEST_SHARE", "VALIDATION_SHARE", "named_part", "split_identities"]
 
 SPLITS = ("train", "validation", "test")
 TEST_SHARE = 0.4
 VALIDATION_SHARE = 0.1
 """Share of the identities outside the test split: the hold-out of searches (supplement A.1)."""
+
+_PARTS = {
+    "train": ("train", ""),
+    "training": ("train", ""),
+    "val": ("validation", ""),
+    "valid": ("validation", ""),
+    "validation": ("validation", ""),
+    "dev": ("validation", ""),
+    "test": ("test", ""),
+    "testing": ("test", ""),
+    "query": ("test", "query"),
+    "queries": ("test", "query"),
+    "gallery": ("test", "gallery"),
+}
+
+
+def named_part(name: str) -> tuple[str, str] | None:
+    """The split and the domain that a folder or a cell names, in any case; None: it names neither.
+
+    "Train" is ("train", ""), "valid" is ("validation", ""), and "query" is ("test", "query").
+    """
+    return _PARTS.get(name.casefold())
 
 
 def split_identities(

@@ -11,8 +11,10 @@ from edgecmp.data.dataset import Dataset
 from edgecmp.data.image_files import FileImages, ImageRecord, check_files
 from edgecmp.data.image_set import ImageSet
 from edgecmp.data.split import SPLITS, TEST_SHARE, VALIDATION_SHARE, split_identities
+from edgecmp.decoding import MAX_MEGAPIXELS
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.progress import say
+from edgecmp.wording import clean_name, counted, named
 
 __all__ = ["OnBadImage", "user_dataset"]
 
@@ -28,6 +30,7 @@ def user_dataset(
     on_bad_image: OnBadImage = "refuse",
     validation_share: float | None = None,
     test_share: float | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Dataset:
     """The dataset of `records`.
 
@@ -43,16 +46,19 @@ def user_dataset(
         on_bad_image: "refuse" the data if an image cannot be read, or "skip" such images.
         validation_share: share of the training identities, 0..1; None: a tenth.
         test_share: share of all identities, 0..1; None: 40 %.
+        max_megapixels: larger images count as images that cannot be read.
 
     Raises:
-        UserError: images cannot be read, the domain is unknown, an identity is in two splits, or a
-            share is given for a split that the records assign.
+        UserError: images cannot be read, the domain is unknown, an identity is in two splits, a
+            share is given for a split that the records assign, or only some images have a camera.
     """
     records = sorted(records, key=lambda record: record.key)
     domain_names = tuple(sorted({record.domain for record in records}))
     gallery = _gallery_domain(name, domain_names, gallery_domain)
     splits = _splits(name, records, validation_share, test_share)
-    images = _image_set(name, *_readable(name, records, on_bad_image), domain_names)
+    cameras = _camera_numbers(name, records)
+    readable = _readable(name, records, on_bad_image, max_megapixels)
+    images = _image_set(name, *readable, domain_names, cameras)
     split = np.array([SPLITS.index(splits[identity]) for identity in images.identity_names])
     of_image = split[images.identities]
     train, validation, test = (images.subset(of_image == part).relabelled() for part in range(3))
@@ -61,17 +67,17 @@ def user_dataset(
 
 def _gallery_domain(name: str, domains: Sequence[str], asked: str | None) -> str | None:
     """The domain whose images form the gallery, or None for each identity's first image."""
-    named = [domain for domain in domains if domain]
+    present = [domain for domain in domains if domain]
     if asked is None:
-        return _GALLERY if _GALLERY in named else None
-    if not named:
+        return _GALLERY if _GALLERY in present else None
+    if not present:
         raise UserError(
             f"{name} has no domains, so {asked!r} cannot be its gallery domain.",
             "Remove gallery_domain, or add a column `domain` to a manifest of the images.",
         )
-    if asked not in named:
-        raise unknown_choice("gallery domain", asked, named)
-    return asked
+    if clean_name(asked) not in present:
+        raise unknown_choice("gallery domain", asked, present)
+    return clean_name(asked)
 
 
 def _splits(
@@ -133,31 +139,55 @@ def _check_assigned(
 
 
 def _readable(
-    name: str, records: Sequence[ImageRecord], on_bad_image: OnBadImage
+    name: str, records: Sequence[ImageRecord], on_bad_image: OnBadImage, max_megapixels: float
 ) -> tuple[list[ImageRecord], FileImages]:
     """The records whose images can be read, and the source of their pixels."""
-    digests, broken = check_files(records)
+    digests, broken = check_files(records, max_megapixels=max_megapixels)
     if broken:
         _report_broken(name, records, broken, skip=on_bad_image == "skip")
     kept = [place for place in range(len(records)) if place not in broken]
     readable = [records[place] for place in kept]
-    return readable, FileImages(readable, [digests[place] for place in kept])
+    digests = [digests[place] for place in kept]
+    return readable, FileImages(readable, digests, max_megapixels=max_megapixels)
 
 
 def _image_set(
-    name: str, records: Sequence[ImageRecord], source: FileImages, domain_names: tuple[str, ...]
+    name: str,
+    records: Sequence[ImageRecord],
+    source: FileImages,
+    domain_names: tuple[str, ...],
+    cameras: Mapping[str, int] | None,
 ) -> ImageSet:
     identity_names = sorted({record.identity for record in records})
     label = {identity: number for number, identity in enumerate(identity_names)}
+    domain = {name: number for number, name in enumerate(domain_names)}
+    of_camera = None
+    if cameras is not None:
+        of_camera = np.array([cameras[record.camera] for record in records], np.int64)
     return ImageSet(
         name=name,
         identities=np.array([label[record.identity] for record in records], np.int64),
         identity_names=tuple(identity_names),
-        domains=np.array([domain_names.index(record.domain) for record in records], np.int16),
+        domains=np.array([domain[record.domain] for record in records], np.int16),
         domain_names=domain_names,
         source=source,
         rows=np.arange(len(records), dtype=np.int64),
+        cameras=of_camera,
     )
+
+
+def _camera_numbers(name: str, records: Sequence[ImageRecord]) -> Mapping[str, int] | None:
+    """The number of each camera; None if the images have none."""
+    names = sorted({record.camera for record in records})
+    if names == [""]:
+        return None
+    if "" in names:
+        missing = next(record.key for record in records if not record.camera)
+        raise UserError(
+            f"{name}: the image {missing} has no camera, although other images have one.",
+            "Name the camera of every image, or of none.",
+        )
+    return {camera: number for number, camera in enumerate(names)}
 
 
 def _report_broken(
@@ -165,14 +195,16 @@ def _report_broken(
 ) -> None:
     """Refuses images that cannot be read, or reports which are skipped."""
     listed = [f"{records[place].key} ({reason})" for place, reason in broken.items()]
-    named = ", ".join(listed[:5]) + (f" and {len(listed) - 5} more" if len(listed) > 5 else "")
-    counted = f"{len(broken)} of {len(records)} images of {name} cannot be read"
+    found = f"{len(broken):,} of {counted(len(records), 'image')} of {name} cannot be read"
     if len(broken) == len(records):
-        raise UserError(f"{counted}: {named}.", "Check the paths of the images and the files.")
+        raise UserError(
+            f"{found}: {named(listed)}.", "Check the paths of the images and the files."
+        )
     if not skip:
         raise UserError(
-            f"{counted}: {named}.",
+            f"{found}: {named(listed)}.",
             'Repair or remove them, or set on_bad_image = "skip" in a .toml description of the '
             "data (see docs/reference/data-formats.md).",
         )
-    say(f"{counted} and are skipped: {named}.")
+    verb = "is" if len(broken) == 1 else "are"
+    say(f"{found} and {verb} skipped: {named(listed)}.")

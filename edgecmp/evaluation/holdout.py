@@ -55,6 +55,7 @@ class HoldOut:
         self.preprocessing = preprocessing
         self.query_ids = task.queries.identities
         self.gallery_ids = task.gallery.identities
+        self.cameras = task.cameras
         pixels = [images.pixels(preprocessing) for images in (task.queries, task.gallery)]
         self.images = np.concatenate(pixels)
         self.gallery_embeddings = open_source(gallery).embeddings(task.gallery)
@@ -105,6 +106,7 @@ class HoldOut:
         return scores
 
     def _score(self, name: str, queries: NDArray[Any], gallery: NDArray[Any]) -> dict[str, float]:
-        shares = top_k(queries, self.query_ids, gallery, self.gallery_ids, ks=KS)
-        tar = tar_at_far(queries, self.query_ids, gallery, self.gallery_ids, fars=(FAR,))[FAR]
+        task = queries, self.query_ids, gallery, self.gallery_ids
+        shares = top_k(*task, ks=KS, cameras=self.cameras)
+        tar = tar_at_far(*task, fars=(FAR,), cameras=self.cameras)[FAR]
         return {f"{name}_top{k}": share for k, share in shares.items()} | {f"{name}_tar": tar}

@@ -180,6 +180,7 @@ def evaluate_ijbc(
             features,
             ijbc.rows,
             ijbc.faces.media,
+            ids=ijbc.template_ids,
             norm=data.norm,
             scores=ijbc.faces.scores if data.detector_score else None,
         )

@@ -3,12 +3,12 @@
 IJB-C has 469,375 faces. Finished blocks can be stored in a cache folder, so that an interrupted run
 resumes, and so that the evaluation of another query network reuses the gallery model's embeddings.
 The name of a block's file is the hash of all that it depends on: the model, its preprocessing, the
-images and their points. Files are written atomically.
+images and their points. Files are written atomically, and one that was damaged is computed again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgecmp.data.ijbc.images import AlignedFaces
-from edgecmp.files import read_tensors, sha256_json, write_tensors
+from edgecmp.errors import UserError
+from edgecmp.files import read_tensors, sha256_json, sha256_tensors, write_tensors
 from edgecmp.metrics.exact_search import Embeddings
 from edgecmp.networks.embed import Embedder
-from edgecmp.progress import progress
+from edgecmp.progress import progress, say
 
 __all__ = ["embed_faces"]
 
 _FACES_AT_ONCE = 1024
+_HASH = "sha256"
+"""The tensor of a block's file that holds the hash of the others."""
 
 
 def embed_faces(
@@ -56,6 +59,27 @@ def embed_faces(
     return features
 
 
+def _stored(file: Path, shape: tuple[int, int]) -> Embeddings | None:
+    """The features in a block's file; None if there is none or it is not as it was written."""
+    if not file.exists():
+        return None
+    try:
+        tensors = read_tensors(file, what="embeddings of faces")
+    except UserError:
+        tensors = {}
+    stored = tensors.pop(_HASH, None)
+    if stored is None or not torch.equal(stored, _hash(tensors)):
+        say(f"{file} was damaged and is computed again.")
+        return None
+    features: Embeddings = tensors["features"].numpy()
+    return features if features.shape == shape else None
+
+
+def _hash(tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The hash of a block's tensors, as 32 bytes."""
+    return torch.tensor(list(bytes.fromhex(sha256_tensors(tensors))), dtype=torch.uint8)
+
+
 class _Block:
     """Some faces, whose files are read only if an embedding is not in the cache."""
 
@@ -75,10 +99,12 @@ class _Block:
             "preprocessing": model.preprocessing.fingerprint,
         }
         file = self._cache / f"{sha256_json(about)}.safetensors"
-        if not file.exists():
-            write_tensors(file, {"features": torch.from_numpy(self._compute(model))})
-        found: Embeddings = read_tensors(file, what="embeddings of faces")["features"].numpy()
-        return found
+        features = _stored(file, (len(self._rows), model.embedding_dim))
+        if features is None:
+            features = self._compute(model)
+            tensors = {"features": torch.from_numpy(features)}
+            write_tensors(file, {**tensors, _HASH: _hash(tensors)})
+        return features
 
     def _compute(self, model: Embedder) -> Embeddings:
         if self._images is None:

@@ -14,6 +14,7 @@ from edgecmp.data.deepfashion2_results import RESULTS_K, DeepFashion2Results
 from edgecmp.gallery.open import check_pair, open_query
 from edgecmp.gallery.source import Gallery, open_source
 from edgecmp.metrics import ranked, tar_at_far, top_k
+from edgecmp.metrics.exact_search import Cameras
 from edgecmp.networks.embed import embed_set
 from edgecmp.progress import say
 from edgecmp.report import Report
@@ -84,6 +85,8 @@ def protocol(
     query_ids: NDArray[Any],
     gallery: NDArray[Any],
     gallery_ids: NDArray[Any],
+    *,
+    cameras: Cameras | None = None,
 ) -> dict[str, Any]:
     """One row of a report: retrieval and verification figures in percent.
 
@@ -93,9 +96,11 @@ def protocol(
         query_ids: (Q,) identities.
         gallery: (G, D) embeddings.
         gallery_ids: (G,) identities in the same numbering.
+        cameras: of the queries and the gallery images (`Retrieval.cameras`).
     """
-    shares = top_k(queries, query_ids, gallery, gallery_ids, ks=KS)
-    tar = tar_at_far(queries, query_ids, gallery, gallery_ids, fars=tuple(FARS.values()))
+    task = queries, query_ids, gallery, gallery_ids
+    shares = top_k(*task, ks=KS, cameras=cameras)
+    tar = tar_at_far(*task, fars=tuple(FARS.values()), cameras=cameras)
     row: dict[str, Any] = {"protocol": name}
     row |= {f"top{k}": round(100 * share, 2) for k, share in shares.items()}
     return row | {f"tar_far{name}": round(100 * tar[far], 2) for name, far in FARS.items()}
@@ -128,6 +133,7 @@ def evaluate_retrieval(
     source = open_source(gallery)
     check_pair(query_model, source)
     task = load_dataset(data).retrieval(split)
+    say(f"Evaluating on the {split} split of {data}: {task.describe()}.")
     official = None if results is None else DeepFashion2Results(task)
     queries = {"q": embed_set(query_model, task.queries)}
     found = {"q": embed_set(query_model, task.gallery), "g": source.embeddings(task.gallery)}
@@ -148,6 +154,7 @@ def evaluate_retrieval(
             task.queries.identities,
             found[right],
             task.gallery.identities,
+            cameras=task.cameras,
         )
         for left, right in ("gg", "qq", "qg")
         if left in queries

@@ -3,15 +3,17 @@
 A small TOML file describes it:
 
     table = "embeddings.npz"   # relative to this file
-    keys = "keys.txt"          # with a .safetensors only: the images' keys, one per line
+    keys = "keys.txt"          # for .npy and .safetensors: the images' keys, one per line
     model = "resnet101 of May" # optional: a name for the model, so that images can be added later
 
 | table | content |
 |---|---|
 | .npz | arrays `keys` (N,) and `embeddings` (N, D) |
+| .npy | the embeddings (N, D) |
 | .safetensors | tensor `embeddings` (N, D) |
-| .csv | a header, then one line per image: its key and D numbers |
+| .csv, .tsv | one line per image: its key and D numbers, with or without a header |
 | .jsonl | one line per image: `{"image": key, "embedding": [...]}` |
+| .parquet | a column `image` and a list column `embedding`, or one column per dimension |
 | a folder | a gallery index, as `edgecmp gallery build` writes it |
 
 Keys are those of the data set: the path of an image inside its folder or manifest.
@@ -19,13 +21,10 @@ Keys are those of the data set: the path of an image inside its folder or manife
 
 from __future__ import annotations
 
-import csv
-import json
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -34,9 +33,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from edgecmp.documents import peek_toml, read_description
-from edgecmp.errors import UserError, unknown_choice
-from edgecmp.files import read_tensors, sha256_json, sha256_tensors
+from edgecmp.errors import UserError
+from edgecmp.files import sha256_json, sha256_tensors
 from edgecmp.gallery.index import GalleryIndex
+from edgecmp.gallery.table_files import read_table
+from edgecmp.networks.collapse import warn_if_collapsed
 
 __all__ = ["EmbeddingTable", "TableDescription", "describes_table"]
 
@@ -92,7 +93,7 @@ class EmbeddingTable:
 
     @classmethod
     def load(cls, path: Path) -> EmbeddingTable:
-        """Reads a table's description, or a gallery index.
+        """Reads a table's description, or a gallery index; says so if the embeddings are all alike.
 
         Raises:
             UserError: a file cannot be read, or does not contain a usable embedding for each key.
@@ -101,31 +102,32 @@ class EmbeddingTable:
             return cls._of_index(GalleryIndex.load(path), str(path))
         described = TableDescription.load(path)
         if described.table.is_dir():
+            if described.keys is not None:
+                raise UserError(
+                    f"A gallery index contains its keys, so keys in {path} has no effect.",
+                    "Remove keys from the description.",
+                )
             return cls._of_index(GalleryIndex.load(described.table), str(path), described.model)
-        suffix = described.table.suffix
-        if suffix not in _READERS:
-            raise unknown_choice("kind of table", suffix, _READERS)
-        try:
-            keys, embeddings = _READERS[suffix](described)
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            EOFError,
-            csv.Error,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
-            raise UserError(
-                f"{described.table} cannot be read as a table of embeddings: {error}.",
-                f"Write it again with {_CONTENT[suffix]}.",
-            ) from error
-        return cls.of(keys, embeddings, name=str(path), model=described.model)
+        content = read_table(described.table, described.keys)
+        table = cls.of(
+            content.keys,
+            content.embeddings,
+            name=str(path),
+            model=described.model,
+            lines=content.lines,
+        )
+        warn_if_collapsed(table.embeddings, table.name)
+        return table
 
     @classmethod
     def of(
-        cls, keys: Sequence[str], embeddings: NDArray[Any], *, name: str, model: str | None = None
+        cls,
+        keys: Sequence[str],
+        embeddings: NDArray[Any],
+        *,
+        name: str,
+        model: str | None = None,
+        lines: Sequence[int] | None = None,
     ) -> EmbeddingTable:
         """A table of embeddings, which are scaled to unit length.
 
@@ -134,33 +136,104 @@ class EmbeddingTable:
             embeddings: (N, D).
             name: the path of the table, for reports and errors.
             model: name of the model, if the description has one.
+            lines: the line of each key, if the table is text.
 
         Raises:
-            UserError: the numbers of keys and embeddings differ, a key occurs twice, or an
-                embedding is zero or not finite.
+            UserError: the numbers of keys and embeddings differ, a key is empty or occurs twice, or
+                an embedding is zero or not finite.
         """
         again = "Write the table again with one embedding per image."
-        values = np.asarray(embeddings, np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused below as infinite
+            values = np.asarray(embeddings, np.float32)
         if values.ndim != 2 or len(values) != len(keys) or not len(keys):
             raise UserError(
                 f"The table {name} has {len(keys)} keys and embeddings of shape {values.shape}.",
                 again,
             )
+
+        def place(row: int) -> str:
+            return f"row {row + 1}" if lines is None else f"line {lines[row]}"
+
         rows = {key: row for row, key in enumerate(keys)}
+        if "" in rows:
+            raise UserError(f"The table {name} has an empty key in {place(rows[''])}.", again)
         if len(rows) != len(keys):
-            twice = next(key for row, key in enumerate(keys) if rows[key] != row)
-            raise UserError(f"The table {name} contains the image {twice!r} twice.", again)
-        lengths = np.linalg.norm(values, axis=1, keepdims=True)
-        bad = int((~(np.isfinite(lengths) & (lengths > 0))).sum())
-        if bad:
+            twice = next(row for row, key in enumerate(keys) if rows[key] != row)
             raise UserError(
-                f"{bad} of {len(keys)} embeddings in the table {name} are zero or not finite.",
+                f"The table {name} contains the image {keys[twice]!r} twice, in {place(twice)} and "
+                f"{place(rows[keys[twice]])}.",
                 again,
             )
-        unit = (values / lengths).astype(np.float32)
+        unit, usable = _unit(values)
+        if not usable.all():
+            first = int(np.argmin(usable))
+            raise UserError(
+                f"{np.count_nonzero(~usable)} of {len(keys)} embeddings in the table {name} are "
+                f"zero or not finite, the first in {place(first)}, of {keys[first]!r}.",
+                again,
+            )
         tensors = {"embeddings": torch.from_numpy(unit)}
         content = {"model": model} if model else [list(keys), sha256_tensors(tensors)]
         return cls(name=name, rows=rows, embeddings=unit, sha256=sha256_json(content))
+
+    def find(self, keys: Sequence[str]) -> NDArray[np.int64]:
+        """The row of each key, (n,) int64; -1 for a key that the table does not have.
+
+        Keys that are the same but for the composition of their letters (macOS decomposes them) or
+        for backslashes as separators are found too, unless several keys of the table qualify.
+        """
+        found = np.array([self.rows.get(key, -1) for key in keys], np.int64)
+        missing = np.flatnonzero(found < 0)
+        if len(missing):
+            odd: dict[str, int] = {}
+            for key, row in self.rows.items():
+                if not key.isascii() or "\\" in key:
+                    plain = _plain(key)
+                    odd[plain] = -1 if plain in odd else row
+            for place in missing.tolist():
+                plain = _plain(keys[place])
+                found[place] = self.rows.get(plain, odd.get(plain, -1))
+        return found
+
+    def embeddings_of(self, keys: Sequence[str], *, data: str) -> Floats:
+        """The embeddings of images, (n, D).
+
+        Args:
+            keys: of the images.
+            data: name of their data, for errors.
+
+        Raises:
+            UserError: the table does not have some of them; the error compares the keys.
+        """
+        found = self.find(keys)
+        if (found >= 0).all():
+            values: Floats = self.embeddings[found]
+            return values
+        missing = [keys[place] for place in np.flatnonzero(found < 0).tolist()]
+        mine, theirs = self._nearest(missing, nothing_found=len(missing) == len(keys))
+        what = (
+            f"{self.name} has no embedding for {len(missing):,} of the {len(keys):,} images of "
+            f"{data} that this command needs, such as {mine!r}"
+        )
+        if theirs is None:
+            raise UserError(f"{what}.", "Add them to the table, or name the gallery model itself.")
+        raise UserError(
+            f"{what}; the table has {theirs!r}.",
+            "Write the keys of the table as those of the data: the path of an image inside its "
+            "folder or manifest.",
+        )
+
+    def _nearest(self, missing: Sequence[str], *, nothing_found: bool) -> tuple[str, str | None]:
+        """A missing key, and the key of the table that is probably meant, if there is one."""
+        wanted = {PurePosixPath(_plain(key)).name: key for key in reversed(missing)}
+        for key in self.rows:
+            name = PurePosixPath(_plain(key)).name
+            if name not in wanted:
+                continue
+            one, other = _plain(key), _plain(wanted[name])
+            if nothing_found or one.endswith(other) or other.endswith(one):
+                return wanted[name], key
+        return missing[0], next(iter(self.rows)) if nothing_found else None
 
     @classmethod
     def _of_index(cls, index: GalleryIndex, name: str, model: str | None = None) -> EmbeddingTable:
@@ -172,45 +245,20 @@ class EmbeddingTable:
         )
 
 
-def _npz(described: TableDescription) -> tuple[list[str], NDArray[Any]]:
-    with np.load(described.table, allow_pickle=False) as file:
-        return [str(key) for key in file["keys"]], file["embeddings"]
+def _plain(key: str) -> str:
+    """The key with composed letters and with slashes as separators."""
+    return unicodedata.normalize("NFC", key).replace("\\", "/")
 
 
-def _safetensors(described: TableDescription) -> tuple[list[str], NDArray[Any]]:
-    tensors = read_tensors(described.table, what="a table of embeddings")
-    if described.keys is None:
-        raise ValueError("the description does not name a file of keys")
-    return described.keys.read_text().splitlines(), tensors["embeddings"].float().numpy()
-
-
-def _csv(described: TableDescription) -> tuple[list[str], NDArray[Any]]:
-    with described.table.open(newline="") as file:
-        lines = csv.reader(file)
-        next(lines, None)
-        keys, values = [], []
-        for key, *numbers in lines:
-            keys.append(key)
-            values.append(np.array(numbers, np.float32))
-    return keys, np.stack(values)
-
-
-def _jsonl(described: TableDescription) -> tuple[list[str], NDArray[Any]]:
-    with described.table.open() as file:
-        documents = [json.loads(line) for line in file if line.strip()]
-    values = [np.array(document["embedding"], np.float32) for document in documents]
-    return [str(document["image"]) for document in documents], np.stack(values)
-
-
-_READERS: dict[str, Callable[[TableDescription], tuple[list[str], NDArray[Any]]]] = {
-    ".npz": _npz,
-    ".safetensors": _safetensors,
-    ".csv": _csv,
-    ".jsonl": _jsonl,
-}
-_CONTENT = {
-    ".npz": "the arrays `keys` (N,) and `embeddings` (N, D), without pickled objects",
-    ".safetensors": 'the tensor `embeddings` (N, D), and add keys = "keys.txt" to the description',
-    ".csv": "a header and one line per image: its key and its numbers",
-    ".jsonl": 'one line per image: {"image": key, "embedding": [numbers]}',
-}
+def _unit(values: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """The rows scaled to unit length (N, D), and which are finite and not zero (N,)."""
+    with np.errstate(all="ignore"):
+        lengths = np.linalg.norm(values, axis=1, keepdims=True)
+        extreme = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+        if len(extreme):  # the squares of very large and very small numbers leave float32
+            values = values.copy()
+            wide = values[extreme].astype(np.float64)
+            values[extreme] = wide / np.abs(wide).max(axis=1, keepdims=True)
+            lengths[extreme] = np.linalg.norm(values[extreme], axis=1, keepdims=True)
+        usable = np.isfinite(lengths) & (lengths > 0)
+        return (values / lengths).astype(np.float32), usable[:, 0]

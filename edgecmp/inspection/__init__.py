@@ -11,6 +11,7 @@ from edgecmp.inspection.core import (
 )
 from edgecmp.inspection.inspection import Check, Inspection, made_by, size_facts, weight_facts
 from edgecmp.inspection.report import InspectReport, Unreadable
+from edgecmp.inspection.table import inspect_table
 
 __all__ = [
     "Check",
@@ -24,6 +25,7 @@ __all__ = [
     "inspect_index",
     "inspect_latency_table",
     "inspect_shards",
+    "inspect_table",
     "made_by",
     "size_facts",
     "weight_facts",

@@ -25,7 +25,8 @@ from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.data.shards import check_shards, read_index
 from edgecmp.errors import UserError
 from edgecmp.files import read_json, read_tensors, sha256_tensors
-from edgecmp.gallery.index import GalleryIndex, IndexManifest
+from edgecmp.gallery.index import GalleryIndex
+from edgecmp.gallery.index_manifest import IndexManifest
 from edgecmp.inspection.inspection import (
     Check,
     Inspection,
@@ -105,10 +106,12 @@ def inspect_bundle(folder: Path, index: Path | None = None) -> Inspection:
     Raises:
         UserError: its manifest cannot be read.
     """
-    manifest = Manifest.load(folder)
+    manifest = Manifest.load(folder)  # what cannot be trusted is shown, with a failed check
     noun = {"gallery": "gallery model", "supernet": "supernet", "query": "query network"}
     facts: dict[str, Any] = {"size": size_facts(folder)}
     checks: tuple[Check, ...] = ()
+    if manifest.content_sha256:
+        checks += (_succeeds("manifest is as written", lambda: Manifest.load_whole(folder)),)
     name = "weights are complete"
     try:
         tensors = read_tensors(folder / WEIGHTS, what=f"the weights of a {manifest.kind} model")

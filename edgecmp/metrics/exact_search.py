@@ -9,13 +9,18 @@ import numpy as np
 
 from edgecmp.errors import UserError
 
-__all__ = ["Embeddings", "ExactSearch", "Labels", "checked", "ranked"]
+__all__ = ["Cameras", "Embeddings", "ExactSearch", "Labels", "checked", "ranked"]
 
 Embeddings: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 """(N, D) float32, one embedding per row."""
 
 Labels: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 """(N,) identities as integers, or (N, k) indices of images."""
+
+Cameras: TypeAlias = tuple[Labels, Labels]
+"""The cameras of Q queries (Q,) and of G gallery images (G,) as integers.
+
+For a query, the gallery images of its identity from its own camera are ignored (Market-1501)."""
 
 
 def checked(embeddings: Embeddings) -> Embeddings:

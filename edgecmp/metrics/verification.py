@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgecmp.errors import UserError
-from edgecmp.metrics.exact_search import Embeddings, Labels, checked
+from edgecmp.metrics.exact_search import Cameras, Embeddings, Labels, checked
 
 __all__ = ["most_within", "require_both_kinds", "tar_at_far", "tar_from_scores"]
 
@@ -25,6 +25,7 @@ def tar_at_far(
     gallery_ids: Labels | None = None,
     *,
     fars: Sequence[float] = (1e-4, 1e-3, 1e-2),
+    cameras: Cameras | None = None,
 ) -> dict[float, float]:
     """TAR@FAR over all pairs of a query and a gallery image, or over all pairs within one set.
 
@@ -35,16 +36,18 @@ def tar_at_far(
             None: every pair of two different images of `queries`, each counted once.
         gallery_ids: (G,) identities in the same numbering.
         fars: the false accept rates, 0..1.
+        cameras: of the queries and the gallery images: pairs of one identity and one camera are
+            ignored; None: all pairs count.
 
     Returns:
         False accept rate -> true accept rate in 0..1.
 
     Raises:
         UserError: there is no genuine or no impostor pair, or the embeddings are not finite.
-        ValueError: only one of `gallery` and `gallery_ids` is given.
+        ValueError: only one of `gallery` and `gallery_ids` is given, or `cameras` without them.
     """
-    if (gallery is None) != (gallery_ids is None):
-        raise ValueError("gallery and gallery_ids must be given together")
+    if (gallery is None) != (gallery_ids is None) or (gallery is None and cameras is not None):
+        raise ValueError("gallery and gallery_ids must be given together, and with cameras")
     others = queries if gallery is None else gallery
     scores = checked(queries) @ checked(others).T  # (Q, G)
     other_ids = np.asarray(query_ids if gallery_ids is None else gallery_ids)
@@ -52,7 +55,10 @@ def tar_at_far(
     if gallery is None:
         pairs = np.triu_indices(len(queries), k=1)  # without self pairs
         scores, same = scores[pairs], same[pairs]
-    return tar_from_scores(scores[same], scores[~same], fars=fars)
+    genuine = same
+    if cameras is not None:
+        genuine = same & (np.asarray(cameras[0])[:, None] != np.asarray(cameras[1]))
+    return tar_from_scores(scores[genuine], scores[~same], fars=fars)
 
 
 def tar_from_scores(

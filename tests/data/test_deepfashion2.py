@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,13 +164,91 @@ def test_wrong_annotations_are_named(
         load_dataset(root)
 
 
-@pytest.mark.parametrize("text", ['{"source": "sh', "[]", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"source": "sh',
+        "[]",
+        "\x00",
+        "",
+        "{}",
+        "[" * 100_000,
+        '{"source": "shop", "pair_id": 1' + "0" * 5000 + "}",
+        '{"source": "shop", "pair_id": 1, "item1": {}, "item01": {}}',
+    ],
+)
 def test_annotations_that_are_not_json_objects_are_named(tmp_path: Path, text: str) -> None:
     for portion in ("train", "validation"):
         (tmp_path / portion / "annos").mkdir(parents=True)
         (tmp_path / portion / "annos" / "000001.json").write_text(text)
     with pytest.raises(UserError, match=r"000001.json is not an annotation"):
         load_dataset(tmp_path)
+
+
+def test_files_that_macos_adds_are_ignored(root: Path, data: Dataset, tmp_path: Path) -> None:
+    shutil.copytree(root, tmp_path / "DeepFashion2")
+    for portion in ("train", "validation"):
+        for folder in ("annos", "image"):
+            place = tmp_path / "DeepFashion2" / portion / folder
+            (place / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+            for file in list(place.iterdir())[:3]:
+                (place / f"._{file.name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+        (tmp_path / "__MACOSX" / "DeepFashion2" / portion / "annos").mkdir(parents=True)
+    found = load_dataset(tmp_path / "DeepFashion2")
+    for part in ("train", "validation", "test"):
+        assert getattr(found, part).keys == getattr(data, part).keys
+
+
+def test_annotations_without_an_item_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_deepfashion2(tmp_path, train_pairs=4, test_pairs=4)
+    expected = load_dataset(root).train.keys
+    for number in (900001, 900002):
+        document = {"source": "user", "pair_id": number}
+        (root / "train" / "annos" / f"{number}.json").write_text(json.dumps(document))
+    assert load_dataset(root).train.keys == expected
+    assert f"Read 2 annotations without an item in {root / 'train'}" in capsys.readouterr().err
+
+
+def test_annotations_that_cannot_be_read_are_named_or_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_deepfashion2(tmp_path / "data", train_pairs=4, test_pairs=4)
+    images = len(load_dataset(root).train)
+    (root / "train" / "annos" / "900001.json").write_bytes(b"")
+    (root / "train" / "annos" / "900002.json").write_bytes(b"\xef\xbb\xbf{")
+    with pytest.raises(UserError, match=r"900001.json is not an annot.* it is empty.*on_bad_image"):
+        load_dataset(root)
+    (tmp_path / "d.toml").write_text('path = "data"\non_bad_image = "skip"\n')
+    assert len(load_dataset(tmp_path / "d.toml").train) == images
+    told = capsys.readouterr().err
+    assert "Left out 2 annotations of" in told
+    assert "900001.json is not an annotation of DeepFashion2: it is empty" in told
+    for file in (root / "train" / "annos").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(UserError, match="contains no usable annotation"):
+        load_dataset(tmp_path / "d.toml")
+
+
+def test_boxes_without_area_are_named_or_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_deepfashion2(tmp_path / "data", train_pairs=4, test_pairs=4)
+    images = len(load_dataset(root).train)
+    file = root / "train" / "annos" / "000002.json"
+    document = json.loads(file.read_text())
+    document["item9"] = {**document["item1"], "bounding_box": [30, 10, 30, 50]}
+    document["item8"] = {**document["item1"], "bounding_box": [30, 10, 90, 50], "style": 0}
+    document["item7"] = {**document["item1"], "bounding_box": [9, 9, 1, 1], "style": 0}
+    file.write_text(json.dumps(document))
+    with pytest.raises(
+        UserError, match=r"There is 1 item of .* without area: train/.*item9.*on_ba"
+    ):
+        load_dataset(root)
+    (tmp_path / "d.toml").write_text('path = "data"\non_bad_image = "skip"\n')
+    assert len(load_dataset(tmp_path / "d.toml").train) == images
+    assert re.search(r"Left out 1 item of .* without area: .*item9", capsys.readouterr().err)
 
 
 def test_a_portion_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:

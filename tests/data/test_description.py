@@ -58,8 +58,42 @@ def test_bad_images_are_refused_unless_it_says_skip(photos: Path) -> None:
         ('path = "list.csv"\non_bad_image = "ignore"', "on_bad_image"),
         ('path = "list.csv"\nsplit = 3', "split"),
         ('path = "missing.csv"', "missing"),
+        ("path = 3", "path: input is not a valid path"),
+        ('path = ["list.csv"]', "path: input is not a valid path"),
+        ('path = "list.csv"\nmax_megapixels = 0', "max_megapixels: input should be greater than 0"),
+        ('path = "list.csv"\nmax_megapixels = inf', "max_megapixels"),
+        ('path = "list.csv"\nmax_megapixels = "many"', "max_megapixels: input should be a valid"),
+        (
+            'path = "list.csv"\nbox_format = "cxcywh"',
+            "box_format: input should be 'xyxy' or 'xywh'",
+        ),
+        ('path = "list.csv"\nbox_format = ["xywh"]', "box_format"),
+        ('path = "list.csv"\nbox_format = "xywh"', "has no boxes, so box_format has no effect"),
+        ('path = "list.csv"\nformat = []', "format: input should be a valid string"),
+        ('path = "list.csv"\nmax_megapixel = 9', "Did you mean max_megapixels"),
+        ('path = "."\nbox_format = "xywh"', "the format folder, which has no key box_format"),
     ],
 )
 def test_wrong_descriptions_are_named(photos: Path, text: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         load_dataset(describe(photos, text))
+
+
+def test_a_byte_order_mark_changes_nothing(photos: Path) -> None:
+    (photos / "photos.toml").write_bytes(
+        '\ufeffpath = "list.csv"\non_bad_image = "skip"\n'.encode()
+    )
+    data = load_dataset(photos / "photos.toml")
+    assert len(data.train) + len(data.validation) + len(data.test) == 20
+
+
+def test_max_megapixels_is_the_limit_of_images(photos: Path) -> None:
+    Image.new("RGB", (2000, 1000)).save(photos / "broken.png")
+    text = 'path = "list.csv"\nmax_megapixels = {}\n'
+    with pytest.raises(
+        UserError, match=r"1 of 21 images .*broken\.png .*more than max_megapixels = 1\.5"
+    ) as refused:
+        load_dataset(describe(photos, text.format(1.5)))
+    assert "DOS attack" not in str(refused.value)
+    data = load_dataset(describe(photos, text.format(2)))
+    assert len(data.train) + len(data.validation) + len(data.test) == 21

@@ -105,6 +105,20 @@ def test_other_sizes_are_resized_and_indices_choose() -> None:
     assert test.subset([2]).keys == (test.keys[2],)
 
 
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        Preprocessing(input_size=64, geometry="crop", short_side=73),
+        Preprocessing(input_size=48, width=80, geometry="stretch"),
+        Preprocessing(input_size=64),
+    ],
+)
+def test_drawings_are_prepared_as_any_other_image(preprocessing: Preprocessing) -> None:
+    test = load_dataset("emoji").test
+    expected = preprocessing.fit(test.source.image(int(test.rows[3])))
+    np.testing.assert_array_equal(test.pixels(preprocessing, [3])[0], expected)
+
+
 def test_different_sets_have_different_fingerprints() -> None:
     data = load_dataset("emoji")
     prints = {data.test.fingerprint, data.train.fingerprint, data.test.subset([0]).fingerprint}

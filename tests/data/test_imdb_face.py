@@ -106,12 +106,21 @@ def test_missing_images_are_counted(tmp_path: Path, capsys: pytest.CaptureFixtur
         ("", "lists no face"),
         (row("nm1", "rm1", rect="1 2 3"), "line 2: rect: '1 2 3' is not 4 whole numbers"),
         (row("nm1", "rm1", rect="1 2 x 4"), "line 2: rect"),
-        (row("nm1", "rm1", rect="9 2 9 4"), "line 2: the rect 9 2 9 4 has no area"),
+        (row("nm1", "rm1", rect="9 2 9 4"), r"is 1 row .* without an area .* nm1/rm1#9,2,9,4 .li"),
+        (row("nm1", "rm1", rect="1 2 3 " + "9" * 30), "line 2: rect.3: input should be less"),
+        (row("nm1", "rm1", rect="1 2 3 " + "9" * 5000), "line 2: rect: '1 2 3 9{34}' is not 4 wh"),
+        (row("nm1", "rm1", size=f"{10**400} 80"), "line 2: height width.0: input should be less"),
+        (row("..", "rm1"), "line 2: index: '..' is not a name"),
+        (row("nm1", "."), "line 2: image: '.' is not a name"),
+        (row("nm1\0", "rm1"), "1 of 1 image.* cannot be read"),
         (row("nm1", "rm1", size="40"), "line 2: height width: '40' is not 2 whole numbers"),
         (row("nm1", "rm1", size="0 80"), "line 2: height width"),
         (row("", "rm1"), "line 2: the index is empty"),
         (row("../nm1", "rm1"), "line 2: index"),
-        (row("nm1", "rm1") * 2, "line 3: nm1/rm1#20,10,40,30 is listed twice"),
+        (
+            row("nm1", "rm1") + row("nm1", "rm1", size="80 160"),
+            "line 3: nm1/rm1#20,10,40,30 is listed twice, .* 80 160 here and 40 80 in an earlier",
+        ),
         (row("nm1", "rm1", rect="100 100 120 120"), "lies outside the 80x40 image"),
         ('"nm1,rm', "is not valid CSV after line 1"),
     ],
@@ -121,6 +130,38 @@ def test_wrong_rows_are_named(tmp_path: Path, rows: str, says: str) -> None:
     (tmp_path / "faces.csv").write_text(HEADER + rows)
     with pytest.raises(UserError, match=says):
         load_dataset(tmp_path / "faces.csv")
+
+
+def test_identical_rows_of_the_release_are_merged_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = fill(tmp_path / "once", people=8)
+    expected = load_dataset(file).train
+    assert "Merged" not in capsys.readouterr().err
+    rows = file.read_text().splitlines(keepends=True)
+    other_url = rows[3].replace("http://dead.example", "http://mirror.example")
+    file.write_text("\ufeff" + "".join([*rows, rows[1], "\n", *rows[1:4], other_url]))
+    train = load_dataset(file).train
+    assert (train.keys, train.fingerprint) == (expected.keys, expected.fingerprint)
+    assert "Merged 5 rows of" in capsys.readouterr().err
+
+
+def test_rects_without_area_are_named_or_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = fill(tmp_path / "data", people=8)
+    flat = [row("nm0000001", "rm0", rect=rect) for rect in ("9 2 9 4", "5 4 3 9", "0 0 0 0")]
+    file.write_text(file.read_text() + "".join(flat) + flat[0])
+    with pytest.raises(
+        UserError, match=r"There are 4 rows of .* without an area .*line 18.*on_bad"
+    ):
+        load_dataset(file)
+    (tmp_path / "d.toml").write_text('path = "data/IMDb-Face.csv"\non_bad_image = "skip"\n')
+    data = load_dataset(tmp_path / "d.toml")
+    assert len(data.train) + len(data.validation) == 16
+    told = capsys.readouterr().err
+    assert "Left out 4 rows of" in told
+    assert "nm0000001/rm0#5,4,3,9 (line 19)" in told
 
 
 def test_a_folder_that_is_missing_and_a_format_that_does_not_fit(tmp_path: Path) -> None:

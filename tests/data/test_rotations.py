@@ -19,6 +19,17 @@ def test_every_image_is_rotated_counterclockwise() -> None:
             assert np.array_equal(np.rot90(one, turns), other)
 
 
+def test_images_that_are_not_square_are_prepared_after_they_are_turned() -> None:
+    """As `fit` prepares the turned image; only the resizing's rounding may differ."""
+    prepare = Preprocessing(input_size=24, width=40)
+    chosen = np.arange(0, len(ROTATED), 7)
+    found = ROTATED.pixels(prepare, chosen)
+    assert found.shape == (len(chosen), *prepare.shape)
+    for place, prepared in zip(chosen, found, strict=True):
+        expected = prepare.fit(ROTATED.source.image(int(ROTATED.rows[place])))
+        assert np.abs(prepared.astype(int) - expected.astype(int)).max() <= 2
+
+
 def test_a_single_image_is_rotated_like_the_prepared_ones() -> None:
     native = Preprocessing(input_size=64)
     for place in range(0, len(ROTATED), 13):

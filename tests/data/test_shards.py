@@ -13,11 +13,15 @@ import pytest
 import webdataset
 from PIL import Image
 
-from edgecmp.data import Dataset, ImageSet, load_dataset, quarter_turns
+from edgecmp.data import Dataset, ImageSet, load_dataset, quarter_turns, shard_writer
 from edgecmp.data.rotations import ROTATIONS
+from edgecmp.data.shard_archive import archive
 from edgecmp.data.shard_writer import write_shards
+from edgecmp.data.shards import CHECKSUM, ShardImages
 from edgecmp.errors import UserError
+from edgecmp.files import sha256_file
 from edgecmp.preprocessing import Preprocessing
+from edgecmp.storage import folder_lock
 
 SIDE = Preprocessing(input_size=20)
 SPLITS = ("train", "validation", "test")
@@ -148,10 +152,54 @@ def test_nothing_is_written_over_or_left_behind(photos: Dataset, tmp_path: Path)
     with pytest.raises(UserError, match="already exists"):
         write_shards(photos, out)
     broken = load_dataset(_folder(tmp_path / "folder"))
-    (tmp_path / "folder" / broken.test.keys[0]).write_bytes(b"")
+    name = tmp_path / "folder" / broken.train.keys[0]
+    content = name.read_bytes()
+    name.write_bytes(b"")
     with pytest.raises(UserError, match="can no longer be read"):
         write_shards(broken, tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "out"]
+    name.write_bytes(content)
+
+
+def test_an_interrupted_run_resumes_with_its_finished_shards(
+    photos: Dataset, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted in the fourth shard; one finished shard is then damaged and made again."""
+    options: dict[str, Any] = {"longest_side": 20, "lossless": True, "images_per_shard": 16}
+    made: list[str] = []
+    most = 3
+
+    def counted(split: str, *given: Any) -> bytes:
+        if len(made) == most:
+            raise KeyboardInterrupt
+        made.append(split)
+        return archive(split, *given)
+
+    monkeypatch.setattr(shard_writer, "archive", counted)
+    with pytest.raises(KeyboardInterrupt):
+        write_shards(photos, tmp_path / "out", **options)
+    unfinished = tmp_path / ".out.unfinished"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [unfinished.name]
+    with pytest.raises(UserError, match=r"for .*/out \(longest side was 20, now 19\)"):
+        write_shards(photos, tmp_path / "out", **options | {"longest_side": 19})
+    damaged = unfinished / "pieces" / "train-00001.tar"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    del made[:]
+    most = 1000
+    write_shards(photos, tmp_path / "out", **options)
+    assert len(made) == len(list(shards.glob("*.tar"))) - 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    for file in shards.iterdir():
+        if file.name != "shards.json":  # which has the command line
+            assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_two_runs_do_not_write_one_folder(photos: Dataset, tmp_path: Path) -> None:
+    with (
+        folder_lock(tmp_path / ".out.unfinished", "test"),
+        pytest.raises(UserError, match=r"Another process .* is writing to .*/out\."),
+    ):
+        write_shards(photos, tmp_path / "out")
 
 
 def _folder(root: Path) -> Path:
@@ -183,7 +231,12 @@ def edit(**changes: Any) -> Callable[[Path], None]:
         ("rows.npz", cut, "rows.npz is damaged: its SHA-256 is not the one in shards.json"),
         ("rows.npz", Path.unlink, "rows.npz is damaged: .*No such file"),
         ("shards.json", cut, "shards.json is not an index of shards: it is truncated"),
-        ("shards.json", edit(version=2), "has version 2, but this edgecmp reads version 1"),
+        ("shards.json", edit(version=3), "has version 3, but this edgecmp reads 1 and 2"),
+        (
+            "shards.json",
+            edit(gallery_domain="x"),
+            "is damaged: it was changed after it was written",
+        ),
         ("shards.json", edit(domain_names="gone"), "is damaged: domain_names: field required"),
         ("shards.json", edit(shards=[{"file": "a"}]), "is damaged: shards.0.split"),
     ],
@@ -197,12 +250,41 @@ def test_damage_is_named_when_they_are_opened(
         load_dataset(copy)
 
 
+def test_one_changed_byte_of_an_image_is_named_when_it_is_read(
+    shards: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(shards, tmp_path / "copy")
+    path = copy / "test-00000.tar"
+    content = bytearray(path.read_bytes())
+    data = load_dataset(copy)
+    source = data.test.source
+    assert isinstance(source, ShardImages)
+    row = int(data.test.rows[0])
+    with np.load(copy / "rows.npz") as rows:
+        place, size = int(rows["offset"][row]), int(rows["size"][row])
+    content[place + size // 2] ^= 1  # decodes, to other pixels
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"test-00000\.tar is damaged: the image at byte \d+ was"):
+        source.image(row)
+
+
+def test_shards_of_version_1_are_read(shards: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(shards, tmp_path / "copy")
+    expected = load_dataset(copy).test.pixels(Preprocessing(input_size=16))
+    with np.load(copy / "rows.npz") as file:
+        arrays = {name: file[name] for name in file.files if name != CHECKSUM}
+    np.savez(copy / "rows.npz", **arrays)
+    changes = {"version": 1, "content_sha256": "gone"}
+    edit(**changes, rows_sha256=sha256_file(copy / "rows.npz"))(copy / "shards.json")
+    assert np.array_equal(load_dataset(copy).test.pixels(Preprocessing(input_size=16)), expected)
+
+
 def test_damage_inside_a_shard_is_named_when_it_is_read(shards: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(shards, tmp_path / "copy")
     data = load_dataset(copy)
     path = copy / "test-00000.tar"
     path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(UserError, match=r"test-00000.tar is damaged: no image can be read at byte"):
+    with pytest.raises(UserError, match=r"test-00000.tar is damaged: the image at byte \d+ was"):
         data.test.pixels(SIDE)
     path.unlink()
     with pytest.raises(UserError, match=r"test-00000.tar cannot be read: No such file"):

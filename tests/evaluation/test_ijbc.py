@@ -92,7 +92,11 @@ def tars(
         pairs = ijbc.protocols.pairs
         left, right = (
             template_embeddings(
-                world.features[letter], ijbc.rows, ijbc.faces.media, scores=ijbc.faces.scores
+                world.features[letter],
+                ijbc.rows,
+                ijbc.faces.media,
+                ids=ijbc.template_ids,
+                scores=ijbc.faces.scores,
             )
             for letter in reversed(protocol)
         )

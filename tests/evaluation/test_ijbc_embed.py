@@ -113,3 +113,20 @@ def test_a_damaged_image_is_named(orl: Ijbc) -> None:
     path.unlink()
     with pytest.raises(UserError, match=r"5\.jpg cannot be read as an image"):
         AlignedFaces(orl).fingerprint([4])
+
+
+@pytest.mark.parametrize("change", ["flip", "cut"])
+def test_a_damaged_block_is_computed_again(orl: Ijbc, tmp_path: Path, change: str) -> None:
+    faces, cache = AlignedFaces(orl), tmp_path / "cache"
+    (expected,) = embed_faces(faces, [Pixels(6)], flip=False, cache=cache)
+    file = min(cache.iterdir())
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content if change == "flip" else content[:-9])
+    model = Pixels(6)
+    (found,) = embed_faces(faces, [model], flip=False, cache=cache)
+    assert 100 <= model.embedded <= 150  # that block alone
+    assert np.array_equal(found, expected)
+    again = Pixels(6)
+    embed_faces(faces, [again], flip=False, cache=cache)
+    assert again.embedded == 0

@@ -93,10 +93,14 @@ def test_unusable_tables_are_refused(
     [
         ('tables = "x.npz"', "Unknown key 'tables' in .*Did you mean table"),
         ("keys = 3", "table: field required"),
-        ('table = "x.parquet"', "Unknown kind of table"),
+        ('table = "x.xlsx"', "Unknown kind of table"),
         (
             'table = "none.npz"',
-            r"none\.npz cannot be read as a table .*again with the arrays `keys`",
+            r"none\.npz cannot be read as a table of embeddings: No such file",
+        ),
+        (
+            f'table = "{kit.path("index")}"\nkeys = "keys.txt"',
+            r"A gallery index contains its keys, so keys in .*gallery\.toml has no effect",
         ),
         ('table = "bad.csv"', r"bad\.csv cannot be read as a table"),
         ('table = "empty.jsonl"', r"empty\.jsonl cannot be read as a table"),

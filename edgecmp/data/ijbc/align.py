@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edgecmp.decoding import flat
+
 __all__ = ["ALIGNED_SIZE", "TEMPLATE", "align", "similarity"]
 
 ALIGNED_SIZE = 112
@@ -57,10 +59,10 @@ def similarity(points: NDArray[Any], target: NDArray[Any] = TEMPLATE) -> NDArray
 
 
 def align(image: Image.Image, transform: NDArray[Any]) -> Image.Image:
-    """The aligned face, 112 x 112 pixels, RGB; black outside the image.
+    """The aligned face, 112 x 112 pixels, RGB; black outside the image, white where transparent.
 
     Args:
-        image: an upright image of any mode.
+        image: as `edgecmp.decoding.flat` takes it.
         transform: (2, 3), the result of `similarity` for the points of this image.
     """
     linear = np.linalg.inv(transform[:, :2])  # Pillow maps output to input pixels
@@ -68,7 +70,7 @@ def align(image: Image.Image, transform: NDArray[Any]) -> Image.Image:
     # Pillow's coordinates are those of pixel corners, the points' those of pixel centres
     shift += 0.5 - linear.sum(1) * 0.5
     coefficients = np.column_stack([linear, shift]).ravel().tolist()
-    return image.convert("RGB").transform(
+    return flat(image).transform(
         (ALIGNED_SIZE, ALIGNED_SIZE),
         Image.Transform.AFFINE,
         coefficients,

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from edgecmp.data.ijbc.align import align, similarity
 from edgecmp.data.ijbc.layout import Ijbc
-from edgecmp.errors import UserError
+from edgecmp.data.image_files import read_image
+from edgecmp.errors import UserError, system_reason
 
 __all__ = ["AlignedFaces"]
 
 _WORKERS = 4
+_WAY_OUT = "Copy it again from the IJB-C release."
 
 
 class AlignedFaces:
@@ -43,7 +44,11 @@ class AlignedFaces:
             return list(pool.map(self._read, rows))
 
     def _read(self, row: int) -> Image.Image:
-        return align(_open(self._paths[row]), self._transforms[row])
+        path = self._paths[row]
+        try:
+            return align(read_image(path), self._transforms[row])
+        except UserError as error:
+            raise UserError(error.what, _WAY_OUT) from error
 
     def fingerprint(self, rows: Iterable[int]) -> str:
         """SHA-256 over the files and points that the faces of `rows` are made from.
@@ -60,23 +65,9 @@ class AlignedFaces:
             try:
                 facts = path.stat()
             except OSError as error:
-                raise _unreadable(path, error) from error
+                raise UserError(
+                    f"{path} cannot be read as an image: {system_reason(error).lower()}.", _WAY_OUT
+                ) from error
             digest.update(f"{path.name}\t{facts.st_size}\t{facts.st_mtime_ns}\n".encode())
             digest.update(self._points[row].tobytes())
         return digest.hexdigest()
-
-
-def _open(path: Path) -> Image.Image:
-    """The decoded, upright image."""
-    try:
-        with Image.open(path) as stored:
-            return ImageOps.exif_transpose(stored).convert("RGB")
-    except Exception as error:  # Pillow raises many types for damaged files
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> UserError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UserError(
-        f"{path} cannot be read as an image: {reason}.", "Copy it again from the IJB-C release."
-    )

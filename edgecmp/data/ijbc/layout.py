@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from edgecmp.data.ijbc.text_files import (
     FaceList,
+    line_of_row,
     read_faces,
     read_pairs,
     read_roster,
@@ -163,7 +164,7 @@ def _pairs(path: Path, template_ids: NDArray[Any]) -> Pairs:
         if not known.all():
             place = int(np.argmin(known))
             lost = f"template {listed[place, column]} has no image in {_MEMBERSHIP.name}"
-            raise wrong_line(path, place + 1, lost)
+            raise wrong_line(path, line_of_row(path, place), lost)
         columns.append(rows)
     return Pairs(enrolled=columns[0], probes=columns[1], genuine=genuine)
 

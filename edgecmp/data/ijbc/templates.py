@@ -24,6 +24,7 @@ def template_embeddings(
     templates: NDArray[Any],
     media: NDArray[Any],
     *,
+    ids: NDArray[Any],
     norm: bool = False,
     scores: NDArray[Any] | None = None,
 ) -> Embeddings:
@@ -33,6 +34,7 @@ def template_embeddings(
         features: (N, D), one row per image.
         templates: (N,) row 0..T-1 of the template of each image; every row occurs.
         media: (N,) medium id of each image.
+        ids: (T,) the id of each template, for errors.
         norm: scale each image's feature to unit length first; insightface does not.
         scores: (N,) weights of the images, such as the face detector's scores; None: all 1.
 
@@ -58,7 +60,7 @@ def template_embeddings(
     if not lengths.all():
         raise UserError(
             f"The features of {int((lengths == 0).sum())} templates sum to zero, such as those of "
-            f"template number {int(np.argmin(lengths)) + 1}.",
+            f"template {ids[int(np.argmin(lengths))]}.",
             "Set detector_score = false in the description, or correct the scores that are 0.",
         )
     embeddings: Embeddings = (sums / lengths).astype(np.float32)

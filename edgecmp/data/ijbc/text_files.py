@@ -6,21 +6,24 @@ Errors name the first invalid line of a file.
 from __future__ import annotations
 
 import csv
-import math
+import itertools
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp.errors import UserError, system_reason
 
-__all__ = ["FaceList", "read_faces", "read_pairs", "read_roster", "wrong_line"]
+__all__ = ["FaceList", "line_of_row", "read_faces", "read_pairs", "read_roster", "wrong_line"]
 
 _AGAIN = "Copy the file again from the IJB-C release."
+_INT64 = 2**63
+_FARTHEST = 1e6
+"""Largest absolute coordinate or score; images have a few thousand pixels."""
 _POINTS = "name x1 y1 x2 y2 x3 y3 x4 y4 x5 y5 score"
 
 
@@ -49,6 +52,29 @@ def wrong_line(path: Path, line: int, why: str) -> UserError:
     return UserError(f"Line {line} of {path} is invalid: {why}.", _AGAIN)
 
 
+def line_of_row(path: Path, row: int) -> int:
+    """The number of the line with a row (counted from 0) of a list: blank lines are no rows."""
+    return next(itertools.islice(_lines(path), row, None))[0]
+
+
+def _shown(line: str) -> str:
+    """The beginning of a line, quoted for an error."""
+    text = line.strip()
+    return repr(text if len(text) <= 80 else f"{text[:80]}...")
+
+
+def _id(word: str) -> int:
+    """The number of a template, medium or subject.
+
+    Raises:
+        ValueError: it is not a whole number of 64 bits.
+    """
+    number = int(word)
+    if not -_INT64 <= number < _INT64:
+        raise ValueError("the number is too large")
+    return number
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of the file that are not blank, with their numbers.
 
@@ -56,8 +82,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         UserError: the file cannot be read or is empty.
     """
     number, empty = 0, True
+    _refuse_device(path)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     empty = False
@@ -72,6 +99,12 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise wrong_line(path, number + 1, "it is not text") from error
     if empty:
         raise UserError(f"{path} is empty.", _AGAIN)
+
+
+def _refuse_device(path: Path) -> None:
+    """Refuses what may never end when it is read, such as a pipe."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a file.", _AGAIN)
 
 
 def read_faces(membership: Path, landmarks: Path) -> FaceList:
@@ -106,10 +139,10 @@ def _read_membership(path: Path) -> list[_Member]:
     for number, line in _lines(path):
         try:
             name, template, medium = line.split()
-            members.append(_Member(name, int(template), int(medium), number))
+            members.append(_Member(name, _id(template), _id(medium), number))
         except ValueError as error:
             raise wrong_line(
-                path, number, f"expected `name template media`, got {line.strip()!r}"
+                path, number, f"expected `name template media`, got {_shown(line)}"
             ) from error
     return members
 
@@ -133,6 +166,11 @@ def _read_landmarks(
         name, *_, number = members[len(values)]
         raise wrong_line(membership, number, f"{name!r} has no line in {path}")
     numbers = np.array(values, np.float64)  # (N, 11)
+    usable = (np.abs(numbers) <= _FARTHEST).all(1)  # (N,); False for NaN too
+    if not usable.all():
+        row = int(np.argmin(usable))
+        wrong = numbers[row][~(np.abs(numbers[row]) <= _FARTHEST)][0]
+        raise wrong_line(path, lines[row], f"{wrong:g} is no coordinate or score of a face")
     spread = np.ptp(numbers[:, :10].reshape(-1, 5, 2), axis=1).max(1)  # (N,)
     if not spread.all():
         row = int(np.argmin(spread))
@@ -146,7 +184,7 @@ def _landmark_values(path: Path, line: int, words: Sequence[str]) -> list[float]
         values = [float(word) for word in words]
     except ValueError as error:
         raise wrong_line(path, line, f"expected `{_POINTS}`") from error
-    if len(values) != 11 or not all(map(math.isfinite, values)):
+    if len(values) != 11:
         raise wrong_line(path, line, f"expected `{_POINTS}`")
     return values
 
@@ -160,10 +198,11 @@ def read_pairs(path: Path) -> NDArray[np.int64]:
     Raises:
         UserError: the file is missing or malformed.
     """
+    _refuse_device(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # for numbers beyond int64 and for an empty file
-            pairs = np.loadtxt(path, np.int64, comments=None, ndmin=2)
+            pairs = np.loadtxt(path, np.int64, comments=None, ndmin=2, encoding="utf-8-sig")
     except (OSError, ValueError, UserWarning, DeprecationWarning) as error:
         raise _wrong_pair(path) from error
     if pairs.shape[1] != 3 or not np.isin(pairs[:, 2], (0, 1)).all():
@@ -176,13 +215,11 @@ def _wrong_pair(path: Path) -> UserError:
     for number, line in _lines(path):
         words = line.split()
         try:
-            valid = len(words) == 3 and all(abs(int(word)) < 2**63 for word in words)
+            _, _, genuine = map(_id, words)
         except ValueError:
-            valid = False
-        if not valid or int(words[2]) not in (0, 1):
-            return wrong_line(
-                path, number, f"expected `template template 0|1`, got {line.strip()!r}"
-            )
+            genuine = -1
+        if genuine not in (0, 1):
+            return wrong_line(path, number, f"expected `template template 0|1`, got {_shown(line)}")
     return UserError(f"{path} cannot be read as pairs of templates.", _AGAIN)
 
 
@@ -201,12 +238,12 @@ def read_roster(path: Path) -> dict[int, tuple[int, int]]:
         raise wrong_line(path, number, "expected the header TEMPLATE_ID,SUBJECT_ID,...")
     found: dict[int, tuple[int, int]] = {}
     for number, line in lines:
-        row: list[Any] = next(csv.reader([line]))
         try:
-            template, subject = int(row[0]), int(row[1])
-        except (ValueError, IndexError) as error:
+            row = next(csv.reader([line]))
+            template, subject = _id(row[0]), _id(row[1])
+        except (ValueError, IndexError, csv.Error) as error:
             raise wrong_line(
-                path, number, f"it does not begin with TEMPLATE_ID,SUBJECT_ID: {line.strip()!r}"
+                path, number, f"it does not begin with TEMPLATE_ID,SUBJECT_ID: {_shown(line)}"
             ) from error
         known = found.setdefault(template, (subject, number))
         if known[0] != subject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,7 @@ def line(number: int, text: str) -> Callable[[list[str]], None]:
         (FACES, line(3, "3.jpg 1"), r"Line 3 of .*face_tid_mid.*`name template media`"),
         (FACES, line(3, "3.jpg 1 x"), r"Line 3 of .*face_tid_mid"),
         (POINTS, line(7, "7.jpg 1 2 3 4 0.9"), r"Line 7 of .*5pts_score.*`name x1 y1"),
-        (POINTS, line(7, "7.jpg" + " nan" * 11), r"Line 7 of .*5pts_score.*`name x1 y1"),
+        (POINTS, line(7, "7.jpg" + " nan" * 11), r"Line 7 of .*5pts_score.*nan is no coordinate"),
         (POINTS, line(7, "7.jpg" + " 5" * 11), r"Line 7 of .*its five points are identical"),
         (POINTS, line(7, "9.jpg" + " 5" * 11), r"Line 7 of .*'9.jpg' instead of '7.jpg'"),
         (POINTS, lambda lines: lines.pop(), r"Line 400 of .*face_tid_mid.*'400.jpg' has no line"),
@@ -78,6 +79,16 @@ def line(number: int, text: str) -> Callable[[list[str]], None]:
         (PAIRS, line(11, "1 2 3"), r"Line 11 of .*pair_label.*'1 2 3'"),
         (PAIRS, line(11, "1 x 0"), r"Line 11 of .*pair_label.*'1 x 0'"),
         (PAIRS, line(11, f"1 {10**30} 0"), r"Line 11 of .*pair_label"),
+        (FACES, line(3, f"3.jpg 1 {10**30}"), r"Line 3 of .*face_tid_mid.*`name template media`"),
+        (FACES, line(3, "3.jpg 1 " + "9" * 5000), r"Line 3 of .*got '3.jpg 1 9{72}\.\.\.'\."),
+        (
+            POINTS,
+            line(7, "7.jpg" + " 1" * 9 + " 1e308 0.9"),
+            r"Line 7 of .*1e\+308 is no coordinate",
+        ),
+        (POINTS, line(7, "7.jpg" + " 1 2" * 5 + " 1e39"), r"Line 7 of .*1e\+39 is no coordinate"),
+        (G1, line(2, f"1,{10**30},img/1.jpg"), r"Line 2 of .*G1.csv.*TEMPLATE_ID,SUBJECT_ID"),
+        (G1, line(2, "1," + "9" * 200_000), r"Line 2 of .*G1.csv.*TEMPLATE_ID,SUBJECT_ID"),
         (PAIRS, line(11, "1 9999 0"), r"Line 11 of .*pair_label.*template 9999 has no image"),
         (PAIRS, lambda lines: lines.clear(), r"pair_label.txt is empty"),
         (FACES, lambda lines: lines.__setitem__(slice(None), [" "]), r"face_tid_mid.txt is empty"),
@@ -123,6 +134,35 @@ def test_missing_images_are_named_before_work_begins(copy: Path, tmp_path: Path)
     (copy / "loose_crop").mkdir()
     with pytest.raises(UserError, match=r"400 of 400 images .* such as 1\.jpg"):
         read_ijbc(copy)
+
+
+def test_the_line_is_counted_with_blank_lines(copy: Path) -> None:
+    path = copy / "meta" / PAIRS
+    lines = path.read_text().splitlines()
+    path.write_text("\n\n".join([*lines[:5], "1 9999 0", *lines[5:]]))
+    with pytest.raises(UserError, match=r"Line 11 of .*template 9999 has no image"):
+        read_ijbc(copy)
+
+
+@pytest.mark.parametrize("file", [FACES, PAIRS, G1])
+def test_pipes_are_refused_at_once(copy: Path, file: str) -> None:
+    (copy / "meta" / file).unlink()
+    os.mkfifo(copy / "meta" / file)
+    with pytest.raises(UserError, match=rf"{file} is not a file\."):
+        read_ijbc(copy)
+
+
+def test_byte_order_marks_and_more_spaces_do_not_matter(copy: Path, orl: Orl) -> None:
+    expected = read_ijbc(orl.folder)
+    for path in (copy / "meta").iterdir():
+        text = path.read_text()
+        text = text.replace(",", " , ") if path.suffix == ".csv" else text.replace(" ", " \t ")
+        path.write_text("\ufeff" + text)
+    found = read_ijbc(copy)
+    assert found.faces.names == expected.faces.names
+    assert np.array_equal(found.faces.points, expected.faces.points)
+    assert np.array_equal(found.protocols.pairs.enrolled, expected.protocols.pairs.enrolled)
+    assert np.array_equal(found.protocols.g1.subjects, expected.protocols.g1.subjects)
 
 
 def test_blank_lines_and_windows_line_ends_do_not_matter(copy: Path, orl: Orl) -> None:

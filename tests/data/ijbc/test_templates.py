@@ -27,7 +27,12 @@ def test_they_equal_plain_loops(
     names, media = zip(*images, strict=True)
     ids, rows = np.unique(names, return_inverse=True)
     found = template_embeddings(
-        features, rows, np.array(media), norm=norm, scores=scores if weighted else None
+        features,
+        rows,
+        np.array(media),
+        ids=np.array(ids),
+        norm=norm,
+        scores=scores if weighted else None,
     )
     for row, template in enumerate(ids):
         total = np.zeros(8)
@@ -45,11 +50,13 @@ def test_a_video_counts_as_much_as_a_photograph() -> None:
     axes = np.eye(2, dtype=np.float32)
     features = np.concatenate([axes[:1], np.repeat(axes[1:], 99, axis=0)])
     rows = np.zeros(100, int)
-    found = template_embeddings(features, rows, np.array([1] + [2] * 99))
+    found = template_embeddings(features, rows, np.array([1] + [2] * 99), ids=np.array([7]))
     np.testing.assert_allclose(found, [[0.5**0.5, 0.5**0.5]], atol=1e-6)
 
 
 def test_features_that_sum_to_zero_are_named() -> None:
     features = np.array([[1, 0], [0, 1], [0, -1]], np.float32)
-    with pytest.raises(UserError, match=r"1 templates sum to zero.*template number 2"):
-        template_embeddings(features, np.array([0, 1, 1]), np.array([1, 2, 3]))
+    with pytest.raises(UserError, match=r"1 templates sum to zero.*such as those of template 40\."):
+        template_embeddings(
+            features, np.array([0, 1, 1]), np.array([1, 2, 3]), ids=np.array([17, 40])
+        )
