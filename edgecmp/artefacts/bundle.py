@@ -17,27 +17,38 @@ from torch import Tensor, nn
 
 from edgecmp.documents import parse_document
 from edgecmp.errors import UserError
-from edgecmp.files import provenance, read_json, read_tensors, sha256_tensors, write_json
-from edgecmp.files import write_tensors as write_weights
+from edgecmp.files import (
+    json_bytes,
+    provenance,
+    read_json,
+    read_tensors,
+    seal,
+    seal_of,
+    sha256_tensors,
+    tensor_bytes,
+)
 from edgecmp.networks.embed import embed
 from edgecmp.networks.filter_scale import limit_filter_scale
-from edgecmp.networks.form import Form, load_form
+from edgecmp.networks.form import Form, form_from_dict
 from edgecmp.networks.gallery import GalleryNet, build_gallery
+from edgecmp.networks.sizes import check_sizes
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
+from edgecmp.storage import write_folder
 
 __all__ = ["WEIGHTS", "GalleryBundle", "Manifest", "QueryBundle", "SupernetBundle"]
 
-FORMAT = "edgecmp-bundle/1"
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
+ARCHITECTURE = "architecture.json"
+COPY_AGAIN = "Copy the complete folder again: files were changed or belong to another model."
 
 
 class Manifest(BaseModel):
     """The document in manifest.json.
 
     Attributes:
-        format: the version of the document.
+        format: the version of the document; "edgecmp-bundle/1" had no `content_sha256`.
         kind: "gallery", "supernet" or "query".
         network: what the network is rebuilt from; empty for a query network, which has an
             architecture.json.
@@ -48,11 +59,12 @@ class Manifest(BaseModel):
         recipe: all settings of the training, including the seed.
         metrics: results when it was made.
         provenance: the versions and the command that made it.
+        content_sha256: hash of all other fields and of architecture.json; empty until it is saved.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["edgecmp-bundle/1"] = "edgecmp-bundle/1"
+    format: Literal["edgecmp-bundle/1", "edgecmp-bundle/2"] = "edgecmp-bundle/2"
     kind: Literal["gallery", "supernet", "query"]
     network: dict[str, Any] = Field(default_factory=dict)
     weights_sha256: str = ""
@@ -62,6 +74,7 @@ class Manifest(BaseModel):
     recipe: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     provenance: dict[str, str] = Field(default_factory=provenance)
+    content_sha256: str = ""
 
     @classmethod
     def load(cls, folder: Path, *, what: str = "the manifest of a model") -> Self:
@@ -70,13 +83,49 @@ class Manifest(BaseModel):
         Raises:
             UserError: it is missing, truncated or of another version.
         """
+        return cls._of(read_json(folder / MANIFEST, what=what), folder)
+
+    @classmethod
+    def load_whole(cls, folder: Path, *, what: str = "the manifest of a model") -> Self:
+        """As `load`, and refuses a manifest or an architecture.json that was changed.
+
+        Raises:
+            UserError: see `load`; or it is not as it was written.
+        """
         document = read_json(folder / MANIFEST, what=what)
+        manifest = cls._of(document, folder)
+        if manifest.format == "edgecmp-bundle/1" and not manifest.content_sha256:
+            return manifest
+        related, files = [], MANIFEST
+        if manifest.kind == "query":
+            related = [read_json(folder / ARCHITECTURE, what="an architecture")]
+            files = f"{MANIFEST} or {ARCHITECTURE}"
+        if seal_of(document, *related) != manifest.content_sha256:
+            raise UserError(f"{files} in {folder} was changed after it was written.", COPY_AGAIN)
+        return manifest
+
+    @classmethod
+    def _of(cls, document: dict[str, Any], folder: Path) -> Self:
         return parse_document(
             cls,
             document,
             refusal=f"{folder / MANIFEST} is not a manifest of this version",
             way_out="Train the model again, or use the edgecmp version that made it.",
         )
+
+    def size(self, name: str, folder: Path) -> int:
+        """A whole number of `network`, such as "input_size".
+
+        Raises:
+            UserError: the manifest in `folder` does not have it.
+        """
+        value = self.network.get(name)
+        if type(value) is not int:
+            raise UserError(
+                f"{folder / MANIFEST} has no {name} of the network.",
+                "Copy the complete folder again, or train the model again.",
+            )
+        return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +161,14 @@ class _Bundle:
         return str(self.folder) if self.folder else f"this {self.manifest.kind} model"
 
     def _write(
-        self, folder: str | Path, tensors: dict[str, Tensor], *, half: bool
-    ) -> tuple[Path, Manifest]:
-        """Writes weights and manifest; returns the folder and the manifest with the hash."""
+        self,
+        folder: str | Path,
+        tensors: dict[str, Tensor],
+        *,
+        half: bool,
+        architecture: dict[str, Any] | None = None,
+    ) -> Path:
+        """Writes all files of the folder together, the manifest last; returns the folder."""
         folder = Path(folder)
         stored = {name: _half(t) if half else t for name, t in tensors.items()}
         overflowed = [name for name, t in stored.items() if not torch.isfinite(t).all()]
@@ -124,10 +178,15 @@ class _Bundle:
                 f"{folder} was not written.",
                 "Train again with a lower learning rate, since the training has diverged.",
             )
-        manifest = self.manifest.model_copy(update={"weights_sha256": sha256_tensors(stored)})
-        write_weights(folder / WEIGHTS, stored)
-        write_json(folder / MANIFEST, manifest.model_dump())
-        return folder, manifest
+        manifest = self.manifest.model_copy(
+            update={"format": "edgecmp-bundle/2", "weights_sha256": sha256_tensors(stored)}
+        )
+        related = () if architecture is None else (architecture,)
+        first = {} if architecture is None else {ARCHITECTURE: json_bytes(architecture)}
+        sealed = seal(manifest.model_dump(), *related)
+        return write_folder(
+            folder, {**first, WEIGHTS: tensor_bytes(stored), MANIFEST: json_bytes(sealed)}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,9 +231,9 @@ class QueryBundle(_EmbedderBundle):
         Raises:
             UserError: a weight is not finite, or the folder cannot be written.
         """
-        self.architecture.save(Path(folder) / "architecture.json")
-        folder, _ = self._write(folder, dict(self.network.state_dict()), half=half)
-        return self.load(folder)
+        tensors = dict(self.network.state_dict())
+        form = self.architecture.to_dict()
+        return self.load(self._write(folder, tensors, half=half, architecture=form))
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -186,7 +245,10 @@ class QueryBundle(_EmbedderBundle):
         """
         folder = Path(folder)
         manifest, tensors = _read(folder, "query")
-        network = load_form(folder).build()
+        source = folder / ARCHITECTURE
+        form = form_from_dict(read_json(source, what="an architecture"), source=str(source))
+        _check_sizes(manifest, form.embedding_dim, form.input_size, folder)
+        network = form.build()
         _fill(network, tensors, folder)
         return cls(network=network, manifest=manifest, folder=folder)
 
@@ -204,19 +266,18 @@ class SupernetBundle(_Bundle):
     def save(self, folder: str | Path, *, half: bool = False) -> Self:
         """Writes the folder; see `QueryBundle.save`."""
         limit_filter_scale(self.network)
-        folder, _ = self._write(folder, dict(self.network.state_dict()), half=half)
-        return self.load(folder)
+        return self.load(self._write(folder, dict(self.network.state_dict()), half=half))
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Reads the bundle in a folder; see `QueryBundle.load`."""
         folder = Path(folder)
         manifest, tensors = _read(folder, "supernet")
-        about = manifest.network
+        embedding_dim = manifest.size("embedding_dim", folder)
+        input_size = manifest.size("input_size", folder)
+        _check_sizes(manifest, embedding_dim, input_size, folder)
         network = Supernet(
-            str(about["tier"]),
-            embedding_dim=int(about["embedding_dim"]),
-            input_size=int(about["input_size"]),
+            str(manifest.network.get("tier")), embedding_dim=embedding_dim, input_size=input_size
         )
         _fill(network, tensors, folder)
         return cls(network=network, manifest=manifest, folder=folder)
@@ -243,21 +304,22 @@ class GalleryBundle(_EmbedderBundle):
         """Writes the folder; see `QueryBundle.save`."""
         tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
         tensors["classifier"] = self.classifier
-        folder, _ = self._write(folder, tensors, half=half)
-        return self.load(folder)
+        return self.load(self._write(folder, tensors, half=half))
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Reads the bundle in a folder; see `QueryBundle.load`."""
         folder = Path(folder)
         manifest, tensors = _read(folder, "gallery")
-        about = manifest.network
+        embedding_dim = manifest.size("embedding_dim", folder)
+        input_size = manifest.size("input_size", folder)
+        _check_sizes(manifest, embedding_dim, input_size, folder)
         network = build_gallery(
-            str(about["name"]),
-            embedding_dim=int(about["embedding_dim"]),
-            input_size=int(about["input_size"]),
+            str(manifest.network.get("name")), embedding_dim=embedding_dim, input_size=input_size
         )
-        classifier = tensors.pop("classifier").float()
+        classifier = tensors.pop("classifier", torch.empty(0)).float()
+        if classifier.ndim != 2 or classifier.shape[1] != embedding_dim:
+            raise UserError(f"{folder / WEIGHTS} has no classifier of the model.", COPY_AGAIN)
         weights = {name.removeprefix("network."): t for name, t in tensors.items()}
         _fill(network, weights, folder)
         return cls(network=network, classifier=classifier, manifest=manifest, folder=folder)
@@ -275,7 +337,7 @@ def _read(folder: Path, kind: str) -> tuple[Manifest, dict[str, Tensor]]:
             f"{folder} is a file, not the folder of a {kind} model.",
             f"Name the folder that contains the {kind} model's {MANIFEST}.",
         )
-    manifest = Manifest.load(folder, what=f"the manifest of a {kind} model")
+    manifest = Manifest.load_whole(folder, what=f"the manifest of a {kind} model")
     if manifest.kind != kind:
         raise UserError(
             f"{folder} contains a {manifest.kind} model, not a {kind} model.",
@@ -285,9 +347,23 @@ def _read(folder: Path, kind: str) -> tuple[Manifest, dict[str, Tensor]]:
     if sha256_tensors(tensors) != manifest.weights_sha256:
         raise UserError(
             f"The weights in {folder / WEIGHTS} are not those that its {MANIFEST} names.",
-            "Copy the complete folder again: the file was changed or belongs to another model.",
+            COPY_AGAIN,
         )
     return manifest, tensors
+
+
+def _check_sizes(manifest: Manifest, embedding_dim: int, input_size: int, folder: Path) -> None:
+    """Refuses sizes that no network has, and images of another size than the network's."""
+    check_sizes(embedding_dim, input_size)
+    preprocessing = Preprocessing.from_dict(manifest.preprocessing)
+    preprocessing.check_trainable(str(folder))
+    prepared = preprocessing.input_size
+    if prepared != input_size:
+        raise UserError(
+            f"The network in {folder} reads images of {input_size} pixels, but its {MANIFEST} "
+            f"prepares images of {prepared} pixels.",
+            COPY_AGAIN,
+        )
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], folder: Path) -> None:

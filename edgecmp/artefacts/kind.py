@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from edgecmp.data.shards import is_shards
 from edgecmp.errors import UserError
+from edgecmp.files import read_json
 
 __all__ = ["MODEL_SUFFIXES", "Kind", "artefact_kind"]
 
@@ -68,7 +68,6 @@ def _kind_of_folder(manifest: Path) -> Kind:
 def _field(document: Path, name: str) -> object:
     """A field of a JSON document; None if it cannot be read, which its reader then reports."""
     try:
-        content = json.loads(document.read_bytes())
-    except (OSError, ValueError):
+        return read_json(document, what="a document").get(name)
+    except UserError:
         return None
-    return content.get(name) if isinstance(content, dict) else None

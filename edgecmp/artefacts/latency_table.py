@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgecmp.artefacts.latency_table_schema import FIELDS, FORMAT, parse_table
 from edgecmp.errors import UserError
-from edgecmp.files import read_json, sha256_json, write_json
+from edgecmp.files import read_json, seal, sha256_json, write_json
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.tiers import BLOCKS, DEPTH, WIDTHS, tier
 
@@ -186,7 +186,7 @@ class LatencyTable:
 
     def save(self, path: str | Path) -> Path:
         """Writes the JSON file, atomically."""
-        return write_json(path, self.to_dict())
+        return write_json(path, seal(self.to_dict()))
 
     @classmethod
     def load(cls, path: str | Path) -> LatencyTable:

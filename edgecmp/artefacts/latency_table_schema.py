@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt
 
 from edgecmp.documents import parse_document
+from edgecmp.errors import UserError
+from edgecmp.files import SEAL, seal_of
 
 __all__ = ["FIELDS", "FORMAT", "parse_table", "table_schema"]
 
 FORMAT = "edgecmp-latency-table/1"
+
+PositiveFinite = Annotated[FiniteFloat, Field(gt=0)]
 
 
 class _Strict(BaseModel):
@@ -24,15 +28,15 @@ class _Entry(_Strict):
     stride: Literal[1, 2]
     block: Literal["shuffle3", "shuffle5", "shuffle7", "xception"]
     width: int = Field(ge=0, le=9, description="index i: a factor of 0.2 (i + 1)")
-    ms: PositiveFloat = Field(description="of the layer alone, in a separate file")
+    ms: PositiveFinite = Field(description="of the layer alone, in a separate file")
 
 
 class _Network(_Strict):
     """A complete network that scale and bias were fitted to."""
 
     architecture: dict[str, Any]
-    measured_ms: PositiveFloat
-    predicted_ms: float
+    measured_ms: PositiveFinite
+    predicted_ms: FiniteFloat
 
 
 class _Errors(_Strict):
@@ -73,19 +77,22 @@ class _Table(_Strict):
     statistic: str = Field(description="how many runs were reduced to one time")
     date: str = Field(description="ISO 8601, UTC")
     entries_ms: list[_Entry]
-    stem_ms: PositiveFloat
-    head_ms: PositiveFloat
-    overhead_ms: PositiveFloat = Field(
+    stem_ms: PositiveFinite
+    head_ms: PositiveFinite
+    overhead_ms: PositiveFinite = Field(
         description="of a file that computes almost nothing; in each time"
     )
-    scale: PositiveFloat
-    bias_ms: float
+    scale: PositiveFinite
+    bias_ms: FiniteFloat
     calibration: list[_Network]
     check: _Check | None
     provenance: dict[str, str]
+    content_sha256: str | None = Field(
+        None, description="SHA-256 of all other fields; tables of earlier versions have none"
+    )
 
 
-FIELDS = tuple(name for name in _Table.model_fields if name != "format")
+FIELDS = tuple(name for name in _Table.model_fields if name not in ("format", SEAL))
 """The fields of a table, in the order of the document."""
 
 
@@ -101,6 +108,11 @@ def parse_table(document: Any, *, source: str) -> dict[str, Any]:
         refusal=f"{source} is not a latency table of this edgecmp",
         way_out="Build one with `edgecmp latency build --device local --out table.json`.",
     )
+    if table.content_sha256 not in (None, seal_of(document)):
+        raise UserError(
+            f"{source} was changed after it was written.",
+            "Copy the table again, or build it again with `edgecmp latency build`.",
+        )
     return table.model_dump()
 
 

@@ -2,87 +2,51 @@
 
 An index is a folder: embeddings.safetensors (`embeddings` (G, D) float32, `identities` (G,)),
 images.json (the key of each image, the name of each identity) and manifest.json with the gallery
-model, the data and the preprocessing that it was made from.
+model, the data and the preprocessing that it was made from. While it is built, the folder
+.unfinished inside it keeps the embeddings so far.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from edgecmp.data import ImageSet
-from edgecmp.documents import parse_document
 from edgecmp.errors import UserError
 from edgecmp.files import (
-    provenance,
+    json_bytes,
     read_json,
     read_tensors,
+    seal,
     sha256_json,
     sha256_tensors,
-    write_json,
-    write_tensors,
+    tensor_bytes,
 )
-from edgecmp.metrics.exact_search import Embeddings, ExactSearch, Labels, checked
+from edgecmp.gallery.embedding import embed_gallery, gallery_settings
+from edgecmp.gallery.index_manifest import BUILD_AGAIN, MANIFEST, IndexManifest
+from edgecmp.metrics.exact_search import Embeddings, ExactSearch, Labels
+from edgecmp.networks.collapse import warn_if_collapsed
 from edgecmp.networks.embed import Embedder
-from edgecmp.progress import progress
+from edgecmp.progress import say
 from edgecmp.report import Report
+from edgecmp.storage import write_folder
+from edgecmp.unfinished import Unfinished
+from edgecmp.wording import counted
 
-__all__ = ["GalleryIndex", "IndexManifest"]
+__all__ = ["GalleryIndex"]
 
 _EMBEDDINGS = "embeddings.safetensors"
 _IMAGES = "images.json"
-_MANIFEST = "manifest.json"
-_IMAGES_AT_ONCE = 1024
+_UNFINISHED = ".unfinished"
 
-
-class IndexManifest(BaseModel):
-    """The document in manifest.json.
-
-    Attributes:
-        format: the version of the document.
-        gallery_sha256: `Embedder.sha256` of the gallery model.
-        preprocessing: the document of the `Preprocessing` of its images.
-        preprocessing_fingerprint: the fingerprint of that document.
-        data: name and fingerprint of the gallery's images.
-        embeddings_sha256: hash of embeddings and identities.
-        images_sha256: hash of the keys and identity names.
-        provenance: the versions and the command that made the index.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal["edgecmp-index/1"] = "edgecmp-index/1"
-    gallery_sha256: str
-    preprocessing: dict[str, Any]
-    preprocessing_fingerprint: str
-    data: dict[str, str]
-    embeddings_sha256: str
-    images_sha256: str
-    provenance: dict[str, str] = Field(default_factory=provenance)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Reads manifest.json.
-
-        Raises:
-            UserError: the folder is not an index, or its manifest is damaged.
-        """
-        document = read_json(folder / _MANIFEST, what="the manifest of a gallery index")
-        if document.get("format") != "edgecmp-index/1":
-            raise UserError(
-                f"{folder} is not a gallery index.", "Build one with `edgecmp gallery build`."
-            )
-        return parse_document(
-            cls,
-            document,
-            refusal=f"{folder / _MANIFEST} is not a manifest of this version",
-            way_out="Build the index again with `edgecmp gallery build`.",
-        )
+UNIT_LENGTH = 1e-3
+"""The largest difference of an embedding's length from 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -116,47 +80,63 @@ class GalleryIndex(Report):
     def build(cls, model: Embedder, images: ImageSet, out: str | Path) -> Self:
         """Embeds `images` with the gallery model and writes the index to the folder `out`.
 
+        An interrupted build resumes when it is run again. An earlier index stays until the new one
+        is complete.
+
         Raises:
-            UserError: there are no images, an embedding is not finite, or `out` cannot be written.
+            UserError: there are no images, an embedding is not finite, `out` cannot be written, or
+                an interrupted build of other data or another model has left its embeddings there.
         """
         if not len(images):
             raise UserError(
                 f"{images.name} has no image for the gallery.", "Name other data with --data."
             )
-        prepare = model.preprocessing
-        parts = []
-        with progress("Embedding the gallery", total=len(images), unit="image") as bar:
-            for start in range(0, len(images), _IMAGES_AT_ONCE):
-                rows = np.arange(start, min(start + _IMAGES_AT_ONCE, len(images)))
-                parts.append(model.embed(images.pixels(prepare, rows)))
-                bar.advance(len(rows))
-        embeddings = checked(np.concatenate(parts))
-        manifest = IndexManifest(
-            gallery_sha256=model.sha256,
-            preprocessing=prepare.to_dict(),
-            preprocessing_fingerprint=prepare.fingerprint,
-            data={"name": images.name, "fingerprint": images.fingerprint},
-            embeddings_sha256=sha256_tensors(_tensors(embeddings, images.identities)),
-            images_sha256=sha256_json(_names(images.keys, images.identity_names)),
+        out = Path(out)
+        count = len(np.unique(images.identities))
+        say(
+            f"Indexing {counted(len(images), 'image')} of {counted(count, 'identity')} with "
+            f"{model.name}."
         )
-        index = cls(
-            embeddings=embeddings,
-            identities=images.identities,
-            identity_names=images.identity_names,
-            keys=images.keys,
-            manifest=manifest,
-            built_in=Path(out),
-        )
-        index.save(out)
+        new = not out.exists()
+        try:
+            with Unfinished.opened(
+                out / _UNFINISHED,
+                gallery_settings(model, images),
+                what="gallery index",
+                result=out,
+            ) as work:
+                embeddings = embed_gallery(model, images, work)
+                warn_if_collapsed(embeddings, model.name)
+                index = cls(
+                    embeddings=embeddings,
+                    identities=images.identities,
+                    identity_names=images.identity_names,
+                    keys=images.keys,
+                    manifest=_manifest(model, images, embeddings),
+                    built_in=out,
+                )
+                index.save(out)
+        finally:
+            if new:
+                with suppress(OSError):  # nothing is in it, because nothing could be kept
+                    out.rmdir()
         return index
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the folder, the manifest last, so that an incomplete index is never read."""
-        folder = Path(folder)
-        write_tensors(folder / _EMBEDDINGS, _tensors(self.embeddings, self.identities))
-        write_json(folder / _IMAGES, _names(self.keys, self.identity_names))
-        write_json(folder / _MANIFEST, self.manifest.model_dump())
-        return folder
+        """Writes the folder; an earlier index in it stays until all files are complete.
+
+        Raises:
+            UserError: the folder cannot be written, for example because the disk is full.
+        """
+        manifest = self.manifest.model_copy(update={"format": "edgecmp-index/2"})
+        return write_folder(
+            folder,
+            {
+                _EMBEDDINGS: tensor_bytes(_tensors(self.embeddings, self.identities)),
+                _IMAGES: json_bytes(_names(self.keys, self.identity_names)),
+                MANIFEST: json_bytes(seal(manifest.model_dump())),
+            },
+        )
 
     @classmethod
     def load(cls, folder: str | Path, *, gallery_sha256: str | None = None) -> Self:
@@ -170,7 +150,7 @@ class GalleryIndex(Report):
             UserError: the folder is not an index, was changed, or is of another gallery model.
         """
         folder = Path(folder)
-        manifest = IndexManifest.load(folder)
+        manifest = IndexManifest.load_whole(folder)
         if gallery_sha256 not in (None, manifest.gallery_sha256):
             raise UserError(
                 f"The gallery index {folder} was made by another gallery model "
@@ -185,8 +165,10 @@ class GalleryIndex(Report):
         ):
             raise UserError(
                 f"The files of the gallery index {folder} are not those that its manifest names.",
-                "Copy the complete folder again, or build it again with `edgecmp gallery build`.",
+                BUILD_AGAIN,
             )
+        if fault := _fault(tensors, names):
+            raise UserError(f"The gallery index {folder} cannot be used: {fault}.", BUILD_AGAIN)
         return cls(
             embeddings=tensors["embeddings"].numpy(),
             identities=tensors["identities"].numpy(),
@@ -236,6 +218,41 @@ class GalleryIndex(Report):
     def to_dict(self) -> dict[str, Any]:
         """What `edgecmp gallery build --json` writes."""
         return {"rows": self.rows, "manifest": self.manifest.model_dump()}
+
+
+def _manifest(model: Embedder, images: ImageSet, embeddings: Embeddings) -> IndexManifest:
+    """The manifest of a new index."""
+    return IndexManifest(
+        gallery_sha256=model.sha256,
+        preprocessing=model.preprocessing.to_dict(),
+        preprocessing_fingerprint=model.preprocessing.fingerprint,
+        data={"name": images.name, "fingerprint": images.fingerprint},
+        embeddings_sha256=sha256_tensors(_tensors(embeddings, images.identities)),
+        images_sha256=sha256_json(_names(images.keys, images.identity_names)),
+    )
+
+
+def _fault(tensors: Mapping[str, torch.Tensor], names: Mapping[str, Any]) -> str:
+    """What makes the content of an index unusable, whatever its hashes say; empty if nothing."""
+    lists = [names.get("identity_names"), names.get("keys")]
+    if not all(isinstance(one, list) and all(isinstance(t, str) for t in one) for one in lists):
+        return f"{_IMAGES} has no lists of keys and identity names"
+    identity_names, keys = lists
+    embeddings, identities = tensors.get("embeddings"), tensors.get("identities")
+    if embeddings is None or embeddings.ndim != 2 or embeddings.dtype != torch.float32:
+        return f"{_EMBEDDINGS} has no table of float32 embeddings"
+    if not embeddings.numel() or len(embeddings) != len(keys or ()):
+        return f"it has {len(embeddings)} embeddings of {len(keys or ())} images"
+    if identities is None or identities.shape != (len(embeddings),):
+        return f"{_EMBEDDINGS} has no identity of each image"
+    if identities.dtype != torch.int64:
+        return f"its identities are {identities.dtype}, not int64"
+    if identities.min() < 0 or identities.max() >= len(identity_names or ()):
+        return "an image has an identity without a name"
+    lengths = torch.linalg.vector_norm(embeddings, dim=1)
+    if not bool(((lengths - 1).abs() < UNIT_LENGTH).all()):
+        return "not every embedding has the length 1"
+    return ""
 
 
 def _tensors(embeddings: Embeddings, identities: Labels) -> dict[str, torch.Tensor]:
