@@ -2,49 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgecmp import kit
+from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.benchmarks.paper.run import Run, Runs
-from edgecmp.benchmarks.paper.training import Trained, make
+from edgecmp.benchmarks.paper.training import Inputs, Trained, make, require_equal, require_same
+from edgecmp.gallery.open import open_gallery
 from edgecmp.networks.architecture import Architecture
 from edgecmp.pruning import prune_gallery
 from edgecmp.search import rerank
 from edgecmp.search import run as search_run
 from edgecmp.training.gallery import train_gallery
+from edgecmp.training.query import QueryRecipe
 from edgecmp.training.recipes import Recipe
 from edgecmp.training.supernet import SupernetRecipe, train_supernet
 
 __all__ = ["Context"]
 
 
+MANIFEST = "manifest.json"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
     """A recipe with its data and the folder of its runs.
 
+    What lies in the folder is used only if it is what this command would make.
+
     Attributes:
         recipe: the recipe.
         runs: the runs in the folder.
-        data: the training data.
-        test_data: the test data: the same, or a separate set such as IJB-C.
+        inputs: the training and test data.
         gallery: folder of the gallery model.
+        made: folders that this command has made or compared.
+        hashes: of the gallery models that runs were compared with.
     """
 
     recipe: Recipe
     runs: Runs
-    data: str
-    test_data: str
+    inputs: Inputs
     gallery: Path
+    made: set[Path] = field(default_factory=set)
+    hashes: dict[Path, str] = field(default_factory=dict)
 
     def make(self, job: Trained, *, gallery: Path | None = None) -> Run:
         """The run of a job, with the gallery model of the recipe or another one."""
-        return make(
-            job,
-            self.runs,
-            gallery=gallery or self.gallery,
-            data=self.data,
-            test_data=self.test_data,
+        return make(job, self.runs, gallery=gallery or self.gallery, inputs=self.inputs)
+
+    def check(self, recipe: QueryRecipe, seed: int, run: Run) -> None:
+        """Refuses an earlier run that was made with other settings, data or gallery model.
+
+        Args:
+            recipe: of its training.
+            seed: of its training.
+            run: the earlier run.
+
+        Raises:
+            UserError: they differ; the message says in what.
+        """
+        self._check(recipe, seed, self.gallery, run)
+
+    def check_pruned(self, recipe: QueryRecipe, seed: int, run: Run) -> None:
+        """As `check`, for a run with the gallery model that is pruned."""
+        own = self.recipe.bottleneck is not None
+        self._check(recipe, seed, self._bottleneck_place if own else self.gallery, run)
+
+    def _check(self, recipe: QueryRecipe, seed: int, gallery: Path, run: Run) -> None:
+        there = gallery.is_file() or (gallery / MANIFEST).exists()
+        if there and gallery not in self.hashes:
+            self.hashes[gallery] = open_gallery(gallery).sha256
+        require_same(
+            run,
+            self.runs.place(run.key),
+            recipe=recipe,
+            seed=seed,
+            inputs=self.inputs,
+            gallery=self.hashes.get(gallery),
         )
 
     def found(self, tier: str) -> Architecture:
@@ -59,26 +95,30 @@ class Context:
     def supernet(self, name: str, recipe: SupernetRecipe) -> Path:
         """The folder of a supernet, which is trained if it is missing."""
         folder = self.runs.place(f"supernets/{name}")
-        if not (folder / "manifest.json").exists():
-            train_supernet(recipe, out=folder, gallery=self.gallery, data=self.data)
-        return folder
+
+        def train() -> object:
+            return train_supernet(recipe, out=folder, gallery=self.gallery, data=self.inputs.data)
+
+        return self._once(folder, train)
 
     def search(self, name: str, supernet: Path, budget: str, reward: str) -> Path:
-        """The folder of a search, which is run if it is missing."""
+        """The folder of a search, which is run, resumed or read from its history."""
         folder = self.runs.place(f"searches/{name}")
-        if not (folder / "result.json").exists():
-            search_run(
+
+        def search() -> object:
+            return search_run(
                 budget,
                 out=folder,
                 supernet=supernet,
                 gallery=self.gallery,
-                data=self.data,
+                data=self.inputs.data,
                 reward=reward,
                 metric=self.recipe.metric,
                 population=self.recipe.population,
                 generations=self.recipe.generations,
             )
-        return folder
+
+        return self._once(folder, search)
 
     def best(
         self, name: str, supernet: Path, budget: str, reward: str, places: int
@@ -87,18 +127,51 @@ class Context:
         folder = self.search(name, supernet, budget, reward)
         return rerank(folder, top=places).architectures
 
+    @property
+    def _bottleneck_place(self) -> Path:
+        return self.runs.place("gallery-bottleneck")
+
     def prunable(self) -> Path:
         """The gallery model to prune, with bottleneck units; it is trained if it is missing."""
-        if self.recipe.bottleneck is None:
+        recipe, folder = self.recipe.bottleneck, self._bottleneck_place
+        if recipe is None:
             return self.gallery
-        folder = self.runs.place("gallery-bottleneck")
-        if not (folder / "manifest.json").exists():
-            train_gallery(self.recipe.bottleneck, out=folder, data=self.data)
-        return folder
+        return self._once(folder, lambda: train_gallery(recipe, out=folder, data=self.inputs.data))
 
     def pruned(self, method: str, amount: float) -> Path:
-        """The folder of a pruned copy of that model, which is made if it is missing."""
-        folder = self.runs.place(f"pruned/{method}-{amount:g}/start")
-        if not (folder / "manifest.json").exists():
-            prune_gallery(method, amount, out=folder, gallery=self.prunable(), data=self.data)
+        """The folder of a pruned copy of that model, which is made if it is missing.
+
+        Raises:
+            UserError: the folder has a copy of another model, or on other data.
+        """
+        folder, gallery = self.runs.place(f"pruned/{method}-{amount:g}/start"), self.prunable()
+
+        def prune() -> None:
+            if (folder / MANIFEST).exists():
+                self._require_pruned(folder, gallery, method, amount)
+            else:
+                prune_gallery(method, amount, out=folder, gallery=gallery, data=self.inputs.data)
+
+        return self._once(folder, prune)
+
+    def _require_pruned(self, folder: Path, gallery: Path, method: str, amount: float) -> None:
+        manifest = QueryBundle.load(folder).manifest
+        made_with = {name: manifest.recipe.get(name) for name in ("method", "amount", "seed")}
+        before = {
+            **made_with,
+            "images": manifest.data.get("fingerprint"),
+            "gallery": manifest.gallery_sha256,
+        }
+        now = {
+            **{"method": method, "amount": amount, "seed": 0},
+            "images": self.inputs.fingerprints["train"],
+            "gallery": open_gallery(gallery).sha256,
+        }
+        require_equal(before, now, folder)
+
+    def _once(self, folder: Path, make: Callable[[], object]) -> Path:
+        """The folder, after `make` has made or compared what is in it: once per command."""
+        if folder not in self.made:
+            make()
+            self.made.add(folder)
         return folder

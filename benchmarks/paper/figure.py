@@ -35,6 +35,7 @@ def cells(context: Context) -> Sequence[Cell]:
             key=_key(strategy, reward, place),
             system=_system(strategy, reward),
             make=partial(_made, context, strategy, reward, place),
+            check=partial(context.check, context.recipe.figure, 0),
         )
         for place in range(1, PLACES + 1)
         for strategy in STRATEGIES
@@ -57,6 +58,7 @@ def _made(context: Context, strategy: str, reward: str, place: int) -> Run:
     key = _key(strategy, reward, place)
     twin = _twin(context.runs, key, form)
     if twin is not None:
+        context.check(context.recipe.figure, 0, twin)
         run = replace(twin, key=key)
         context.runs.put(run)
         return run
@@ -66,14 +68,13 @@ def _made(context: Context, strategy: str, reward: str, place: int) -> Run:
 
 def _twin(runs: Runs, key: str, form: Architecture) -> Run | None:
     """The run of the same network for another bar, unless the run with this key exists."""
-    if runs.is_own(key):
+    if runs.own(key) is not None:
         return None
     document = form.to_dict()
     for strategy in STRATEGIES:
         for reward in REWARDS:
             for place in range(1, PLACES + 1):
-                other = _key(strategy, reward, place)
-                run = runs.get(other) if runs.is_own(other) else None
+                run = runs.own(_key(strategy, reward, place))
                 if run is not None and _architecture(run) == document:
                     return run
     return None

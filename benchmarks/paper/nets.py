@@ -32,6 +32,7 @@ def cells(context: Context) -> Sequence[Cell]:
             key=_key(system, seed),
             system=system.name,
             make=partial(_made, context, system, seed),
+            check=partial(context.check, context.recipe.query, seed),
         )
         for system in SYSTEMS
         for seed in system.seeds

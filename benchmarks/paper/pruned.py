@@ -18,6 +18,7 @@ from edgecmp.benchmarks.paper.run import Run, Runs, scores_of
 from edgecmp.benchmarks.paper.table import Cell, Group, Table, number
 from edgecmp.benchmarks.paper.training import Trained
 from edgecmp.training.methods import method_named
+from edgecmp.training.query import QueryRecipe
 
 __all__ = ["table4"]
 
@@ -38,6 +39,7 @@ def cells(context: Context) -> Sequence[Cell]:
             key=_key(method, amount, training),
             system=_system(method, amount),
             make=partial(_made, context, method, amount, training),
+            check=partial(context.check_pruned, _recipe(context, training), 0),
         )
         for method in METHODS
         for amount in AMOUNTS
@@ -53,12 +55,16 @@ def _system(method: str, amount: float) -> str:
     return f"{method} {amount:.0%}"
 
 
+def _recipe(context: Context, training: str) -> QueryRecipe:
+    return replace(context.recipe.pruned, methods=(method_named(TRAININGS[training]),))
+
+
 def _made(context: Context, method: str, amount: float, training: str) -> Run:
     start = context.pruned(method, amount)
     gallery = context.prunable()
     job = Trained(
         key=_key(method, amount, training),
-        recipe=replace(context.recipe.pruned, methods=(method_named(TRAININGS[training]),)),
+        recipe=_recipe(context, training),
         form=QueryBundle.load(start).architecture,
         seed=0,
         start=start if training in FROM_PRUNED else None,

@@ -11,7 +11,7 @@ import numpy as np
 from edgecmp import kit
 from edgecmp.artefacts.bundle import SupernetBundle
 from edgecmp.benchmarks.paper.run import Runs
-from edgecmp.benchmarks.paper.training import Trained, make
+from edgecmp.benchmarks.paper.training import Inputs, Trained, make
 from edgecmp.errors import UserError
 from edgecmp.files import write_json
 from edgecmp.metrics.rank import kendall_tau
@@ -114,6 +114,7 @@ def study_ranking(
     evaluator = open_evaluator(bundle, gallery=gallery, data=data)
     chosen = _sample(bound, evaluator, nets, seed)
     runs = Runs(out, f"ranking-{recipe_name}", recorded=False)
+    inputs = Inputs.opened(data, data)
     say(f"{nets} networks: each is scored in the supernet, then trained separately.")
     rows = []
     for architecture in chosen:
@@ -124,7 +125,7 @@ def study_ranking(
             form=architecture,
             seed=seed,
         )
-        alone = make(job, runs, gallery=gallery, data=data, test_data=data).holdout
+        alone = make(job, runs, gallery=gallery, inputs=inputs).holdout
         rows.append(
             {
                 "network": architecture.fingerprint[:12],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ from edgecmp.benchmarks.paper.plot import draw
 from edgecmp.benchmarks.paper.pruned import table4
 from edgecmp.benchmarks.paper.run import Runs
 from edgecmp.benchmarks.paper.table import Cell, Group, Table
-from edgecmp.data import load_dataset
-from edgecmp.data.ijbc import find_ijbc, read_ijbc
+from edgecmp.benchmarks.paper.training import Inputs
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.files import write_json
 from edgecmp.progress import duration, say
 from edgecmp.report import Report
+from edgecmp.storage import folder_lock
 from edgecmp.training.gallery import train_gallery
-from edgecmp.training.recipes import Recipe, recipe
+from edgecmp.training.recipes import recipe
 
 __all__ = ["TABLES", "Reproduction", "reproduce"]
 
@@ -105,7 +105,7 @@ def reproduce(
     Args:
         table: "table1" to "table4" or "figure1".
         recipe_name: name of a recipe.
-        out: folder of all runs; an interrupted run in it is resumed.
+        out: folder of all runs; an interrupted run in it is resumed, and a finished one is kept.
         data: training data; that of the recipe if None.
         test_data: test data, for a recipe with a separate test set, such as IJB-C for faces;
             otherwise the test split of `data` is used.
@@ -114,8 +114,8 @@ def reproduce(
         systems: names of the rows to run; all if empty.
 
     Raises:
-        UserError: the table, recipe or system is unknown, or the recipe needs data that was not
-            given.
+        UserError: the table, recipe or system is unknown, the recipe needs data that was not given,
+            or `out` has runs that were made from other settings, data or another gallery model.
     """
     chosen = table_named(table)
     made = recipe(recipe_name)
@@ -129,48 +129,35 @@ def reproduce(
             f"The recipe {recipe_name!r} needs a separate test set.",
             "Name it with --test-data, such as the folder of IJB-C or its .toml description.",
         )
-    if test_data is not None:
-        _open_test_data(test_data)  # before the trainings, which take hours
-    test_data = test_data or data
+    inputs = Inputs.opened(data, test_data or data)  # before the trainings, which take hours
     runs = Runs(out, recipe_name, recorded=False)
-    gallery = gallery or _gallery(made, runs, data)
-    context = Context(recipe=made, runs=runs, data=data, test_data=test_data, gallery=gallery)
-    cells = _chosen(chosen.cells(context), systems)
-    _run(chosen, cells, runs)
-    groups = tuple(chosen.groups(runs))
-    files = {
-        "table": write_csv(groups, runs.folder / f"{table}.csv"),
-        "picture": draw(chosen, groups, runs.folder / f"{table}.png", data=test_data),
-    }
-    found = Reproduction(
-        table=table,
-        title=chosen.title,
-        recipe=recipe_name,
-        groups=groups,
-        data=test_data,
-        published_data=chosen.published_data,
-        files=files,
-    )
-    write_json(runs.folder / f"{table}.json", found.to_dict())
+    trained = gallery is None and not made.kit_gallery
+    if gallery is None:
+        gallery = kit.path("gallery") if made.kit_gallery else runs.place("gallery")
+    context = Context(recipe=made, runs=runs, inputs=inputs, gallery=gallery)
+    all_cells = chosen.cells(context)
+    cells = _chosen(all_cells, systems)
+    with folder_lock(runs.folder, "reproduction"):
+        if trained:
+            train_gallery(made.gallery, out=gallery, data=data)
+        own = _checked(all_cells, runs)
+        _run(chosen, cells, runs, own)
+        groups = tuple(chosen.groups(runs))
+        files = {
+            "table": write_csv(groups, runs.folder / f"{table}.csv"),
+            "picture": draw(chosen, groups, runs.folder / f"{table}.png", data=inputs.test_data),
+        }
+        found = Reproduction(
+            table=table,
+            title=chosen.title,
+            recipe=recipe_name,
+            groups=groups,
+            data=inputs.test_data,
+            published_data=chosen.published_data,
+            files=files,
+        )
+        write_json(runs.folder / f"{table}.json", found.to_dict())
     return found
-
-
-def _open_test_data(name_or_path: str) -> None:
-    ijbc = find_ijbc(name_or_path)
-    if ijbc is None:
-        load_dataset(name_or_path)
-    else:
-        read_ijbc(ijbc.path)
-
-
-def _gallery(made: Recipe, runs: Runs, data: str) -> Path:
-    """The gallery model of the recipe: that of the starter kit, or one that is trained first."""
-    if made.kit_gallery:
-        return kit.path("gallery")
-    folder = runs.place("gallery")
-    if not (folder / "manifest.json").exists():
-        train_gallery(made.gallery, out=folder, data=data)
-    return folder
 
 
 def _chosen(cells: Sequence[Cell], systems: Sequence[str]) -> Sequence[Cell]:
@@ -182,9 +169,18 @@ def _chosen(cells: Sequence[Cell], systems: Sequence[str]) -> Sequence[Cell]:
     return [cell for cell in cells if not systems or cell.system in systems]
 
 
-def _run(table: Table, cells: Sequence[Cell], runs: Runs) -> None:
+def _checked(cells: Sequence[Cell], runs: Runs) -> set[str]:
+    """The keys of all runs in the folder, after comparing what each was made from."""
+    own = {cell.key: run for cell in cells if (run := runs.own(cell.key))}
+    for cell in cells:
+        if cell.key in own:
+            cell.check(own[cell.key])
+    return set(own)
+
+
+def _run(table: Table, cells: Sequence[Cell], runs: Runs, own: Set[str]) -> None:
     """Makes the missing runs one after the other, and estimates the remaining time."""
-    missing = [cell for cell in cells if not runs.is_own(cell.key)]
+    missing = [cell for cell in cells if cell.key not in own]
     say(
         f"{table.name}: {len(cells)} runs, {len(cells) - len(missing)} of them already in "
         f"{runs.folder}."

@@ -96,14 +96,18 @@ class Runs:
         Raises:
             UserError: its file is damaged.
         """
-        path = self.place(key) / RESULT
-        if path.exists():
-            return Run.from_dict(read_json(path, what="a run"), source=str(path))
-        return self._recorded.get(key)
+        return self.own(key) or self._recorded.get(key)
 
-    def is_own(self, key: str) -> bool:
-        """Whether the run is in the user's folder."""
-        return (self.place(key) / RESULT).exists()
+    def own(self, key: str) -> Run | None:
+        """The run with that key in the user's folder; None if there is none.
+
+        Raises:
+            UserError: its file is damaged.
+        """
+        path = self.place(key) / RESULT
+        if not path.exists():
+            return None
+        return Run.from_dict(read_json(path, what="a run"), source=str(path))
 
     def put(self, run: Run) -> None:
         """Writes a run to its folder, atomically."""

@@ -22,11 +22,13 @@ class Cell:
         key: key of the run.
         system: the row that it belongs to.
         make: makes the run, or reads it if it exists.
+        check: refuses an earlier run with this key if it was made from something else.
     """
 
     key: str
     system: str
     make: Callable[[], Run]
+    check: Callable[[Run], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,7 +28,8 @@ def train_gallery(
 ) -> TrainingReport:
     """Trains a gallery model, the strong network of the server, with a margin softmax.
 
-    An interrupted training resumes when it is called again with the same arguments.
+    An interrupted training resumes when it is called again with the same arguments, and a finished
+    one is not repeated.
 
     Args:
         out: folder for the model.
@@ -38,8 +39,8 @@ def train_gallery(
         seed: the same seed gives the same result.
 
     Raises:
-        UserError: an argument is unknown, `start` holds another network than the recipe's, or `out`
-            holds an unfinished training with other settings.
+        UserError: an argument is unknown, `start` holds another network than the recipe's, the
+            training diverges, or `out` holds another training.
     """
     from edgecmp.training.gallery import train_gallery as train
     from edgecmp.training.recipes import gallery_recipe
@@ -59,7 +60,8 @@ def train_supernet(
 ) -> TrainingReport:
     """Trains a supernet, whose weights score architectures in a search, compatible with a gallery.
 
-    An interrupted training resumes when it is called again with the same arguments.
+    An interrupted training resumes when it is called again with the same arguments, and a finished
+    one is not repeated.
 
     Args:
         out: folder for the supernet.
@@ -72,7 +74,8 @@ def train_supernet(
 
     Raises:
         UserError: an argument is unknown, the gallery lacks what the recipe's method needs, `start`
-            holds another kind of supernet, or the supernet has not learned.
+            holds another kind of supernet, the training diverges, the supernet has not learned, or
+            `out` holds another training.
     """
     from edgecmp.training.recipes import supernet_recipe
     from edgecmp.training.supernet import train_supernet as train
@@ -95,7 +98,8 @@ def train_query(
 ) -> TrainingReport:
     """Trains the network of an architecture, compatible with a gallery model.
 
-    An interrupted training resumes when it is called again with the same arguments.
+    An interrupted training resumes when it is called again with the same arguments, and a finished
+    one is not repeated.
 
     Args:
         architecture: the .json or folder that a search wrote, a name of `list_baselines`, or an
@@ -110,8 +114,9 @@ def train_query(
         seed: the same seed gives the same result.
 
     Raises:
-        UserError: an argument is unknown, the embeddings have another size than the gallery's, or
-            the gallery lacks what the method needs.
+        UserError: an argument is unknown, the embeddings have another size than the gallery's, the
+            gallery lacks what the method needs, the training diverges, or `out` holds another
+            training.
     """
     from dataclasses import replace
 

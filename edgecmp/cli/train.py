@@ -14,7 +14,15 @@ from edgecmp.cli.choices import (
     QUERY_RECIPES,
     SUPERNET_RECIPES,
 )
-from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text, recipe_option
+from edgecmp.cli.options import (
+    Data,
+    GalleryModel,
+    JsonFile,
+    Seed,
+    help_text,
+    recipe_option,
+    writable_folder,
+)
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
@@ -31,9 +39,17 @@ HELP = help_text(
     "changed.",
 )
 
-KEPT = "The last complete epoch is in {}: rerun the command to resume from it."
+RERUN = (
+    "An interrupted training resumes when you rerun the command; a finished one is not repeated, "
+    "and another needs an --out of its own. `edgecmp recipes NAME` shows the settings of a recipe."
+)
 
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the network.")]
+KEPT = "Complete epochs are kept in {}: rerun the command to resume after the last of them."
+
+Out = Annotated[
+    Path,
+    typer.Option("--out", metavar="DIR", callback=writable_folder, help="Folder for the network."),
+]
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=False)
 
@@ -53,8 +69,7 @@ def train(context: typer.Context) -> None:
             "edgecmp train gallery --recipe emoji --out runs/gallery",
             "edgecmp train gallery --recipe emoji-turns --start runs/gallery --out runs/stronger",
         ),
-        "An interrupted training resumes when you rerun the command. `edgecmp recipes NAME` shows "
-        "the settings of a recipe.",
+        RERUN,
     ),
 )
 def train_gallery(
@@ -87,8 +102,7 @@ def train_gallery(
             "edgecmp train supernet --recipe emoji-adapt --start runs/supernet "
             "--gallery runs/stronger --out runs/adapted",
         ),
-        "An interrupted training resumes when you rerun the command. `edgecmp recipes NAME` shows "
-        "the settings of a recipe.",
+        RERUN,
     ),
 )
 def train_supernet(
@@ -126,8 +140,7 @@ def train_supernet(
             "edgecmp train query --method regression-cosine --gallery gallery.toml --data photos/ "
             "--architecture runs/search/architecture.json --out runs/query",
         ),
-        "An interrupted training resumes when you rerun the command. `edgecmp recipes NAME` shows "
-        "the settings of a recipe.",
+        RERUN,
         "A gallery of which only embeddings exist works with every method except kd and imitation.",
     ),
 )

@@ -34,10 +34,6 @@ class Batches(Protocol):
     def __len__(self) -> int:
         """Number of images."""
 
-    @property
-    def described(self) -> Any:
-        """A JSON value that identifies the images, for the checkpoint."""
-
     def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """`steps_of` batches: training indices (B,) int64 and images (B, S, S, 3) uint8.
 
@@ -62,11 +58,6 @@ class InMemory:
 
     def __len__(self) -> int:
         return len(self.pixels)
-
-    @property
-    def described(self) -> Any:
-        """The number of images."""
-        return len(self)
 
     def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of one epoch; see `Batches.epoch`."""
@@ -93,11 +84,6 @@ class Streamed:
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def described(self) -> Any:
-        """The number of images and the fingerprint of the shards."""
-        return {"images": len(self), "shards": self.images.source.fingerprint}
 
     def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """The batches of one epoch; see `Batches.epoch`."""

@@ -11,20 +11,19 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from edgecmp.errors import UserError
-from edgecmp.files import read_json, read_tensors, sha256_json, write_json, write_tensors
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import progress
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import Batches, steps_of
+from edgecmp.training.checkpoint import Checkpoint
 
-__all__ = ["Schedule", "Task", "document_of", "fit"]
+__all__ = ["Schedule", "Task", "TrainingState", "document_of", "fit"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,11 +59,6 @@ class Task(Protocol):
         """The module with all parameters."""
         ...
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings that affect the result, for the checkpoint."""
-        ...
-
     def loss(
         self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
     ) -> Tensor:
@@ -87,7 +81,7 @@ def fit(
     augmentation: Augmentation,
     *,
     seed: int,
-    checkpoints: Path,
+    checkpoint: Checkpoint,
     name: str,
     after_epoch: Callable[[int], str | None] | None = None,
 ) -> list[dict[str, float]]:
@@ -100,33 +94,29 @@ def fit(
         schedule: of the optimisation.
         augmentation: of the training images.
         seed: of all random numbers.
-        checkpoints: folder for the checkpoint, which is removed at the end; a run that finds a
-            checkpoint with the same settings resumes from it and ends with the same weights.
+        checkpoint: where the training resumes, and where each epoch is kept; the caller removes it
+            when the result is saved. A resumed training ends with the same weights.
         name: for the progress bar.
         after_epoch: takes the number of finished epochs; may return text for the epoch's line.
 
     Returns:
-        One record per epoch: "epoch", "loss", "lr", "seconds".
+        One record per epoch, those before an interruption included: "epoch", "loss", "lr",
+        "seconds".
 
     Raises:
-        UserError: `checkpoints` contains a run with other settings.
+        UserError: the loss or a weight is no longer finite, or the checkpoint cannot be read or
+            written.
     """
-    settings = {
-        "schedule": document_of(schedule),
-        "augmentation": document_of(augmentation),
-        "task": task.settings,
-        "seed": seed,
-        "images": batches.described,
-    }
     state = TrainingState(task.module, schedule, steps_of(batches, schedule.batch_size))
-    store = _Store(checkpoints, sha256_json(settings))
-    first, records = store.restore(state)
-    torch.manual_seed(seed)
+    if checkpoint.epoch:
+        state.resume(checkpoint)
+    first, records = checkpoint.epoch, list(checkpoint.records)
     total_steps, before = schedule.epochs * state.steps, first * state.steps
     with progress(name, total=total_steps, unit="step", before=before) as bar:
         for epoch in range(first, schedule.epochs):
             started = time.monotonic()
             generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+            torch.manual_seed(seed * 100_003 + epoch)
             task.module.train()
             total = 0.0
             drawn = batches.epoch(schedule.batch_size, generator)
@@ -137,6 +127,8 @@ def fit(
                 state.set_lr(epoch * state.steps + step)
                 with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
                     loss = task.loss(images, indices, done, generator)
+                if not loss.isfinite():
+                    raise _diverged("The loss", name, epoch, checkpoint)
                 state.optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 state.optimizer.step()
@@ -149,15 +141,26 @@ def fit(
                 "lr": state.optimizer.param_groups[0]["lr"],
                 "seconds": time.monotonic() - started,
             }
+            if not state.finite:
+                raise _diverged("A weight", name, epoch, checkpoint)
             records.append(record)
+            checkpoint.save(state.tensors(), epoch + 1, records)
             line = f"epoch {epoch + 1}/{schedule.epochs} loss {record['loss']:.4f}"
             with state.averaged():
                 extra = after_epoch(epoch + 1) if after_epoch is not None else None
             bar.note(f"{line} {record['seconds']:.0f} s{'  ' + extra if extra else ''}")
-            store.save(state, epoch + 1, records)
     state.finish()
-    store.clear()
     return records
+
+
+def _diverged(what: str, name: str, epoch: int, checkpoint: Checkpoint) -> UserError:
+    kept = f", whose epoch {checkpoint.epoch} is kept" if checkpoint.epoch else ""
+    return UserError(
+        f"{what} of the {name} became infinite or not a number in epoch {epoch + 1}, so the "
+        "training was stopped.",
+        f"Use a recipe with a lower learning rate or a longer warm-up, and another folder than "
+        f"{checkpoint.folder.parent}{kept}.",
+    )
 
 
 def document_of(recipe: Any) -> dict[str, Any]:
@@ -208,6 +211,12 @@ class TrainingState:
             [self.ema[k] for k in floats], [current[k] for k in floats], 1 - self.schedule.ema
         )
 
+    @property
+    def finite(self) -> bool:
+        """Whether all weights and statistics are finite."""
+        tensors = (*self.module.state_dict().values(), *self.ema.values())
+        return all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point())
+
     def averaged(self) -> _Averaged:
         """A context in which the module has the averaged weights."""
         return _Averaged(self)
@@ -228,8 +237,19 @@ class TrainingState:
                     tensors[f"optimizer.{position}.{key}"] = value
         return tensors
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Restores the state from the result of `tensors`."""
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Restores the state from what `tensors` returned when the checkpoint was saved.
+
+        Raises:
+            UserError: its file is missing, was changed, or has other tensors.
+        """
+        tensors = checkpoint.tensors()
+        try:
+            self._load(tensors)
+        except (IndexError, KeyError, RuntimeError, ValueError) as error:
+            raise checkpoint.unusable() from error
+
+    def _load(self, tensors: dict[str, Tensor]) -> None:
         self.module.load_state_dict(
             {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         )
@@ -258,40 +278,3 @@ class _Averaged:
     def __exit__(self, *_: object) -> None:
         if self.current:
             self.state.module.load_state_dict(self.current)
-
-
-class _Store:
-    """The checkpoint on disk: tensors, and a document that is written after them."""
-
-    def __init__(self, folder: Path, settings: str) -> None:
-        self.folder, self.settings = folder, settings
-        self.document = folder / "checkpoint.json"
-
-    def restore(self, state: TrainingState) -> tuple[int, list[dict[str, float]]]:
-        """Restores the checkpoint if there is one; returns (finished epochs, records)."""
-        if not self.document.exists():
-            return 0, []
-        document = read_json(self.document, what="a training checkpoint")
-        if document.get("settings") != self.settings:
-            raise UserError(
-                f"{self.folder} contains an unfinished run with other settings.",
-                "Resume it with the settings of that run, or name another folder with --out.",
-            )
-        state.load(read_tensors(self.folder / document["tensors"], what="a training checkpoint"))
-        return document["epoch"], document["records"]
-
-    def save(self, state: TrainingState, epoch: int, records: list[dict[str, float]]) -> None:
-        """Writes the state after `epoch`; the previous one is kept until this one is complete."""
-        name = f"checkpoint-{epoch}.safetensors"
-        write_tensors(self.folder / name, state.tensors())
-        document = {"epoch": epoch, "tensors": name, "settings": self.settings, "records": records}
-        write_json(self.document, document)
-        for old in self.folder.glob("checkpoint-*.safetensors"):
-            if old.name != name:
-                old.unlink()
-
-    def clear(self) -> None:
-        """Removes the checkpoint of a finished run."""
-        self.document.unlink(missing_ok=True)
-        for old in self.folder.glob("checkpoint-*.safetensors"):
-            old.unlink()

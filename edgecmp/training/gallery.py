@@ -60,7 +60,7 @@ class GalleryRecipe:
 class _Task:
     """CosFace on the embeddings of the gallery network."""
 
-    def __init__(self, recipe: GalleryRecipe, labels: Tensor, start: GalleryBundle | None) -> None:
+    def __init__(self, recipe: GalleryRecipe, labels: Tensor) -> None:
         self.network = build_gallery(
             recipe.network, embedding_dim=recipe.embedding_dim, input_size=recipe.input_size
         )
@@ -68,7 +68,6 @@ class _Task:
         self.head = CosFace(classes, recipe.embedding_dim, scale=recipe.scale, margin=recipe.margin)
         self.module = nn.ModuleDict({"network": self.network, "head": self.head})
         self.labels = labels
-        self.settings = {**document_of(recipe), "start_sha256": start.sha256 if start else None}
 
     def imprint(self, embeddings: Tensor) -> None:
         """Sets the head to the mean embedding of each class.
@@ -101,7 +100,8 @@ def train_gallery(
 ) -> TrainingReport:
     """Trains a gallery model on the training identities of `data` and writes its bundle to `out`.
 
-    An interrupted run with the same settings resumes from the checkpoint in `out`.
+    An interrupted training resumes from the checkpoint in `out`, and a finished one is not
+    repeated: with the same settings and training images.
 
     Args:
         recipe: the settings.
@@ -112,51 +112,64 @@ def train_gallery(
         seed: of all random numbers.
 
     Raises:
-        UserError: `start` contains another network than the recipe's, the data cannot be read, or
-            `out` contains an unfinished run with other settings.
+        UserError: `start` contains another network than the recipe's, the data cannot be read, the
+            training diverges, or `out` contains another training.
     """
     first = None if start is None else _starting_model(recipe, start)
-    session = TrainingSession.begin(
-        recipe, data=data, input_size=recipe.input_size, out=out, seed=seed
-    )
-    dataset, preprocessing = session.dataset, session.preprocessing
-    train = quarter_turns(dataset.train) if recipe.quarter_turns else dataset.train
-    task = _Task(recipe, torch.from_numpy(train.identities), first)
-    if first is not None:
-        task.network.load_state_dict(first.network.state_dict())
-        say(f"Embedding {len(train)} training images to initialise the classifier.")
-        batches = train.batches(preprocessing)
-        embeddings = [embed(task.network, batch, preprocessing) for batch in batches]
-        task.imprint(torch.from_numpy(np.concatenate(embeddings)))
-    held_out = dataset.retrieval("validation")
+    with TrainingSession.begin(
+        recipe, kind="gallery", data=data, input_size=recipe.input_size, out=out, seed=seed
+    ) as session:
+        if recipe.quarter_turns:
+            session.images = quarter_turns(session.dataset.train)
+        settings = {**document_of(recipe), "start_sha256": first.sha256 if first else None}
+        if (finished := session.open(settings)) is not None:
+            return finished
+        task = _Task(recipe, torch.from_numpy(session.images.identities))
+        if first is not None and not session.resumed:
+            _start_from(first, task, session)
+        return _trained(session, recipe, task)
+
+
+def _start_from(first: GalleryBundle, task: _Task, session: TrainingSession) -> None:
+    """Initialises the network with another's weights, and the classifier with its embeddings."""
+    task.network.load_state_dict(first.network.state_dict())
+    say(f"Embedding {len(session.images)} training images to initialise the classifier.")
+    batches = session.images.batches(session.preprocessing)
+    embeddings = [embed(task.network, batch, session.preprocessing) for batch in batches]
+    task.imprint(torch.from_numpy(np.concatenate(embeddings)))
+
+
+def _trained(session: TrainingSession, recipe: GalleryRecipe, task: _Task) -> TrainingReport:
+    """Trains the network in an opened session, and writes it."""
+    preprocessing = session.preprocessing
+    held_out = session.dataset.retrieval("validation")
 
     def homogeneous() -> dict[str, Any]:
         queries = embed(task.network, held_out.queries.pixels(preprocessing), preprocessing)
         gallery = embed(task.network, held_out.gallery.pixels(preprocessing), preprocessing)
+        identities = held_out.queries.identities, held_out.gallery.identities
         return protocol(
-            "gg", queries, held_out.queries.identities, gallery, held_out.gallery.identities
+            "gg", queries, identities[0], gallery, identities[1], cameras=held_out.cameras
         )
 
     def watch(epoch: int) -> str:
         row = homogeneous()
         return f"hold-out M(g,g) top-1 {row['top1']} top-10 {row['top10']}"
 
-    records = session.fit(task, name="gallery model", watch=watch, images=train)
-    row = homogeneous()
-    manifest = session.manifest(
-        "gallery",
-        settings=task.settings,
-        metrics={"holdout_gg": row},
-        network={
-            "name": recipe.network,
-            "embedding_dim": recipe.embedding_dim,
-            "input_size": recipe.input_size,
-        },
-    )
-    classifier = F.normalize(task.head.weight.detach(), dim=1)
-    bundle = GalleryBundle(network=task.network, classifier=classifier, manifest=manifest)
-    bundle.save(session.out, half=recipe.half)
-    return TrainingReport(rows=[row], records=records, path=session.out, kind="gallery")
+    records = session.fit(task, name="gallery model", watch=watch)
+    with session.ending():
+        row = homogeneous()
+        manifest = session.manifest(
+            metrics={"holdout_gg": row},
+            network={
+                "name": recipe.network,
+                "embedding_dim": recipe.embedding_dim,
+                "input_size": recipe.input_size,
+            },
+        )
+        classifier = F.normalize(task.head.weight.detach(), dim=1)
+        bundle = GalleryBundle(network=task.network, classifier=classifier, manifest=manifest)
+        return session.finish(bundle, rows=[row], records=records)
 
 
 def _starting_model(recipe: GalleryRecipe, folder: str | Path) -> GalleryBundle:

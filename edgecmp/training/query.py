@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from edgecmp.artefacts.bundle import QueryBundle, SupernetBundle
 from edgecmp.errors import UserError
 from edgecmp.evaluation.holdout import HoldOut
-from edgecmp.gallery.source import Gallery, open_source
+from edgecmp.gallery.source import Gallery, GallerySource, open_source
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.form import Form, load_form
 from edgecmp.training.augment import Augmentation
@@ -50,21 +49,9 @@ class QueryRecipe:
 class _Task:
     """The compatible loss of one network."""
 
-    def __init__(
-        self,
-        recipe: QueryRecipe,
-        network: nn.Module,
-        architecture: Form,
-        criterion: CompatibleLoss,
-        started_from: str | None,
-    ) -> None:
+    def __init__(self, network: nn.Module, criterion: CompatibleLoss) -> None:
         self.network, self.criterion = network, criterion
         self.module = nn.ModuleDict({"network": network, "criterion": criterion})
-        self.settings: dict[str, Any] = {
-            **document_of(recipe),
-            "architecture": architecture.to_dict(),
-            "start_sha256": started_from,
-        }
 
     def loss(
         self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
@@ -87,7 +74,8 @@ def train_query(
 ) -> TrainingReport:
     """Trains a query network against a gallery and writes its bundle to `out`.
 
-    An interrupted run with the same settings resumes from the checkpoint in `out`.
+    An interrupted training resumes from the checkpoint in `out`, and a finished one is not
+    repeated: with the same settings, training images and gallery.
 
     Args:
         recipe: the settings.
@@ -104,7 +92,7 @@ def train_query(
     Raises:
         UserError: the embedding sizes of architecture and gallery differ, the gallery does not
             provide what a method needs, `start` has another architecture, both `supernet` and
-            `start` are given, or `out` contains an unfinished run with other settings.
+            `start` are given, the training diverges, or `out` contains another training.
     """
     source = open_source(gallery)
     input_size = recipe.input_size
@@ -119,11 +107,27 @@ def train_query(
             f"Set embedding_dim to {source.embedding_dim} in the architecture file.",
         )
     architecture = architecture.resized(input_size)
-    session = TrainingSession.begin(recipe, data=data, input_size=input_size, out=out, seed=seed)
+    with TrainingSession.begin(
+        recipe, kind="query", data=data, input_size=input_size, out=out, seed=seed
+    ) as session:
+        network, started_from = _first_network(architecture, supernet, start)
+        settings = {
+            **document_of(recipe),
+            "architecture": architecture.to_dict(),
+            "start_sha256": started_from,
+        }
+        if (finished := session.open(settings, gallery=source)) is not None:
+            return finished
+        for method in recipe.methods:
+            method.check(network)
+        return _trained(session, recipe, network, source)
+
+
+def _trained(
+    session: TrainingSession, recipe: QueryRecipe, network: nn.Module, source: GallerySource
+) -> TrainingReport:
+    """Trains the network in an opened session, and writes it."""
     dataset, preprocessing = session.dataset, session.preprocessing
-    network, started_from = _first_network(architecture, supernet, start)
-    for method in recipe.methods:
-        method.check(network)
     supervision = Supervision(source, dataset.train, preprocessing)
     criterion = CompatibleLoss(recipe.methods, supervision)
     holdout = HoldOut(dataset, source, preprocessing)
@@ -139,20 +143,15 @@ def train_query(
             f"M(q,g) top-1 {row['qg_top1']:.1f} top-10 {row['qg_top10']:.1f}"
         )
 
-    task = _Task(recipe, network, architecture, criterion, started_from)
-    records = session.fit(task, name="query network", watch=watch)
-    for method in recipe.methods:
-        if method.post_hoc:
-            method.finish(network, supervision)
-    row = evaluate()
-    manifest = session.manifest(
-        "query",
-        settings={**document_of(recipe), "start_sha256": started_from},
-        metrics={"holdout": row},
-        gallery_sha256=source.sha256,
-    )
-    QueryBundle(network=network, manifest=manifest).save(session.out, half=recipe.half)
-    return TrainingReport(rows=[row], records=records, path=session.out, kind="query")
+    records = session.fit(_Task(network, criterion), name="query network", watch=watch)
+    with session.ending():
+        for method in recipe.methods:
+            if method.post_hoc:
+                method.finish(network, supervision)
+        row = evaluate()
+        manifest = session.manifest(metrics={"holdout": row})
+        bundle = QueryBundle(network=network, manifest=manifest)
+        return session.finish(bundle, rows=[row], records=records)
 
 
 def _first_network(

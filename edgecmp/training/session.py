@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
 
-from edgecmp.artefacts.bundle import Manifest
+from edgecmp.artefacts.bundle import GalleryBundle, Manifest, QueryBundle, SupernetBundle
 from edgecmp.data import Dataset, load_dataset
 from edgecmp.data.image_set import ImageSet
+from edgecmp.errors import UserError
+from edgecmp.gallery.source import GallerySource, ModelSource
 from edgecmp.preprocessing import Preprocessing
+from edgecmp.progress import say
+from edgecmp.storage import folder_lock
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import open_batches
+from edgecmp.training.checkpoint import Checkpoint
+from edgecmp.training.finished import FinishedTraining, find_finished, write_finished
 from edgecmp.training.fit import Schedule, Task, fit
+from edgecmp.training.report import TrainingReport
 
-__all__ = ["TrainingSession", "WatchedRecipe"]
+__all__ = ["Kind", "TrainingSession", "WatchedRecipe"]
+
+Kind = Literal["gallery", "supernet", "query"]
 
 
 class WatchedRecipe(Protocol):
@@ -35,96 +45,230 @@ class WatchedRecipe(Protocol):
     def watch_every(self) -> int:
         """Epochs between evaluations on the hold-out."""
 
+    @property
+    def half(self) -> bool:
+        """Whether the weights are stored in float16."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+@dataclass(kw_only=True, slots=True)
 class TrainingSession:
     """One training: its recipe, data, preprocessing, folder and seed.
 
+    The order is `begin`, `open`, `fit`, `ending`, and in the latter `finish`.
+
     Attributes:
+        kind: of the network.
         recipe: schedule, augmentation and the interval of evaluations on the hold-out.
         dataset: its training split is trained on, its validation split is the hold-out.
         preprocessing: of the trained network.
         out: folder of the bundle and, until it is written, of the checkpoint.
         seed: of all random numbers.
+        images: the training images, which may be more than the training split.
+        settings: see `open`.
+        gallery: see `open`.
     """
 
+    kind: Kind
     recipe: WatchedRecipe
     dataset: Dataset
     preprocessing: Preprocessing
     out: Path
     seed: int
+    images: ImageSet
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    gallery: GallerySource | None = None
+    _made_from: dict[str, Any] = field(default_factory=dict)
+    _checkpoint: Checkpoint | None = None
 
     @classmethod
+    @contextmanager
     def begin(
-        cls, recipe: WatchedRecipe, *, data: str, input_size: int, out: str | Path, seed: int
-    ) -> TrainingSession:
-        """Seeds torch and loads the data.
+        cls,
+        recipe: WatchedRecipe,
+        *,
+        kind: Kind,
+        data: str,
+        input_size: int,
+        out: str | Path,
+        seed: int,
+    ) -> Iterator[TrainingSession]:
+        """Seeds torch, loads the data, and holds `out` so that no other training writes to it.
 
         Raises:
-            UserError: there is no such data set, or it cannot be read.
+            UserError: there is no such data set, it cannot be read, or another training is writing
+                to `out`.
         """
         torch.manual_seed(seed)
-        return cls(
-            recipe=recipe,
-            dataset=load_dataset(data),
-            preprocessing=Preprocessing(input_size=input_size),
-            out=Path(out),
-            seed=seed,
-        )
+        dataset, out = load_dataset(data), Path(out)
+        is_new = not out.exists()
+        try:
+            with folder_lock(out, "training"):
+                yield cls(
+                    kind=kind,
+                    recipe=recipe,
+                    dataset=dataset,
+                    preprocessing=Preprocessing(input_size=input_size),
+                    out=out,
+                    seed=seed,
+                    images=dataset.train,
+                )
+        finally:
+            if is_new:
+                with suppress(OSError):  # it is not empty
+                    out.rmdir()
 
-    def fit(
-        self, task: Task, *, name: str, watch: Callable[[int], str], images: ImageSet | None = None
-    ) -> list[dict[str, float]]:
+    def open(
+        self, settings: Mapping[str, Any], *, gallery: GallerySource | None = None
+    ) -> TrainingReport | None:
+        """Compares the training with earlier work in `out`; call it before anything expensive.
+
+        Args:
+            settings: the recipe as a document, with what else determines the network: the hash of
+                the model that it starts from, the architecture.
+            gallery: what the network is trained to be compatible with.
+
+        Returns:
+            The report of the same training if it is finished already, else None.
+
+        Raises:
+            UserError: `out` contains another network or the checkpoint of another training.
+        """
+        self.settings, self.gallery = settings, gallery
+        compared = self._compared()
+        self._checkpoint = Checkpoint.opened(self.out / "checkpoint", compared)
+        self._made_from = {**compared, "holdout": self.dataset.validation.fingerprint}
+        if not self.resumed and (finished := find_finished(self.out, self.kind, self._made_from)):
+            self._checkpoint.clear()  # what a kill left of it
+            say(
+                f"{self.out} contains the result of this training, so nothing is trained. Remove "
+                "the folder to train it again."
+            )
+            return self._report(finished)
+        say(self.dataset.describe())
+        if self.resumed:
+            epochs = self.recipe.schedule.epochs
+            say(f"Resuming after epoch {self.checkpoint.epoch} of {epochs} in {self.out}.")
+        return None
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint, after `open`."""
+        if self._checkpoint is None:
+            raise RuntimeError("The session was not opened.")
+        return self._checkpoint
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the training continues an earlier one, so that initial weights do not matter."""
+        return self.checkpoint.epoch > 0
+
+    def _compared(self) -> dict[str, Any]:
+        """What an earlier training must have in common with this one."""
+        return {
+            "kind": self.kind,
+            "recipe": dict(self.settings),
+            "seed": self.seed,
+            "images": {"number": len(self.images), "fingerprint": self.images.fingerprint},
+            "preprocessing": self.preprocessing.to_dict(),
+            "gallery": _identity(self.gallery),
+        }
+
+    def fit(self, task: Task, *, name: str, watch: Callable[[int], str]) -> list[dict[str, float]]:
         """Trains the task, resuming from a checkpoint; returns one record per epoch.
 
         Args:
             task: what is trained.
-            name: for the progress bar.
+            name: for the progress bar and errors.
             watch: takes the number of finished epochs, evaluates on the hold-out, and returns the
                 text to print.
-            images: the training images; None: the training split.
         """
 
         def after_epoch(epoch: int) -> str | None:
             due = epoch % self.recipe.watch_every == 0 or epoch == self.recipe.schedule.epochs
-            return watch(epoch) if due else None
+            try:
+                return watch(epoch) if due else None
+            except UserError as error:  # it may learn yet; the last evaluation decides
+                return f"no result on the hold-out: {error.what}"
 
         return fit(
             task,
-            open_batches(self.dataset.train if images is None else images, self.preprocessing),
+            open_batches(self.images, self.preprocessing),
             self.preprocessing,
             self.recipe.schedule,
             self.recipe.augmentation,
             seed=self.seed,
-            checkpoints=self.out / "checkpoint",
+            checkpoint=self.checkpoint,
             name=name,
             after_epoch=after_epoch,
         )
 
-    def manifest(
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """What follows the last epoch: an error in it says that the epochs are kept."""
+        try:
+            yield
+        except UserError as error:
+            raise UserError(
+                error.what,
+                f"{error.way_out} All epochs are kept in {self.checkpoint.folder}: the same "
+                f"command goes on from there; remove {self.out} to train again.",
+            ) from error
+
+    def finish(
         self,
-        kind: Literal["gallery", "supernet", "query"],
+        bundle: GalleryBundle | SupernetBundle | QueryBundle,
         *,
-        settings: Mapping[str, Any],
-        metrics: Mapping[str, Any],
-        network: Mapping[str, Any] | None = None,
-        gallery_sha256: str | None = None,
+        rows: list[dict[str, Any]],
+        records: list[dict[str, float]],
+    ) -> TrainingReport:
+        """Saves the network and what it was trained from; the checkpoint is removed after that.
+
+        Raises:
+            UserError: a weight is not finite, or `out` cannot be written.
+        """
+        saved = bundle.save(self.out, half=self.recipe.half)
+        finished = FinishedTraining(
+            weights_sha256=saved.sha256,
+            settings=self._made_from,
+            rows=rows,
+            epochs=records,
+        )
+        write_finished(self.out, finished)
+        self.checkpoint.clear()
+        return self._report(finished)
+
+    def _report(self, finished: FinishedTraining) -> TrainingReport:
+        return TrainingReport(
+            rows=finished.rows, records=finished.epochs, path=self.out, kind=self.kind
+        )
+
+    def manifest(
+        self, *, metrics: Mapping[str, Any], network: Mapping[str, Any] | None = None
     ) -> Manifest:
         """The manifest of the trained network.
 
         Args:
-            kind: of the network.
-            settings: the recipe as a document, and the hash of the model that it started from.
             metrics: results on the hold-out.
             network: what the network is rebuilt from, if it has no architecture.json.
-            gallery_sha256: hash of the gallery model that it is compatible with.
         """
+        settings = {name: value for name, value in self.settings.items() if name != "architecture"}
         return Manifest(
-            kind=kind,
+            kind=self.kind,
             network=dict(network or {}),
             preprocessing=self.preprocessing.to_dict(),
-            gallery_sha256=gallery_sha256,
+            gallery_sha256=self.gallery.sha256 if self.gallery else None,
             data={"name": self.dataset.name, "fingerprint": self.dataset.train.fingerprint},
             recipe={**settings, "seed": self.seed},
             metrics=dict(metrics),
         )
+
+
+def _identity(gallery: GallerySource | None) -> dict[str, Any] | None:
+    """The hashes of a gallery and of how it prepares images."""
+    if gallery is None:
+        return None
+    prepared = gallery.model.preprocessing if isinstance(gallery, ModelSource) else None
+    return {
+        "sha256": gallery.sha256,
+        "preprocessing": prepared.fingerprint if prepared else None,
+    }

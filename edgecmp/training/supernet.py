@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -72,18 +73,10 @@ class _Task:
     """The mean loss of the sampled paths, each on its part of the batch."""
 
     def __init__(
-        self,
-        recipe: SupernetRecipe,
-        network: Supernet,
-        criterion: CompatibleLoss,
-        start: SupernetBundle | None,
+        self, recipe: SupernetRecipe, network: Supernet, criterion: CompatibleLoss
     ) -> None:
         self.recipe, self.network, self.criterion = recipe, network, criterion
         self.module = nn.ModuleDict({"network": network, "criterion": criterion})
-        self.settings: dict[str, Any] = {
-            **document_of(recipe),
-            "start_sha256": start.sha256 if start else None,
-        }
 
     def loss(
         self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
@@ -131,7 +124,7 @@ def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int
 def _seed_network(
     recipe: SupernetRecipe, gallery: GallerySource, folder: Path, data: str, seed: int
 ) -> QueryNet:
-    """The network that the supernet grows from: trained, or reused from `folder`."""
+    """The network that the supernet grows from: trained, or the same training's from `folder`."""
     assert recipe.seed_schedule is not None
     query_recipe = QueryRecipe(
         input_size=recipe.input_size,
@@ -140,15 +133,6 @@ def _seed_network(
         augmentation=recipe.augmentation,
         watch_every=recipe.watch_every,
     )
-    if (folder / "manifest.json").exists():
-        bundle = QueryBundle.load(folder)
-        same_recipe = bundle.manifest.recipe == {
-            **document_of(query_recipe),
-            "start_sha256": None,
-            "seed": seed,
-        }
-        if same_recipe and bundle.manifest.gallery_sha256 == gallery.sha256:
-            return _query_net(bundle)
     architecture = seed_architecture(
         recipe.tier, embedding_dim=gallery.embedding_dim, input_size=recipe.input_size
     )
@@ -160,12 +144,9 @@ def _seed_network(
         data=data,
         seed=seed,
     )
-    return _query_net(QueryBundle.load(folder))
-
-
-def _query_net(bundle: QueryBundle) -> QueryNet:
-    assert isinstance(bundle.network, QueryNet)
-    return bundle.network
+    network = QueryBundle.load(folder).network
+    assert isinstance(network, QueryNet)  # as `seed_architecture` is an `Architecture`
+    return network
 
 
 def train_supernet(
@@ -179,7 +160,8 @@ def train_supernet(
 ) -> TrainingReport:
     """Trains a supernet against a gallery and writes its bundle to `out`.
 
-    An interrupted run with the same settings resumes from the checkpoint in `out`.
+    An interrupted training resumes from the checkpoint in `out`, and a finished one is not
+    repeated: with the same settings, training images and gallery.
 
     Args:
         recipe: the settings.
@@ -192,9 +174,9 @@ def train_supernet(
 
     Raises:
         UserError: `start` contains another supernet, a method cannot train supernets or lacks
-            something from the gallery, `out` contains an unfinished run with other settings, or
-            random subnets are at chance after the training: since rewards would then be noise, no
-            supernet is written.
+            something from the gallery, `out` contains another training, the training diverges, or
+            random subnets are at chance after it: since rewards would then be noise, no supernet
+            is written.
     """
     for method in recipe.methods:
         if method.post_hoc:
@@ -205,25 +187,36 @@ def train_supernet(
                 f"{method.name}.",
             )
     source = open_source(gallery)
-    session = TrainingSession.begin(
-        recipe, data=data, input_size=recipe.input_size, out=out, seed=seed
-    )
-    dataset, preprocessing = session.dataset, session.preprocessing
-    network = Supernet(
-        recipe.tier,
-        embedding_dim=source.embedding_dim,
-        input_size=recipe.input_size,
-    )
-    supervision = Supervision(source, dataset.train, preprocessing)
-    criterion = CompatibleLoss(recipe.methods, supervision)
-    holdout = HoldOut(dataset, source, preprocessing)
-    first = None
-    if start is not None:
-        first = _starting_supernet(network, start)
-        network.load_state_dict(first.network.state_dict())
-    elif recipe.seed_schedule is not None:
-        seed_network = _seed_network(recipe, source, session.out / "seed", data, seed)
-        grow(network, seed_network, holdout.batches[0])
+    with TrainingSession.begin(
+        recipe, kind="supernet", data=data, input_size=recipe.input_size, out=out, seed=seed
+    ) as session:
+        network = Supernet(
+            recipe.tier, embedding_dim=source.embedding_dim, input_size=recipe.input_size
+        )
+        first = None
+        if start is not None:
+            with torch.random.fork_rng():  # the classifiers do not depend on --start
+                first = _starting_supernet(network, start)
+        settings = {**document_of(recipe), "start_sha256": first.sha256 if first else None}
+        if (finished := session.open(settings, gallery=source)) is not None:
+            return finished
+        criterion = CompatibleLoss(
+            recipe.methods, Supervision(source, session.dataset.train, session.preprocessing)
+        )
+        holdout = HoldOut(session.dataset, source, session.preprocessing)
+        if first is not None:
+            network.load_state_dict(first.network.state_dict())
+        elif recipe.seed_schedule is not None and not session.resumed:
+            seed_network = _seed_network(recipe, source, session.out / "seed", data, seed)
+            grow(network, seed_network, holdout.batches[0])
+        return _trained(session, recipe, _Task(recipe, network, criterion), holdout)
+
+
+def _trained(
+    session: TrainingSession, recipe: SupernetRecipe, task: _Task, holdout: HoldOut
+) -> TrainingReport:
+    """Trains the supernet in an opened session, and writes it unless it has not learned."""
+    network = task.network
 
     def watch(epoch: int) -> str:
         row = random_subnets(network, holdout, recipe.watched, seed=epoch * 1000)
@@ -232,31 +225,52 @@ def train_supernet(
             f"M(q,g) top-1 {row['qg_top1']:.1f} top-10 {row['qg_top10']:.1f}"
         )
 
-    task = _Task(recipe, network, criterion, first)
     records = session.fit(task, name=f"supernet {recipe.tier}", watch=watch)
-    row = random_subnets(network, holdout, max(10, recipe.watched), seed=0)
-    chance = 100 * holdout.chance["top1"]
+    with session.ending():
+        row = _final_row(recipe, network, holdout)
+        chance = 100 * holdout.chance["top1"]
+        _require_learned(recipe, row, chance)
+        manifest = session.manifest(
+            metrics={"holdout_random_subnets": row, "chance_top1": round(chance, 2)},
+            network={
+                "tier": recipe.tier,
+                "embedding_dim": network.embedding_dim,
+                "input_size": recipe.input_size,
+            },
+        )
+        bundle = SupernetBundle(network=network, manifest=manifest)
+        return session.finish(bundle, rows=[row], records=records)
+
+
+def _final_row(recipe: SupernetRecipe, network: Supernet, holdout: HoldOut) -> dict[str, Any]:
+    """The results of random subnets of the trained supernet."""
+    try:
+        return random_subnets(network, holdout, max(10, recipe.watched), seed=0)
+    except UserError as error:  # embeddings that are not finite
+        raise UserError(
+            f"The supernet was not written, since a random subnet cannot be evaluated: "
+            f"{error.what}",
+            "Use a recipe with a lower learning rate, and another folder.",
+        ) from error
+
+
+def _require_learned(recipe: SupernetRecipe, row: Mapping[str, float], chance: float) -> None:
+    """Refuses a supernet whose random subnets are near chance.
+
+    Args:
+        recipe: of the supernet.
+        row: results of random subnets on the hold-out, in percent.
+        chance: expected top-1 of a random ranking, in percent.
+    """
     uses_gallery = any(method.needs for method in recipe.methods)  # otherwise M(q,g) is at chance
     protocol, top1 = ("M(q,g)", row["qg_top1"]) if uses_gallery else ("M(q,q)", row["qq_top1"])
     if top1 < CHANCE_FACTOR * chance:
         raise UserError(
             f"The supernet was not written, since its random subnets are near chance: their "
             f"hold-out {protocol} top-1 is {top1:.1f} %, and chance is {chance:.1f} %.",
-            "Use a recipe with more epochs before single blocks and narrow widths are sampled.",
+            "Use a recipe with more epochs before single blocks and narrow widths are sampled, and "
+            "another folder.",
         )
-    manifest = session.manifest(
-        "supernet",
-        settings=task.settings,
-        metrics={"holdout_random_subnets": row, "chance_top1": round(chance, 2)},
-        network={
-            "tier": recipe.tier,
-            "embedding_dim": network.embedding_dim,
-            "input_size": recipe.input_size,
-        },
-        gallery_sha256=source.sha256,
-    )
-    SupernetBundle(network=network, manifest=manifest).save(session.out, half=recipe.half)
-    return TrainingReport(rows=[row], records=records, path=session.out, kind="supernet")
 
 
 def _starting_supernet(network: Supernet, folder: str | Path) -> SupernetBundle:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgecmp.data import ImageSet
+from edgecmp.errors import UserError
 from edgecmp.gallery.source import GallerySource
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
@@ -67,8 +68,20 @@ class Supervision:
 
     @cached_property
     def embeddings(self) -> Tensor:
-        """The gallery's embeddings of the training images, (N, D), without augmentation."""
-        return torch.from_numpy(self.source.embeddings(self.train))
+        """The gallery's embeddings of the training images, (N, D), without augmentation.
+
+        Raises:
+            UserError: some of them are not finite.
+        """
+        found = torch.from_numpy(self.source.embeddings(self.train))
+        broken = (~found.isfinite().all(dim=1)).nonzero().flatten()
+        if len(broken):
+            raise UserError(
+                f"{self.source.name} has no finite embedding for {len(broken):,} of the "
+                f"{len(found):,} training images, such as {self.train.keys[int(broken[0])]!r}.",
+                "Correct the gallery, or remove these images from the data.",
+            )
+        return found
 
     def embed_normalised(self, images: Tensor) -> Tensor:
         """The gallery network's embeddings (N, D) of the query network's inputs (N, 3, S, S)."""

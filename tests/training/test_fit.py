@@ -1,4 +1,4 @@
-"""fit: resumes with exactly the same weights, refuses another run's checkpoint, and learns."""
+"""fit: resumes with exactly the same weights, stops when it diverges, and learns."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from edgecmp.errors import UserError
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import InMemory
+from edgecmp.training.checkpoint import Checkpoint
 from edgecmp.training.fit import Schedule, fit
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
@@ -23,10 +24,15 @@ LABELS = torch.arange(24) % 3
 class _Task:
     def __init__(self) -> None:
         torch.manual_seed(0)
+        self.first = nn.Conv2d(3, 4, 3)
         self.module = nn.Sequential(
-            nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(784, 3)
+            self.first,
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(0.1),  # random numbers that are not drawn from the generator
+            nn.Linear(784, 3),
         )
-        self.settings: dict[str, Any] = {}
 
     def loss(
         self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
@@ -42,7 +48,7 @@ def _fit(task: _Task, folder: Path, schedule: Schedule, **more: Any) -> list[dic
         schedule,
         Augmentation(),
         seed=3,
-        checkpoints=folder,
+        checkpoint=Checkpoint.opened(folder, {}),
         name="test",
         **more,
     )
@@ -62,7 +68,7 @@ def test_a_run_killed_after_any_epoch_ends_with_the_same_weights(
     for stop in (1, 2, 3):
 
         def after_epoch(epoch: int, stop: int = stop) -> str | None:
-            if epoch == stop + 1:
+            if epoch == stop:
                 raise KilledError
             return None
 
@@ -75,19 +81,51 @@ def test_a_run_killed_after_any_epoch_ends_with_the_same_weights(
         assert [r["epoch"] for r in records] == [1, 2, 3, 4]
         for name, value in whole.module.state_dict().items():
             assert torch.equal(value, resumed.module.state_dict()[name]), name
-        assert not list(folder.iterdir())
+        kept = Checkpoint.opened(folder, {})
+        assert kept.epoch == 4
+        again = _Task()
+        assert _fit(again, folder, schedule) == records  # nothing is left to train
+        for name, value in whole.module.state_dict().items():
+            assert torch.equal(value, again.module.state_dict()[name]), name
+        kept.clear()
+        assert not folder.exists()
 
 
-def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
-    def after_epoch(epoch: int) -> str | None:
-        if epoch == 2:
-            raise KeyboardInterrupt
-        return None
+def test_a_training_that_diverges_stops_and_keeps_the_last_good_epoch(tmp_path: Path) -> None:
+    """It ends in the epoch in which it diverges, instead of training on for hours."""
 
-    with pytest.raises(KeyboardInterrupt):
-        _fit(_Task(), tmp_path, Schedule(epochs=3, batch_size=8), after_epoch=after_epoch)
-    with pytest.raises(UserError, match="other settings"):
-        _fit(_Task(), tmp_path, Schedule(epochs=4, batch_size=8))
+    class Diverging(_Task):
+        def loss(
+            self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
+        ) -> Tensor:
+            loss = super().loss(images, indices, progress, generator)
+            return loss if progress < 0.6 else loss * torch.inf
+
+    schedule = Schedule(epochs=4, batch_size=8)
+    with pytest.raises(
+        UserError, match=r"loss of the test became infinite .* in epoch 3.*whose epoch 2 is kept"
+    ):
+        _fit(Diverging(), tmp_path, schedule)
+    good = Checkpoint.opened(tmp_path, {})
+    assert good.epoch == 2
+    assert all(tensor.isfinite().all() for tensor in good.tensors().values())
+
+
+def test_weights_that_are_not_finite_are_never_kept(tmp_path: Path) -> None:
+    """The last step of an epoch may destroy the weights after a finite loss."""
+
+    class Exploding(_Task):
+        def loss(
+            self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
+        ) -> Tensor:
+            loss = super().loss(images, indices, progress, generator)
+            if 0.3 < progress < 0.5:  # the last of the three steps of epoch 1
+                loss = loss + (self.first.weight * 0).sum().sqrt()  # 0, of infinite slope
+            return loss
+
+    with pytest.raises(UserError, match=r"A weight of the test became .* in epoch 1"):
+        _fit(Exploding(), tmp_path, Schedule(epochs=2, batch_size=8))
+    assert Checkpoint.opened(tmp_path, {}).epoch == 0
 
 
 def test_loss_falls(tmp_path: Path) -> None:

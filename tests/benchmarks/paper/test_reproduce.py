@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
-from edgecmp.artefacts.bundle import GalleryBundle, Manifest, SupernetBundle
+import edgecmp.training.supernet as supernet_module
 from edgecmp.benchmarks.paper import TABLES, listing, reproduce
+from edgecmp.benchmarks.paper.context import Context
 from edgecmp.benchmarks.paper.published import published
+from edgecmp.benchmarks.paper.run import Runs
 from edgecmp.benchmarks.paper.systems import GALLERY, SYSTEMS, system_of
+from edgecmp.benchmarks.paper.training import Inputs
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.evaluation.evaluate import evaluate
-from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.search import rerank
+from edgecmp.storage import folder_lock
+from edgecmp.training.gallery import train_gallery
+from edgecmp.training.recipes import gallery_recipe, recipe
 from tests.fixtures.orl import write_ijbc
 
 SMALL = ("MobileNetV1(0.5x)", "ShuffleNetV2", "CMP-NAS-c")
@@ -102,6 +110,122 @@ def test_the_same_runs_fill_table_2_without_training_again(out: Path, drawings: 
     assert {path: path.stat().st_mtime_ns for path in out.rglob("run.json")} == before
     by = {(group.system, group.group): group for group in found.groups}
     assert set(by["CMP-NAS-c", "heterogeneous"].ours) == {"far1e-2", "far1e-3", "far1e-4"}
+
+
+def _changed(drawings: Path, folder: Path) -> Path:
+    """The same drawings, but for one pixel of one training image."""
+    copy = shutil.copytree(drawings, folder)
+    path = copy / "train" / "identity03" / "1.png"
+    picture = Image.open(path)
+    picture.putpixel((3, 3), (1, 2, 3))
+    picture.save(path)
+    return copy
+
+
+def test_runs_of_other_data_are_refused_by_name(out: Path, drawings: Path, tmp_path: Path) -> None:
+    """The gallery model is compared first; a run is compared even if its gallery model is given."""
+    other, kept = _changed(drawings, tmp_path / "other"), shutil.copytree(out, tmp_path / "out")
+    before = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    given: dict[str, Any] = {"recipe_name": "emoji-tiny", "out": kept, "systems": ("ShuffleNetV2",)}
+    with pytest.raises(
+        UserError, match=r"tiny/gallery contains a finished .* other settings: the training data"
+    ):
+        reproduce("table3", data=str(other), **given)
+    with pytest.raises(
+        UserError,
+        match=r"seed0 was made with other settings: the training data; the test data\. "
+        r"Name another folder with --out, or remove .*seed0 to make it again",
+    ):
+        reproduce("table3", data=str(other), gallery=kept / "emoji-tiny" / "gallery", **given)
+    assert {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()} == before
+
+
+def test_runs_of_another_recipe_or_gallery_model_are_refused_by_name(
+    out: Path, drawings: Path, tmp_path: Path
+) -> None:
+    """Runs of systems that are not asked for are compared too: the table shows them."""
+    given: dict[str, Any] = {
+        "recipe_name": "emoji-tiny",
+        "data": str(drawings),
+        "systems": ("CMP-NAS-c",),
+    }
+    train_gallery(gallery_recipe("tiny"), out=tmp_path / "gallery", data=str(drawings), seed=4)
+    with pytest.raises(UserError, match="was made with other settings: the gallery model"):
+        reproduce("table3", out=out, gallery=tmp_path / "gallery", **given)
+    kept = shutil.copytree(out, tmp_path / "out")
+    path = kept / "emoji-tiny" / "query" / "shufflenetv2_w1" / "seed0" / "run.json"
+    document = json.loads(path.read_text())
+    document["settings"]["training"]["schedule"]["epochs"] = 7
+    path.write_text(json.dumps(document))
+    with pytest.raises(UserError, match=r"shufflenetv2_w1/seed0 was made .*: epochs 7, now 1"):
+        reproduce("table3", out=kept, **given)
+
+
+def test_a_trained_network_without_its_run_is_evaluated_and_not_trained_again(
+    out: Path, drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a kill between the training and the evaluation; its seconds are all counted."""
+    kept = shutil.copytree(out, tmp_path / "out")
+    path = kept / "emoji-tiny" / "query" / "shufflenetv2_w1" / "seed0" / "run.json"
+    before = json.loads(path.read_text())
+    path.unlink()
+
+    def step(*_: Any, **__: Any) -> None:
+        raise AssertionError("A training step was made.")
+
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    reproduce(
+        "table3",
+        recipe_name="emoji-tiny",
+        out=kept,
+        data=str(drawings),
+        systems=("ShuffleNetV2",),
+    )
+    after = json.loads(path.read_text())
+    assert before.pop("provenance").keys() == after.pop("provenance").keys()
+    assert after == before
+
+
+def test_a_pruned_copy_is_reused_only_if_it_is_of_the_same_model_and_data(
+    out: Path, drawings: Path, tmp_path: Path
+) -> None:
+    context = Context(
+        recipe=replace(recipe("emoji-tiny"), bottleneck=None),
+        runs=Runs(tmp_path / "out", "emoji-tiny", recorded=False),
+        inputs=Inputs.opened(str(drawings), str(drawings)),
+        gallery=out / "emoji-tiny" / "gallery",
+    )
+    weights = context.pruned("magnitude", 0.5) / "weights.safetensors"
+    written = weights.stat().st_mtime_ns
+    replace(context, made=set()).pruned("magnitude", 0.5)
+    assert weights.stat().st_mtime_ns == written
+    other = str(_changed(drawings, tmp_path / "other"))
+    with pytest.raises(UserError, match=r"start was made with other settings: the training data"):
+        replace(context, made=set(), inputs=Inputs.opened(other, other)).pruned("magnitude", 0.5)
+    train_gallery(gallery_recipe("tiny"), out=tmp_path / "gallery", data=str(drawings), seed=4)
+    with pytest.raises(UserError, match=r"start was made with other settings: the gallery model"):
+        replace(context, made=set(), gallery=tmp_path / "gallery").pruned("magnitude", 0.5)
+
+
+def test_two_reproductions_do_not_share_a_folder(out: Path, drawings: Path) -> None:
+    with (
+        folder_lock(out / "emoji-tiny", "reproduction"),
+        pytest.raises(UserError, match=r"Another reproduction is writing to .*emoji-tiny"),
+    ):
+        reproduce("table3", recipe_name="emoji-tiny", out=out, data=str(drawings), systems=SMALL)
+
+
+def test_a_typo_is_told_before_the_gallery_model_is_trained(drawings: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Unknown system"):
+        reproduce(
+            "table3",
+            recipe_name="emoji-tiny",
+            out=tmp_path / "out",
+            data=str(drawings),
+            systems=("ShufleNet",),
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_table_and_picture_lie_there(out: Path) -> None:
@@ -187,19 +311,10 @@ def test_table_4_prunes_and_trains_in_four_ways(drawings: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_figure_1_searches_and_trains_the_best_five(out: Path, drawings: Path) -> None:
-    gallery = GalleryBundle.load(out / "emoji-tiny" / "gallery")
-    about = {"tier": "100M", "embedding_dim": 128, "input_size": 32}
-    manifest = Manifest(
-        kind="supernet",
-        network=about,
-        preprocessing=gallery.preprocessing.to_dict(),
-        gallery_sha256=gallery.sha256,
-    )
-    supernet = Supernet("100M", embedding_dim=128, input_size=32)
-    SupernetBundle(network=supernet, manifest=manifest).save(
-        out / "emoji-tiny" / "supernets" / "vanilla"
-    )
+def test_figure_1_searches_and_trains_the_best_five(
+    out: Path, drawings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supernet_module, "CHANCE_FACTOR", 0.0)
     found = reproduce(
         "figure1", recipe_name="emoji-tiny", out=out, data=str(drawings), systems=("vanilla R1",)
     )
