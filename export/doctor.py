@@ -6,9 +6,7 @@ format, and run. Nothing is installed: what is missing is listed with the comman
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from edgecmp.export.doctor_advice import advice_on, machine_facts
@@ -17,6 +15,7 @@ from edgecmp.export.formats.registry import targets
 from edgecmp.files import provenance
 from edgecmp.progress import progress
 from edgecmp.report import Report, key_values
+from edgecmp.temporary import temporary_files
 
 __all__ = ["DoctorReport", "doctor"]
 
@@ -93,18 +92,19 @@ class DoctorReport(Report):
 
 
 def doctor() -> DoctorReport:
-    """Tries every target, precision and runtime on this machine."""
+    """Tries every target, precision and runtime on this machine.
+
+    Raises:
+        UserError: the system's folder for temporary files cannot be written.
+    """
     images = random_images()
     cases = [
         (target, precision) for target in targets().values() for precision in target.precisions
     ]
     rows: list[dict[str, Any]] = []
-    with (
-        tempfile.TemporaryDirectory(prefix="edgecmp-doctor-") as folder,
-        progress("Trying", total=len(cases), unit="precision") as bar,
-    ):
+    with temporary_files() as folder, progress("Trying", total=len(cases), unit="precision") as bar:
         for target, precision in cases:
-            rows += try_target(target, precision, images, Path(folder))
+            rows += try_target(target, precision, images, folder)
             bar.advance()
     facts = machine_facts()
     return DoctorReport(

@@ -9,16 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from edgecmp.export.install import EXTRA, no_wheels
 from edgecmp.export.runtimes.runners import RUNTIMES
 
-__all__ = ["advice_on", "machine_facts"]
+__all__ = ["NOT_WRITTEN", "advice_on", "machine_facts"]
 
 PACKAGES = {runtime.name: runtime.package for runtime in RUNTIMES}
 MIN_FREE_GB = 2.0
+NOT_WRITTEN = "cannot be written"
+"""How the note begins if a file of the target cannot be written."""
+
 PROGRAMS = {
     "adb": "an Android phone: install Android's platform-tools and put adb on the PATH",
     "ssh": "a board: install an OpenSSH client",
@@ -47,32 +49,34 @@ def advice_on(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> li
         facts: from `machine_facts`.
     """
     advice: dict[str, str] = {}
-    numpy_2 = int(np.__version__.partition(".")[0]) >= 2
-    if numpy_2 and not no_wheels("tflite-runtime"):
-        advice[f"numpy {np.__version__}: tflite-runtime 2.14 needs numpy < 2"] = (
-            "pip install 'numpy<2'"
-        )
     for row in rows:
         if row["verdict"] == "not here":
-            missing = f"{row['runtime']} ({row['target']} files): {row['note']}"
-            advice.setdefault(missing, _way_out(row))
+            writer = row["note"].startswith(NOT_WRITTEN)
+            what = f"{row['target']} files" if writer else f"The runtime {row['runtime']}"
+            advice.setdefault(f"{what}: {row['note']}.", _way_out(row))
     for name, use in PROGRAMS.items():
         if facts[name] == "not found":
-            advice[f"{name}: not found"] = f"only needed for {use}"
+            advice[f"The program {name}: not found."] = f"It is needed only for {use}."
     if _free_gb() < MIN_FREE_GB:
-        advice[f"{facts['free disk here']} of free disk"] = "free some space before a training"
+        advice[f"Only {facts['free disk here']} are free on this disk."] = (
+            "Free some space before a training."
+        )
     return [{"missing": missing, "add": step} for missing, step in advice.items()]
 
 
 def _way_out(row: Mapping[str, Any]) -> str:
-    """How to make a runtime available."""
-    if "macOS" in row["note"]:
-        return "run `edgecmp doctor` and `edgecmp parity` on a Mac; it cannot be installed here"
-    if reason := no_wheels(PACKAGES[row["runtime"]]):
-        return f"it cannot be installed here: {reason}"
-    if "numpy" in row["note"]:
-        return "pip install 'numpy<2'"
-    return EXTRA
+    """How to make a runtime or the writer of a target available."""
+    note = str(row["note"])
+    if "macOS" in note:
+        return "It runs on a Mac only: run `edgecmp doctor` and `edgecmp parity` there."
+    package = "coremltools" if "coremltools" in note else PACKAGES[row["runtime"]]
+    if note.startswith(NOT_WRITTEN) and package not in note:
+        package = ""
+    if reason := no_wheels(package):
+        return f"It cannot be installed here: {reason}."
+    if row["runtime"] == "tflite-runtime" and "numpy" in note:
+        return "Install an older numpy: pip install 'numpy<2'"
+    return f"Install it: {EXTRA}"
 
 
 def _free_gb() -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
+import io
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgecmp.errors import UserError
+from edgecmp.export.doctor_advice import NOT_WRITTEN
 from edgecmp.export.doctor_network import DIM, SIZE, probe_network
 from edgecmp.export.formats.registry import Job, Target
 from edgecmp.export.metadata import Metadata
@@ -67,7 +70,7 @@ def try_target(
         _write(target, Job(network=network, metadata=metadata, images=calibration), path)
     except Exception as error:  # whatever a converter raises, the other targets are still tried
         verdict = "not here" if isinstance(error, ImportError) else "fails"
-        note = f"cannot be written: {first_line(error)}"
+        note = f"{NOT_WRITTEN}: {first_line(error).replace(f'{folder}/', '')}"
         return [
             row | _outcome(runtime, verdict, note) | {"write_s": None, "cosine": None}
             for runtime in runtimes_for(target.name)
@@ -85,7 +88,8 @@ def _write(target: Target, job: Job, path: Path) -> None:
     missing = [name for name in target.packages if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(f"needs {', '.join(missing)}, which is not installed")
-    target.write(job, path)
+    with contextlib.redirect_stderr(io.StringIO()):  # what writers say of networks of the user
+        target.write(job, path)
 
 
 def _metadata(target: Target, precision: str) -> Metadata:
@@ -118,7 +122,8 @@ def _run(
     except RuntimeUnavailableError as error:
         return _outcome(runtime, "not here", str(error)) | {"cosine": None}
     except (RuntimeRefusedError, UserError) as error:
-        return _outcome(runtime, "fails", first_line(error)) | {"cosine": None}
+        note = first_line(error).replace(f"{path.parent}/", "")
+        return _outcome(runtime, "fails", note) | {"cosine": None}
     if embeddings.shape != expected.shape or not np.isfinite(embeddings).all():
         note = f"its output has the shape {embeddings.shape}, not {expected.shape} of finite values"
         return _outcome(runtime, "fails", note) | {"cosine": None}

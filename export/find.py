@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecmp import kit
 from edgecmp.data import ImageSet, load_dataset
@@ -17,7 +18,9 @@ from edgecmp.export.find_plot import Match, draw_matches
 from edgecmp.export.runtimes.exported_model import ExportedModel, open_embedder
 from edgecmp.gallery.index import GalleryIndex
 from edgecmp.networks.embed import Embedder
+from edgecmp.plotting import try_draw
 from edgecmp.report import Report
+from edgecmp.storage import check_writable
 
 __all__ = ["FindReport", "find"]
 
@@ -106,16 +109,9 @@ def find(
     ]
     drawn = None
     if picture is not None and stored is not None:
-        matches = [
-            Match(
-                image=stored.source.image(int(stored.rows[place])),
-                identity=row["identity"],
-                score=row["score"],
-            )
-            for row, place in zip(rows, places.flat, strict=True)
-        ]
+        out, source = Path(picture), stored
         names = [Path(photo).name for photo in photos]
-        drawn = draw_matches(Path(picture), names, images, matches)
+        drawn = try_draw(lambda: draw_matches(out, names, images, _matches(source, rows, places)))
     return FindReport(
         rows=rows,
         model=network.name,
@@ -123,6 +119,20 @@ def find(
         index=str(folder),
         picture=drawn,
     )
+
+
+def _matches(
+    stored: ImageSet, rows: Sequence[dict[str, Any]], places: NDArray[np.integer[Any]]
+) -> list[Match]:
+    """The gallery images of the rows, for the picture."""
+    return [
+        Match(
+            image=stored.source.image(int(stored.rows[place])),
+            identity=row["identity"],
+            score=row["score"],
+        )
+        for row, place in zip(rows, places.flat, strict=True)
+    ]
 
 
 def _check_arguments(photos: Sequence[str | Path], top: int, picture: str | Path | None) -> None:
@@ -134,6 +144,8 @@ def _check_arguments(photos: Sequence[str | Path], top: int, picture: str | Path
         raise UserError(
             f"--picture must be a .png file (got {picture}).", "Use a name such as found.png."
         )
+    if picture is not None:
+        check_writable(picture)
 
 
 def _check_gallery(network: Embedder, gallery: GalleryIndex, folder: Path) -> None:
@@ -143,6 +155,13 @@ def _check_gallery(network: Embedder, gallery: GalleryIndex, folder: Path) -> No
             f"{network.name} was trained for another gallery model than the one that built the "
             f"index {folder}.",
             "Name the index of that model with --index, or build one with `edgecmp gallery build`.",
+        )
+    width = gallery.embeddings.shape[1]
+    if network.embedding_dim != width:
+        raise UserError(
+            f"The embeddings of {network.name} have {network.embedding_dim} values, but those of "
+            f"the index {folder} have {width}.",
+            "Name the index of the network's gallery model with --index.",
         )
 
 

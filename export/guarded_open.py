@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edgecmp.errors import UserError
+from edgecmp.files import read_bytes
 
 __all__ = ["damaged", "missing_package", "no_metadata", "read_file"]
 
@@ -16,13 +16,9 @@ def read_file(path: Path) -> bytes:
     """The content of a model file.
 
     Raises:
-        UserError: there is no such file, or it cannot be read.
+        UserError: there is no such regular file, or it cannot be read.
     """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise UserError(f"{path} cannot be read: {reason}.", "Check the path.") from error
+    return read_bytes(path, what="a model")
 
 
 @contextmanager
@@ -38,17 +34,18 @@ def missing_package(path: Path) -> Iterator[None]:
 
 
 def damaged(path: Path, reason: object = "") -> UserError:
-    """The error for a file that was not completely written or was changed; `reason` is a detail."""
+    """The error for a file that its format's reader cannot make sense of; `reason` is a detail."""
     detail = f" ({reason})" if str(reason) else ""
     return UserError(
         f"{path} is truncated or damaged{detail}.",
-        "Copy it again, or write it again with the command that made it.",
+        "Copy it again, or write it again with the tool that made it.",
     )
 
 
 def no_metadata(path: Path, target: str) -> UserError:
     """The error for a model file of a target's format that edgecmp did not write."""
     return UserError(
-        f"{path} contains no edgecmp metadata: it was not written by `edgecmp export`.",
+        f"{path} contains no edgecmp metadata: `edgecmp export` did not write it, or it was cut "
+        "off.",
         f"Write one with `edgecmp export --target {target}`.",
     )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from edgecmp.export.contents import Content
-from edgecmp.export.formats.coreml.contents import coreml_contents
-from edgecmp.export.formats.onnx.contents import onnx_contents
+from edgecmp import integrity
+from edgecmp.export.contents import Content, read_contents
 from edgecmp.export.formats.registry import targets
-from edgecmp.export.formats.tflite.contents import tflite_contents
-from edgecmp.export.guarded_open import missing_package
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.runtimes.open import identify, read_metadata
 from edgecmp.files import sha256_file
-from edgecmp.gallery.index import IndexManifest
+from edgecmp.gallery.index_manifest import IndexManifest
 from edgecmp.gallery.open import open_described
 from edgecmp.inspection import (
     Check,
@@ -28,13 +24,6 @@ from edgecmp.inspection import (
 
 __all__ = ["inspect_description", "inspect_export"]
 
-READERS: dict[str, Callable[[Path], Content]] = {
-    "tflite": tflite_contents,
-    "coreml": coreml_contents,
-    "onnx": onnx_contents,
-}
-"""The function that reads the content of a file, by target."""
-
 
 def inspect_export(path: Path, index: Path | None = None) -> Inspection:
     """Inspects a .tflite, .onnx or .mlpackage, whether edgecmp exported it or not.
@@ -44,11 +33,12 @@ def inspect_export(path: Path, index: Path | None = None) -> Inspection:
         index: folder of a gallery index that the network should be able to search.
 
     Raises:
-        UserError: it is missing, truncated, or a package that reads its format is not installed.
+        UserError: it is missing, was changed since edgecmp wrote it, is truncated, or a package
+            that reads its format is not installed.
     """
     target = identify(path).name
-    with missing_package(path):
-        content = READERS[target](path)
+    whole = integrity.verify(path)
+    content = read_contents(path, whole=whole)
     facts: dict[str, Any] = {"size": size_facts(path)}
     if path.is_file():
         facts["file_sha256"] = sha256_file(path)
@@ -89,7 +79,7 @@ def inspect_description(path: Path, index: Path | None = None) -> Inspection:
         UserError: it does not describe such a file, or the file cannot be used.
     """
     model = open_described(path)
-    content = READERS["onnx"](model.file.path)
+    content = read_contents(model.file.path, whole=False)
     checks: tuple[Check, ...] = ()
     if model.gallery_sha256 is not None:
         checks = gallery_check(model.gallery_sha256, index)
@@ -131,8 +121,7 @@ def _metadata_facts(metadata: Metadata) -> dict[str, Any]:
 
 def _checks(path: Path, metadata: Metadata, index: Path | None) -> tuple[Check, ...]:
     checks = [
-        Check(name="file is whole", verdict="ok"),
-        Check(name="preprocessing is as it was written", verdict="ok"),
+        Check(name="every byte is as it was written", verdict="ok"),
     ]
     target = targets()[metadata.target]
     known = metadata.precision in target.precisions

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgecmp.documents import parse_document
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_json
+from edgecmp.integrity import FORMAT, UNSEALED, check_format
 from edgecmp.networks.form import Form, form_from_dict
 
 if TYPE_CHECKING:
     from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["FORMAT", "KEY", "Metadata"]
-
-FORMAT: Final = "edgecmp-export/2"
-KEY = "edgecmp"
-"""The name of the document in every format."""
+__all__ = ["Metadata"]
 
 EXPORT_AGAIN = "Export it again with `edgecmp export`."
 
@@ -42,11 +38,12 @@ class Metadata(BaseModel):
         gallery_sha256: weights of the gallery model that the network is compatible with, if any.
         weights_sha256: weights of the network before it was lowered.
         provenance: versions and the command line.
+        content_sha256: over the whole file, see `edgecmp.integrity`; zeros until it is sealed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["edgecmp-export/2"] = FORMAT
+    format: Literal["edgecmp-export/3"] = FORMAT
     target: str
     precision: str
     input: Literal["tensor", "image"]
@@ -58,10 +55,12 @@ class Metadata(BaseModel):
     gallery_sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
     weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     provenance: dict[str, str]
+    content_sha256: str = Field(default=UNSEALED, pattern="^[0-9a-f]{64}$")
 
     def write(self) -> bytes:
-        """The document as UTF-8 JSON with sorted keys: equal metadata have equal bytes."""
-        return json.dumps(self.model_dump(), sort_keys=True, indent=1).encode()
+        """The unsealed document as UTF-8 JSON with sorted keys: equal metadata, equal bytes."""
+        document = self.model_dump() | {"content_sha256": UNSEALED}
+        return json.dumps(document, sort_keys=True, indent=1).encode()
 
     @classmethod
     def read(cls, data: bytes, *, source: str) -> Metadata:
@@ -76,11 +75,11 @@ class Metadata(BaseModel):
         """
         try:
             document = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"The edgecmp metadata in {source} is not JSON ({error}).", EXPORT_AGAIN
             ) from error
-        _check_format(document.get("format") if isinstance(document, dict) else None, source)
+        check_format(document.get("format") if isinstance(document, dict) else None, source)
         metadata = parse_document(
             cls,
             document,
@@ -104,23 +103,3 @@ class Metadata(BaseModel):
         from edgecmp.preprocessing import Preprocessing
 
         return Preprocessing.from_dict(self.preprocessing)
-
-
-def _check_format(given: object, source: str) -> None:
-    """Refuses a document of another version, naming the older one."""
-    if given == FORMAT:
-        return
-    version = re.fullmatch(r"edgecmp-export/(\d+)", given) if isinstance(given, str) else None
-    if version is None:
-        raise UserError(
-            f"The metadata in {source} is not that of an edgecmp export (format {given!r}).",
-            EXPORT_AGAIN,
-        )
-    if int(version[1]) < int(FORMAT.rpartition("/")[2]):
-        raise UserError(
-            f"{source} was made by an older edgecmp ({given}, now {FORMAT}).", EXPORT_AGAIN
-        )
-    raise UserError(
-        f"{source} was made by a newer edgecmp ({given}, this one reads {FORMAT}).",
-        "Update with `pip install --upgrade edgecmp`.",
-    )

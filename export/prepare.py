@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgecmp.export.lowering import LoweredNet, lower
+from edgecmp.export.quantisation.finite import check_weights
 
 if TYPE_CHECKING:
     from edgecmp.artefacts.bundle import QueryBundle
@@ -23,11 +24,16 @@ def prepare(
         target: the format that it is lowered for.
         precision: one of the target's.
         input: "tensor" or "image".
+
+    Raises:
+        UserError: a weight is not finite.
     """
-    return lower(
+    network = lower(
         bundle.network,
         input_size=bundle.preprocessing.input_size,
         pixels=bundle.preprocessing if input == "image" else None,
         integers=precision == "int8",
         without=target.without,
     )
+    check_weights(network.graph)
+    return network

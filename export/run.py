@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-import errno
 import importlib.util
-import os
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export.formats import registry
-from edgecmp.export.formats.registry import Job
+from edgecmp.export.formats.registry import Job, Target
 from edgecmp.export.install import how_to_install
 from edgecmp.export.metadata import Metadata
-from edgecmp.export.quantisation.calibration import calibration_images
+from edgecmp.export.quantisation.calibration import calibration_images, check_variety
+from edgecmp.export.quantisation.finite import NonFinite
+from edgecmp.export.quantisation.observers import batches
 from edgecmp.files import provenance
+from edgecmp.networks.collapse import warn_if_collapsed
+from edgecmp.networks.onnx_probe import probe_images
 from edgecmp.progress import duration, say
+from edgecmp.report import Report
+from edgecmp.storage import (
+    check_writable_folder,
+    disk_errors,
+    replacing_folder,
+    temporary_folder,
+    write_atomic,
+)
 
 if TYPE_CHECKING:
     from edgecmp.artefacts.bundle import QueryBundle
-    from edgecmp.export.install import how_to_install
-from edgecmp.export.formats.registry import Target
-from edgecmp.report import Report
+    from edgecmp.export.lowering import LoweredNet
 
 __all__ = ["Exported", "export"]
+
+PROBES = 32
+"""Images whose embeddings are compared before a network is exported."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -104,7 +116,11 @@ def export(
         raise unknown_choice(f"input for {target}", input, chosen.inputs)
     _check_system(chosen, system)
     _check_packages(chosen)
-    path = _destination(chosen, precision, Path(out))
+    with disk_errors(Path(out)):
+        path = _destination(chosen, precision, Path(out))
+        with suppress(FileNotFoundError):
+            path.lstat()  # fails for a name that no file can have
+        check_writable_folder(path.parent)
     start = time.perf_counter()
 
     from edgecmp import kit
@@ -118,9 +134,10 @@ def export(
         metadata = metadata.model_copy(update={"options": {"system": system}})
     if precision in chosen.calibrated:
         images, calibration = calibration_images(bundle, data)
+        check_variety(images, str(calibration["data"]))
         metadata = metadata.model_copy(update={"calibration": calibration})
-    with _replacing(path) as temporary:
-        chosen.write(Job(network=network, metadata=metadata, images=images), temporary)
+    _check_outputs(network, bundle, images)
+    _write(chosen, Job(network=network, metadata=metadata, images=images), path)
     exported = Exported(
         path=path,
         target=target,
@@ -134,6 +151,31 @@ def export(
         f"{path} ({exported.size_mb:.2f} MB)"
     )
     return exported
+
+
+def _check_outputs(
+    network: LoweredNet, bundle: QueryBundle, images: NDArray[np.uint8] | None
+) -> None:
+    """Says so if the network embeds different images alike: the file would find nothing.
+
+    Args:
+        network: lowered.
+        bundle: the network as it was trained.
+        images: calibration images, if there are any; else test pictures are drawn.
+
+    Raises:
+        UserError: a value of the network is not finite; its layer is named.
+    """
+    if images is None or len(images) < PROBES:
+        images = probe_images(*bundle.preprocessing.size)
+    (inputs,) = batches(network, images[:PROBES], bundle.preprocessing)
+    finite = NonFinite()
+    finite.start_batch(len(inputs))
+    value = inputs
+    for node, value in network.each(inputs):
+        finite.look(node.name, value)
+    finite.check()
+    warn_if_collapsed(value.numpy(), bundle.name)
 
 
 def _check_system(target: Target, system: str | None) -> None:
@@ -192,26 +234,26 @@ def _metadata(bundle: QueryBundle, target: str, precision: str, input: str) -> M
     )
 
 
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what is written there replaces `path`, file or folder.
+def _write(target: Target, job: Job, path: Path) -> None:
+    """Writes the file or package beside `path`, then puts it into the place of `path` in one step.
 
     After an error, `path` is as it was.
     """
-    try:
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            temporary = Path(folder) / path.name
-            yield temporary
-            if path.is_dir():
-                path.rename(Path(folder) / "before")
-            temporary.replace(path)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        way_out = "Name a path that you can write to."
-        if error.errno == errno.ENOSPC:
-            way_out = "Free some space or name another --out, then run the same command again."
-        raise UserError(f"{path} cannot be written: {reason}.", way_out) from error
+        with temporary_folder(path.parent, path.name) as folder:
+            made = folder / f"new{target.suffix}"
+            try:
+                target.write(job, made)
+            except UserError as error:
+                what = error.what.replace(str(made), str(path))
+                raise UserError(what, error.way_out) from error
+            if made.is_dir():
+                with replacing_folder(path) as new:
+                    for part in made.iterdir():
+                        part.rename(new / part.name)
+            else:
+                write_atomic(path, made.read_bytes())
 
 
 def _size(path: Path) -> int:

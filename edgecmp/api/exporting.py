@@ -37,7 +37,8 @@ def export(
         system: Core ML: the oldest system that must run it, "iOS15" to "iOS18".
 
     Raises:
-        UserError: an argument is unknown, a package is missing, or `out` cannot be written.
+        UserError: an argument is unknown, a package is missing, the network is not finite, or `out`
+            cannot be written.
     """
     from edgecmp.export.run import export as run
 
@@ -71,13 +72,14 @@ def parity(
         index: folder of the server's gallery index; the starter kit's by default.
         data: as `load_data` takes it; its test split has the queries.
         device: a name of `list_devices`: the files run in its runtimes too.
-        limit: number of queries, evenly spaced; all if None.
+        limit: number of queries, evenly spaced; all if None. The change of the top-10 accuracy then
+            fails a file only if its whole interval is beyond the bound.
         picture: a .png for the cosines and the changes of rank.
         seed: of the bootstrap.
 
     Raises:
-        UserError: a file is damaged or of another network, or file, network and index do not belong
-            together.
+        UserError: none of the files can be opened, or file, network and index do not belong
+            together. Of several files, one that cannot be opened is a failed row.
     """
     from contextlib import ExitStack
 

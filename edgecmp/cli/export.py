@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.choices import TARGETS
-from edgecmp.cli.options import JsonFile, Model, help_text
+from edgecmp.cli.options import JsonFile, Model, help_text, writable_any
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "export"]
@@ -29,7 +29,12 @@ HELP = help_text(
 
 def export(
     target: Annotated[str, typer.Option("--target", metavar="|".join(TARGETS), help="The format.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A file, or a folder for it.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="FILE", callback=writable_any, help="A file, or a folder for it."
+        ),
+    ],
     precision: Annotated[
         str,
         typer.Option(

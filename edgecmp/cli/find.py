@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Index, JsonFile, help_text
+from edgecmp.cli.options import Index, JsonFile, help_text, writable
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "find"]
@@ -49,7 +49,11 @@ def find(
     picture: Annotated[
         Path | None,
         typer.Option(
-            "--picture", metavar="FILE", help="Draw each photo beside its matches into this .png."
+            "--picture",
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="Draw each photo beside its matches into this .png.",
         ),
     ] = None,
     json_file: JsonFile = None,

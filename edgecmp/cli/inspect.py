@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from edgecmp.cli.endings import fail
 from edgecmp.cli.options import JsonFile, help_text
 from edgecmp.report import finish
 
@@ -20,7 +21,8 @@ HELP = help_text(
         "edgecmp inspect runs/query.onnx --index runs/index",
         "edgecmp inspect runs/* --json inspect.json",
     ),
-    "Knows every artefact of edgecmp, and .tflite, .onnx and .mlpackage files of other tools. A "
+    "Knows every artefact of edgecmp, and .tflite, .onnx and .mlpackage files of other tools. "
+    "Checks that no byte of an exported file was changed. A "
     "hash is shown by its first twelve digits; --json has all. Exit code 0 if all checks hold, 1 "
     "if one failed, 2 if something cannot be read.",
 )
@@ -47,7 +49,7 @@ def inspect(
     finish(report, json_file)
     sys.stdout.flush()
     for error in report.errors:
-        print(f"error: {error}", file=sys.stderr)
+        fail(str(error))
     if report.errors:
         raise typer.Exit(UNREADABLE)
     if not report.sound:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, Index, JsonFile, QueryModel, help_text
+from edgecmp.cli.options import Data, Index, JsonFile, QueryModel, help_text, writable
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "parity"]
@@ -24,8 +24,9 @@ HELP = help_text(
     ),
     "Embeds the real test queries with each file in its real runtime and ranks the server's "
     "gallery by them. If a file fails, the cause is searched for: swapped colours, an input that "
-    "is normalised twice, the first layer that differs. Exit code 0 if something was run and "
-    "nothing failed, else 1.",
+    "is normalised twice, the first layer that differs. Of several files, one that cannot be "
+    "opened fails and the others are compared. Exit code 0 if something was run and nothing "
+    "failed, else 1.",
 )
 
 
@@ -43,7 +44,11 @@ def parity(
     picture: Annotated[
         Path | None,
         typer.Option(
-            "--picture", metavar="FILE", help="Draw cosines and rank changes into this .png."
+            "--picture",
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="Draw cosines and rank changes into this .png.",
         ),
     ] = None,
     device: Annotated[
@@ -54,7 +59,11 @@ def parity(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", metavar="N", help="Use N queries, evenly spaced over all."),
+        typer.Option(
+            "--limit",
+            metavar="N",
+            help="Use N queries, evenly spaced over all.",
+        ),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:

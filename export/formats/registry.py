@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp.errors import unknown_choice
+from edgecmp.integrity import seal
 
 if TYPE_CHECKING:
     from edgecmp.export.lowering import LoweredNet
@@ -59,7 +61,8 @@ class Target:
             files run on any system.
         packages: modules that the writer imports beyond the core; missing ones are a user error.
         without: names of the rewrites of `edgecmp.export.lowering` that do not help this format.
-        write: writes the network and the metadata of a `Job` to a path that does not exist yet.
+        write: writes the network and the metadata of a `Job` to a path that does not exist yet,
+            and seals the file.
         read: returns the metadata document inside such a file; raises a `UserError` if the file is
             truncated, of another format or without the document.
     """
@@ -91,9 +94,18 @@ def register_target(
     packages: tuple[str, ...] = (),
     without: tuple[str, ...] = (),
 ) -> Callable[[Writer], Writer]:
-    """Registers the decorated function as the writer of a target; see `Target`."""
+    """Registers the decorated function as the writer of a target; see `Target`.
 
-    def register(write: Writer) -> Writer:
+    The target's `write` also seals the file (see `edgecmp.integrity`), so the writer must store the
+    bytes of `Metadata.write` once and unchanged.
+    """
+
+    def register(writer: Writer) -> Writer:
+        @functools.wraps(writer)
+        def write(job: Job, path: Path) -> None:
+            writer(job, path)
+            seal(path)
+
         _TARGETS[name] = Target(
             name=name,
             suffix=suffix,

@@ -20,6 +20,7 @@ from edgecmp.export.runtimes.runner import Runner
 from edgecmp.gallery.index import GalleryIndex
 from edgecmp.gallery.open import open_described
 from edgecmp.networks.embed import Embedder
+from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["ParityCase", "open_cases"]
 
@@ -71,19 +72,19 @@ class ParityCase:
             self.fault = f"the runtime cannot run the file: {error}"
             return None
 
-    def measure(self, size: int) -> float:
+    def measure(self, shape: tuple[int, int, int]) -> float:
         """Seconds per image of a warm batch of blank images; sets `latency_ms` as well.
 
         The latency is the median of single images in this process; `edgecmp bench` measures it
         more accurately.
 
         Args:
-            size: side S of the images, in pixels.
+            shape: (H, W, 3) of the images.
         """
         if self.runner is None:
             return 0.0
         batch = min(self.runner.batch_size, TIMED_BATCH)
-        blank = np.zeros((batch, size, size, 3), np.uint8)
+        blank = np.zeros((batch, *shape), np.uint8)
         try:
             elapsed = _timed(self.runner, blank)
             if self.runner.measures_latency:
@@ -137,12 +138,10 @@ def open_cases(
 def _external_case(path: Path, query: Embedder, gallery: GalleryIndex) -> ParityCase:
     """The case of a described ONNX file, checked to read the same images as the network."""
     model = open_described(path)
-    given, expected = model.preprocessing, query.preprocessing
-    if (given.input_size, given.background) != (expected.input_size, expected.background):
+    if not model.preprocessing.same_pixels(query.preprocessing):
         raise UserError(
-            f"{path} reads images of {given.input_size} pixels with the background "
-            f"{given.background}, but {query.name} reads {expected.input_size} pixels with "
-            f"{expected.background}.",
+            f"{path} reads {_described(model.preprocessing)}, but {query.name} reads "
+            f"{_described(query.preprocessing)}.",
             "Compare networks that read the same images.",
         )
     if model.gallery_sha256 not in (None, gallery.manifest.gallery_sha256):
@@ -154,6 +153,17 @@ def _external_case(path: Path, query: Embedder, gallery: GalleryIndex) -> Parity
         runtime=runner.name,
         runner=runner,
         note=UNKNOWN_ORIGIN,
+    )
+
+
+def _described(preprocessing: Preprocessing) -> str:
+    """How images are prepared, apart from the order and scale of channels, for an error."""
+    how = f"{preprocessing.geometry}, {preprocessing.filter}"
+    if preprocessing.short_side is not None:
+        how += f", short side {preprocessing.short_side}"
+    return (
+        f"images of {preprocessing.size_text} pixels with the background "
+        f"{preprocessing.background} ({how})"
     )
 
 
@@ -178,7 +188,7 @@ def _check_origin(path: Path, metadata: Metadata, query: Embedder, gallery: Gall
         raise unknown_choice(f"precision in {path}", metadata.precision, BOUNDS)
     if metadata.gallery_sha256 != gallery.manifest.gallery_sha256:
         raise _other_gallery(path)
-    if metadata.preprocessing_fingerprint != query.preprocessing.fingerprint:
+    if metadata.build_preprocessing() != query.preprocessing:
         raise UserError(
             f"{path} prepares its images differently from the network {query.name}.",
             "Export the file again from the network as it is now.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from edgecmp.export.prepare import prepare
 from edgecmp.export.runtimes.openers import RuntimeRefusedError
 from edgecmp.export.runtimes.runner import Batch, Runner
 
-__all__ = ["IMAGES", "first_differing_layer", "input_mistake"]
+__all__ = ["IMAGES", "LayerCosines", "compare_layers", "input_mistake"]
 
 IMAGES = 16
 """Real queries that the search for a cause uses."""
@@ -70,10 +71,50 @@ def _changed_inputs(runner: Runner, pixels: NDArray[np.uint8]) -> Iterator[tuple
         yield f"{twice} (it agrees when given pixels in 0..255{order})", values
 
 
-def first_differing_layer(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerCosines:
+    """A file's layers against torch's.
+
+    Attributes:
+        cosines: of each layer, in the order of the network: the least cosine of a channel.
+        bound: a layer with a lower cosine differs.
+        exact: whether the file computes floats from unrounded weights, so that its layers agree up
+            to float rounding.
+    """
+
+    cosines: dict[str, float]
+    bound: float
+    exact: bool
+
+    @property
+    def first(self) -> str | None:
+        """The first layer that differs; None if all agree."""
+        return next((name for name, cosine in self.cosines.items() if cosine < self.bound), None)
+
+    @property
+    def least(self) -> float:
+        """The cosine of the layer that agrees least."""
+        return min(self.cosines.values())
+
+    def cause(self) -> str:
+        """What the layers say about a file that fails, as a clause."""
+        if self.first is not None:
+            cosine = self.cosines[self.first]
+            return f"departs first at {self.first} (cosine of its worst channel {cosine:.4f})"
+        behind = "behind the last layer: in the scaling to unit length, or another output is read"
+        if self.exact:
+            return f"all {len(self.cosines)} layers agree with torch's, so the fault is {behind}"
+        return (
+            f"no layer alone differs from torch's by more than its precision explains (cosine of "
+            f"the worst channel {self.least:.4f}): rounding adds up over the layers, or the fault "
+            f"is {behind}"
+        )
+
+
+def compare_layers(
     runner: Runner, bundle: QueryBundle, pixels: NDArray[np.uint8]
-) -> tuple[str, float] | None:
-    """The first layer with a channel that differs from torch's, and the least channel cosine.
+) -> LayerCosines | None:
+    """The layers of a file against torch's, or None if they cannot be compared.
 
     The scale of a channel is ignored, since integers have scales of their own.
 
@@ -81,10 +122,6 @@ def first_differing_layer(
         runner: the file.
         bundle: the network that it was exported from.
         pixels: prepared images (N, S, S, 3).
-
-    Returns:
-        The layer's name and its cosine; the layer with the least cosine if none is below the
-        bound; None if the file's layers cannot be compared.
     """
     metadata = runner.metadata
     network = prepare(bundle, registry.target(metadata.target), metadata.precision)
@@ -98,12 +135,11 @@ def first_differing_layer(
         name: _least_channel_cosine(output, values[name])
         for name, output in zip(names, outputs, strict=True)
     }
-    bound = MIN_CHANNEL_COSINE.get(metadata.precision, MIN_CHANNEL_COSINE_OTHER)
-    for name, cosine in cosines.items():
-        if cosine < bound:
-            return name, cosine
-    worst = min(cosines, key=lambda name: cosines[name])
-    return worst, cosines[worst]
+    return LayerCosines(
+        cosines=cosines,
+        bound=MIN_CHANNEL_COSINE.get(metadata.precision, MIN_CHANNEL_COSINE_OTHER),
+        exact=metadata.precision == "fp32",
+    )
 
 
 def _least_channel_cosine(actual: NDArray[np.float32], expected: NDArray[np.float32]) -> float:

@@ -13,7 +13,15 @@ from edgecmp.export.parity.verdict import Bounds
 from edgecmp.files import provenance
 from edgecmp.report import Report, failures, table_text
 
-__all__ = ["FIGURES", "ParityReport", "file_row", "plain", "rule_columns", "size_mb"]
+__all__ = [
+    "FIGURES",
+    "ParityReport",
+    "file_row",
+    "plain",
+    "refused_row",
+    "rule_columns",
+    "size_mb",
+]
 
 FIGURES = (
     "min_cosine",
@@ -56,12 +64,14 @@ class ParityReport(Report):
             `FIGURES` (None if it was not run), the compatibility rule (mqg_top10, mqq_top10, the
             interval of their difference rule_low and rule_high, rule: "holds", "level" or
             "broken"), latency_ms (median of single images in this process), bounds, verdict
-            ("pass", "fail" or "not run") and reason.
+            ("pass", "fail" or "not run") and reason. A file that could not be opened is one row
+            without figures.
         stages: the same figures for the network as trained, lowered and quantised.
         model: name of the trained network.
         index: folder of the gallery index.
         data: name of the data set.
-        queries: number of test queries.
+        queries: number of test queries that were used.
+        all_queries: number of test queries of the data.
         gallery: number of gallery images.
         torch_top1: top-1 of the trained network in the server's gallery, in percent.
         torch_top10: the same by top-10.
@@ -76,6 +86,7 @@ class ParityReport(Report):
     index: str
     data: str
     queries: int
+    all_queries: int
     gallery: int
     torch_top1: float
     torch_top10: float
@@ -127,8 +138,13 @@ class ParityReport(Report):
 
     def sentences(self) -> list[str]:
         """Why files failed, and how to read the figures."""
+        sample = (
+            f"Only {self.queries} of {self.all_queries} queries were used: a change of the top-10 "
+            "accuracy fails only if its whole interval is beyond the bound."
+        )
         return [
             *failures(self.rows),
+            *([sample] if self.queries < self.all_queries else []),
             f"{self.queries} queries, {self.gallery} gallery images; the network itself retrieves "
             f"{self.torch_top1:.2f} at top-1, {self.torch_top10:.2f} at top-10, TAR@FAR=1e-3 "
             f"{self.torch_tar:.2f}. Changes are in points, with 95 % intervals; rule: level means "
@@ -175,6 +191,30 @@ def file_row(
         "latency_ms": plain(case.latency_ms),
         "bounds": asdict(bounds),
         "verdict": case.verdict,
+        "reason": reason,
+    }
+
+
+def refused_row(path: Path, target: str, reason: str) -> dict[str, Any]:
+    """The row of a file that could not be opened.
+
+    Args:
+        path: of the file.
+        target: its format.
+        reason: why not.
+    """
+    return {
+        "target": target,
+        "precision": "",
+        "input": "",
+        "runtime": "no runtime",
+        "file": str(path),
+        "size_mb": None,
+        **dict.fromkeys(FIGURES),
+        **rule_columns(None),
+        "latency_ms": None,
+        "bounds": None,
+        "verdict": "fail",
         "reason": reason,
     }
 

@@ -8,7 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecmp.metrics.exact_search import ranked
+from edgecmp.metrics.exact_search import Cameras
+from edgecmp.metrics.retrieval import retrieved
 from edgecmp.metrics.verification import most_within
 
 __all__ = ["FAR", "TOP", "Floats", "Integers", "RetrievalResult", "retrieve"]
@@ -31,7 +32,7 @@ class RetrievalResult:
         hits: (Q, 10) whether they show the query's identity.
         best: (Q,) the similarity of the first.
         ranks: (Q,) rank of the first image of the query's identity, from 1.
-        genuine: (Q,) number of gallery images of its identity.
+        genuine: (Q,) number of gallery images of its identity that are not ignored.
         accepted: (Q,) how many of these are accepted at FAR=1e-3, over all queries.
     """
 
@@ -59,7 +60,12 @@ class RetrievalResult:
 
 
 def retrieve(
-    queries: Floats, query_ids: Integers, gallery: Floats, gallery_ids: Integers
+    queries: Floats,
+    query_ids: Integers,
+    gallery: Floats,
+    gallery_ids: Integers,
+    *,
+    cameras: Cameras | None = None,
 ) -> RetrievalResult:
     """Searches a gallery exactly, with a chunk of the scores in memory at a time.
 
@@ -71,8 +77,10 @@ def retrieve(
         query_ids: (Q,) identities.
         gallery: (G, D).
         gallery_ids: (G,) identities in the same numbering.
+        cameras: of the queries and the gallery images: images of the query's identity from its own
+            camera are ignored.
     """
-    scores, images = ranked(queries, gallery, TOP)
+    scores, images, hits = retrieved(queries, query_ids, gallery, gallery_ids, TOP, cameras=cameras)
     same_total = sum(int((gallery_ids == identity).sum()) for identity in query_ids)
     impostors = len(queries) * len(gallery) - same_total
     wanted = most_within(FAR, impostors) + 1  # the last of these is the first to be rejected
@@ -84,17 +92,18 @@ def retrieve(
         chunk = slice(start, start + step)
         table = queries[chunk] @ gallery.T  # (q, G)
         same = query_ids[chunk, None] == gallery_ids
-        first = np.where(same, table, -np.inf).max(1, keepdims=True)
+        counted = same if cameras is None else same & (cameras[0][chunk, None] != cameras[1])
+        first = np.where(counted, table, -np.inf).max(1, keepdims=True)
         ranks[chunk] = 1 + ((table > first) & ~same).sum(1)
-        genuine[chunk] = same.sum(1)
-        genuine_scores += [row[mask] for row, mask in zip(table, same, strict=True)]
+        genuine[chunk] = counted.sum(1)
+        genuine_scores += [row[mask] for row, mask in zip(table, counted, strict=True)]
         highest = np.concatenate((highest, table[~same]))
         if len(highest) > wanted:
             highest = np.partition(highest, len(highest) - wanted)[len(highest) - wanted :]
     rejected = highest.min() if len(highest) == wanted else -np.inf
     return RetrievalResult(
         images=images,
-        hits=gallery_ids[images] == query_ids[:, None],
+        hits=hits,
         best=scores[:, 0],
         ranks=ranks,
         genuine=genuine,

@@ -14,7 +14,7 @@ from edgecmp.data import ImageSet, Retrieval
 from edgecmp.export.parity.case import ParityCase
 from edgecmp.export.parity.compatibility import Rule, check_rule
 from edgecmp.export.parity.cosines import row_cosines
-from edgecmp.export.parity.diagnosis import IMAGES, first_differing_layer, input_mistake
+from edgecmp.export.parity.diagnosis import IMAGES, compare_layers, input_mistake
 from edgecmp.export.parity.report import file_row, plain, rule_columns
 from edgecmp.export.parity.retrieval import Floats, RetrievalResult, retrieve
 from edgecmp.export.parity.stages import QUANTISE, Stage, stages
@@ -66,6 +66,7 @@ class ParitySession:
         gallery: the server's index.
         task: queries and gallery images.
         cases: the files in their runtimes.
+        sample: the task has only some of its queries; see `judge`.
         seed: of the bootstrap.
 
     Attributes:
@@ -83,6 +84,7 @@ class ParitySession:
         task: Retrieval,
         cases: Sequence[ParityCase],
         *,
+        sample: bool,
         seed: int,
     ) -> None:
         self._query = query
@@ -91,6 +93,7 @@ class ParitySession:
         files = [case.metadata for case in cases]
         self._stages = stages(query, files) if isinstance(query, QueryBundle) else []
         self._cases = cases
+        self._sample = sample
         self._weights = resamples(len(task.queries), seed=seed)
         self.drawn: list[tuple[str, NDArray[np.float64], RetrievalResult]] = []
 
@@ -117,9 +120,9 @@ class ParitySession:
         _name_wrong_runtimes(self.rows)
 
     def _say_duration(self) -> None:
-        size = self._query.preprocessing.input_size
+        shape = self._query.preprocessing.shape
         count = len(self._task.queries) + len(self._task.gallery)
-        seconds = sum(case.measure(size) for case in self._cases)
+        seconds = sum(case.measure(shape) for case in self._cases)
         running = sum(case.runner is not None for case in self._cases)
         say(
             f"Embedding {count:,} images with the trained network, {len(self._stages)} later "
@@ -148,6 +151,7 @@ class ParitySession:
             self._task.queries.identities,
             self._gallery.embeddings if gallery is None else gallery,
             self._task.gallery.identities,
+            cameras=self._task.cameras,
         )
 
     def _rule(self, queries: Floats, result: RetrievalResult, embedded: _Embedded) -> Rule:
@@ -171,7 +175,7 @@ class ParitySession:
 
     def _judge_stage(self, stage: Stage, embedded: _Embedded) -> dict[str, Any]:
         comparison, _, rule = self._compare(embedded)
-        return _stage_row(stage.name, comparison, rule)
+        return _stage_row(stage.name, comparison, rule, sample=self._sample)
 
     def _judge_case(self, case: ParityCase, embedded: _Embedded) -> dict[str, Any]:
         bounds = BOUNDS[case.metadata.precision]
@@ -197,7 +201,7 @@ class ParitySession:
         self, case: ParityCase, runner: Runner, comparison: Comparison, bounds: Bounds
     ) -> list[str]:
         """The bounds that a file fails and, if there are any, the cause, as clauses."""
-        faults = judge(comparison, bounds)
+        faults = judge(comparison, bounds, sample=self._sample)
         return faults + self._causes(case, runner) if faults else []
 
     def _causes(self, case: ParityCase, runner: Runner) -> list[str]:
@@ -213,17 +217,16 @@ class ParitySession:
             return []  # not exported by edgecmp, so it has other layers
         if not runner.exposes_layers:
             return []
-        layer = first_differing_layer(runner, self._query, pixels)
-        if layer is None:
-            return []
-        name, cosine = layer
-        return [f"departs first at {name} (cosine of its worst channel {cosine:.4f})"]
+        layers = compare_layers(runner, self._query, pixels)
+        return [] if layers is None else [layers.cause()]
 
 
-def _stage_row(name: str, comparison: Comparison | None, rule: Rule) -> dict[str, Any]:
+def _stage_row(
+    name: str, comparison: Comparison | None, rule: Rule, *, sample: bool = False
+) -> dict[str, Any]:
     """One row of the stages; the trained network itself has no comparison."""
     bounds = BOUNDS.get(name.removeprefix(QUANTISE), BOUNDS["fp32"])
-    faults = [] if comparison is None else judge(comparison, bounds)
+    faults = [] if comparison is None else judge(comparison, bounds, sample=sample)
     faults += _rule_faults(rule)
     figures = {} if comparison is None else comparison.to_dict()
     return {

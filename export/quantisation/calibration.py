@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp.errors import UserError
+from edgecmp.progress import say
 
 if TYPE_CHECKING:
     from edgecmp.artefacts.bundle import QueryBundle
 
-__all__ = ["CALIBRATION_IMAGES", "calibration_images"]
+__all__ = ["CALIBRATION_IMAGES", "calibration_images", "check_variety"]
 
 CALIBRATION_IMAGES = 512
 CALIBRATION_PIXELS = 8_000_000
 """Pixels of all images together: 159 images of 224 x 224 pixels."""
+
+FEW = 32
+"""Different images below which the ranges of activations are badly known."""
 
 
 def calibration_images(
@@ -53,3 +58,27 @@ def calibration_images(
     chosen = np.sort(np.random.default_rng(seed).choice(len(images), count, replace=False))
     about = {"data": name, "fingerprint": images.fingerprint, "images": count, "seed": seed}
     return images.pixels(bundle.preprocessing, chosen), about
+
+
+def check_variety(images: NDArray[np.uint8], data: str) -> None:
+    """Looks whether calibration images differ, since the ranges of activations come from them.
+
+    Args:
+        images: (N, S, S, 3).
+        data: the name of their data, for messages.
+
+    Raises:
+        UserError: they are one image over and over.
+    """
+    different = len({hashlib.sha256(image.tobytes()).digest() for image in images})
+    if different == 1 < len(images):
+        raise UserError(
+            f"All {len(images)} calibration images from {data} are the same image.",
+            "Name different images with --data.",
+        )
+    if different < FEW:
+        number = "only one image" if different == 1 else f"only {different} different images"
+        say(
+            f"Warning: calibrated on {number} from {data}: with fewer than {FEW}, the ranges of "
+            "activations are badly known. Prove the file with `edgecmp parity`."
+        )

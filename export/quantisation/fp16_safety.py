@@ -19,6 +19,7 @@ from torch import Tensor
 
 from edgecmp.export.lowering import Graph, LoweredNet
 from edgecmp.export.lowering.graph import Concat, Mean, Node, Normalise, Pad, Take
+from edgecmp.export.quantisation.finite import NonFinite
 from edgecmp.export.quantisation.fp16_simulation import Fp16Simulation, rounded
 from edgecmp.preprocessing import Preprocessing
 
@@ -73,13 +74,19 @@ def check_fp16(
         network: lowered.
         images: real ones, (N, S, S, 3).
         preprocessing: of a network that reads normalised images.
+
+    Raises:
+        UserError: a value of the network is not finite in float32.
     """
     graph, simulation = network.graph, Fp16Simulation(network)
     reasons: dict[str, str] = {}
+    finite = NonFinite()
     for start in range(0, len(images), BATCH):
         inputs = _read(graph, images[start : start + BATCH], preprocessing)
-        for name, reason in _out_of_range(simulation, inputs):
+        finite.start_batch(len(inputs))
+        for name, reason in _out_of_range(simulation, inputs, finite):
             reasons.setdefault(name, reason)
+    finite.check()
     chosen = np.linspace(0, len(images) - 1, min(SIMULATED, len(images))).astype(int)
     inputs = _read(graph, images[chosen], preprocessing)
     exact = simulation.run(inputs)
@@ -104,12 +111,21 @@ def _read(graph: Graph, images: NDArray[np.uint8], preprocessing: Preprocessing)
     return torch.from_numpy(images.copy()).permute(0, 3, 1, 2).float()
 
 
-def _out_of_range(simulation: Fp16Simulation, inputs: Tensor) -> Iterator[tuple[str, str]]:
-    """Nodes whose weights, sums or values float16 cannot represent, and why."""
+def _out_of_range(
+    simulation: Fp16Simulation, inputs: Tensor, finite: NonFinite
+) -> Iterator[tuple[str, str]]:
+    """Nodes whose weights, sums or values float16 cannot represent, and why.
+
+    Args:
+        simulation: of the network.
+        inputs: the graph's input for a batch of images.
+        finite: looks at every value.
+    """
     graph = simulation.graph
     for node in graph:
         yield from _weights_out_of_range(node)
     for name, value in simulation.values(inputs):
+        finite.look(name, value)
         if fault := _fault(value):
             for other in _around(graph, name):
                 yield other, f"{name} {fault}"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from edgecmp.export.lowering import LoweredNet
 from edgecmp.export.lowering.graph import IMAGE
+from edgecmp.export.quantisation.finite import NonFinite
 from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["Range", "batches", "observe"]
@@ -51,15 +52,22 @@ def observe(network: LoweredNet, inputs: Iterable[Tensor]) -> dict[str, Range]:
 
     A moving average would depend on the order of the images (it reached a cosine of .78 instead
     of .98).
+
+    Raises:
+        UserError: a value is not finite.
     """
+    finite = NonFinite()
     lows: dict[str, Tensor] = {}
     highs: dict[str, Tensor] = {}
     for batch in inputs:
+        finite.start_batch(len(batch))
         named = [(IMAGE, batch), *((node.name, value) for node, value in network.each(batch))]
         for name, value in named:
             axes = [0, *range(2, value.ndim)]
             plain = value.contiguous()  # reduces ten times as fast as channels_last
+            finite.look(name, plain)
             low, high = plain.amin(axes), plain.amax(axes)
             lows[name] = torch.minimum(lows.get(name, low), low)
             highs[name] = torch.maximum(highs.get(name, high), high)
+    finite.check()
     return {name: Range(low=lows[name], high=highs[name]) for name in lows}

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecmp import integrity
 from edgecmp.export.runtimes.open import open_model
 from edgecmp.export.runtimes.runner import Runner
 from edgecmp.gallery.open import open_query
 from edgecmp.networks.embed import Embedder
-from edgecmp.networks.onnx_file import OnnxFile
 from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["ExportedModel", "open_embedder", "open_exported"]
@@ -63,8 +63,8 @@ def open_exported(path: Path) -> ExportedModel:
     """Opens an exported file.
 
     Raises:
-        UserError: it is truncated, changed or not an edgecmp export, or no runtime that loads it is
-            installed.
+        UserError: it was changed since it was written, is not an edgecmp export, or no runtime
+            that loads it is installed.
     """
     return ExportedModel(open_model(path)[0])
 
@@ -79,6 +79,6 @@ def open_embedder(path: Path) -> Embedder:
     Raises:
         UserError: it is none of these, or it is truncated or changed.
     """
-    if path.suffix == ".onnx" and OnnxFile(path).document is None:
+    if path.suffix == ".onnx" and path.is_file() and not integrity.verify(path):
         return open_query(path)
     return open_exported(path) if path.suffix in SUFFIXES else open_query(path)

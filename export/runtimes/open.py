@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecmp.errors import UserError, unknown_choice
+from edgecmp import integrity
+from edgecmp.errors import UserError, system_reason, unknown_choice
 from edgecmp.export.formats.registry import Target, targets
-from edgecmp.export.guarded_open import damaged, missing_package
+from edgecmp.export.guarded_open import missing_package, no_metadata
 from edgecmp.export.metadata import Metadata
 from edgecmp.export.runtimes.openers import RuntimeRefusedError, RuntimeUnavailableError
 from edgecmp.export.runtimes.runner import Runner
@@ -47,8 +48,13 @@ def identify(path: Path) -> Target:
     Raises:
         UserError: there is no such file, or no target has that suffix.
     """
-    if not path.exists():
-        raise UserError(f"{path} does not exist.", "Write it with `edgecmp export`.")
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist.", "Write it with `edgecmp export`.") from None
+    except (OSError, ValueError) as error:  # a name of 300 letters, a NUL in it
+        reason = system_reason(error) if isinstance(error, OSError) else str(error)
+        raise UserError(f"{str(path)!r} cannot be read: {reason}.", "Check the path.") from error
     by_suffix = {target.suffix: target for target in targets().values()}
     if path.suffix not in by_suffix:
         raise unknown_choice("kind of model file", path.name, by_suffix)
@@ -59,10 +65,12 @@ def read_metadata(path: Path) -> Metadata:
     """The metadata inside an exported file.
 
     Raises:
-        UserError: the file is missing, truncated, changed or not an edgecmp export, or a package
-            that reads its format is not installed.
+        UserError: the file is missing, was changed since it was written, is not an edgecmp export,
+            or a package that reads its format is not installed.
     """
     target = identify(path)
+    if not integrity.verify(path):
+        raise no_metadata(path, target.name)
     with missing_package(path):
         document = target.read(path)
     metadata = Metadata.read(document, source=str(path))
@@ -83,6 +91,10 @@ def runtimes_for(target: str) -> tuple[type[Runner], ...]:
 def try_runtimes(path: Path, metadata: Metadata) -> tuple[list[Runner], list[UnusableRuntime]]:
     """Opens a file in every runtime of this machine that loads its format.
 
+    Args:
+        path: of a file that `read_metadata` found to be whole: a runtime may crash on others.
+        metadata: of the file.
+
     Raises:
         UserError: at least one runtime is installed, and every installed one refuses the file.
     """
@@ -97,7 +109,11 @@ def try_runtimes(path: Path, metadata: Metadata) -> tuple[list[Runner], list[Unu
             unusable.append(UnusableRuntime(runtime=runtime.name, refused=True, reason=str(error)))
     refusals = [f"{entry.runtime}: {entry.reason}" for entry in unusable if entry.refused]
     if refusals and not runners:
-        raise damaged(path, f"no runtime loads it: {'; '.join(refusals)}")
+        raise UserError(
+            f"{path} is as it was written, but no runtime here loads it ({'; '.join(refusals)}).",
+            "Update the runtimes with `pip install --upgrade 'edgecmp[export]'`, or export the "
+            "file again with this edgecmp.",
+        )
     return runners, unusable
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from PIL import Image
 
 from edgecmp import api, kit
 from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle
@@ -95,6 +96,7 @@ def test_an_exported_file_says_what_it_was_made_from(
     assert found.what.startswith(f"query network exported to {target} fp")
     assert found.sound
     assert {check.verdict for check in found.checks} == {"ok"}
+    assert found.checks[0].name == "every byte is as it was written"
     facts = found.facts
     assert facts["weights_sha256"] == QUERY.sha256
     assert facts["gallery_sha256"] == GALLERY
@@ -132,7 +134,7 @@ def test_another_index_is_a_failed_check(
     [
         ("truncated", "weights are complete"),
         ("changed", "weights are those that the manifest names"),
-        ("other", "weights fit the network"),
+        ("other", "manifest is as written"),
     ],
 )
 def test_a_damaged_bundle_is_described_and_fails(
@@ -182,6 +184,28 @@ def test_a_truncated_file_is_unreadable(
     assert result.err.startswith("error: ")
     assert cut.name in result.err
     assert "gallery index" in result.out, "what comes after it is still shown"
+
+
+@pytest.mark.parametrize("target", ["tflite", "onnx", "coreml"])
+def test_one_flipped_bit_is_found_by_every_command(
+    target: str, files: dict[str, Path], edgecmp: Edgecmp, tmp_path: Path
+) -> None:
+    copy = tmp_path / files[target].name
+    if target == "coreml":
+        shutil.copytree(files[target], copy)
+        (victim,) = copy.rglob("weight.bin")
+    else:
+        victim = Path(shutil.copy(files[target], copy))
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (8, 8)).save(photo)
+    for words in (("inspect", copy), ("parity", copy), ("find", photo, "--model", copy)):
+        result = edgecmp(*words)
+        assert result.code == 2
+        assert f"{copy.name} was changed since it was written." in result.err
+        assert "was changed since it was written" not in result.out
 
 
 def test_a_file_from_elsewhere(foreign: Path, edgecmp: Edgecmp) -> None:

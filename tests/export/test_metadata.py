@@ -41,8 +41,8 @@ def test_round_trip(metadata: Metadata) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"format": "edgecmp-export/1"}, "older edgecmp"),
-        ({"format": "edgecmp-export/3"}, "newer edgecmp"),
+        ({"format": "edgecmp-export/2"}, "older edgecmp"),
+        ({"format": "edgecmp-export/4"}, "newer edgecmp"),
         ({"format": "something"}, r"not that of an edgecmp export \(format 'something'\)"),
         ({"preprocessing": {"input_size": 32}}, "does not match its fingerprint"),
         ({"weights_sha256": "12"}, "damaged: weights_sha256"),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgecmp.export.contents import Content
-from edgecmp.export.formats.coreml.package import package_errors, read_model
-from edgecmp.export.guarded_open import damaged
-from edgecmp.export.metadata import KEY
+from edgecmp.export.formats.coreml.package import model_path, package_errors, part, read_model
+from edgecmp.integrity import KEY
 from edgecmp.quiet import quiet_coremltools
 
 __all__ = ["coreml_contents"]
@@ -24,24 +22,42 @@ def coreml_contents(package: Path) -> Content:
         UserError: it cannot be read, or is truncated or damaged.
     """
     with package_errors(package):
-        model = read_model(package)
-    description = model.description
-    content = Content(
-        form=f"Core ML specification {model.specificationVersion}",
-        inputs=[_describe(entry) for entry in description.input],
-        outputs=[_describe(entry) for entry in description.output],
-        has_metadata=KEY in description.metadata.userDefined,
-    )
-    for function in model.mlProgram.functions.values():
-        block = function.block_specializations[function.opset]
-        content.operators.update(op.type for op in block.operations if op.type != "const")
-        for value in _stored_values(block):
-            _count(content, value)
-    needed = sum(size for _, size in content.weights.values())
-    stored = sum(file.stat().st_size for file in package.rglob("*.bin"))
-    if stored < needed:
-        raise damaged(package, f"its weights need {needed:,} bytes, but it contains {stored:,}")
+        model, folder = read_model(package), model_path(package).parent
+        description = model.description
+        content = Content(
+            form=f"Core ML specification {model.specificationVersion}",
+            inputs=[_describe(entry) for entry in description.input],
+            outputs=[_describe(entry) for entry in description.output],
+            has_metadata=KEY in description.metadata.userDefined,
+        )
+        form = model.WhichOneof("Type")
+        if form != "mlProgram":
+            content.form += f", {form or 'empty'}"
+        for function in model.mlProgram.functions.values():
+            block = function.block_specializations[function.opset]
+            content.operators.update(op.type for op in block.operations if op.type != "const")
+            for value in _stored_values(block):
+                kind, values, size = _stored(value)
+                _check_file(value.blobFileValue, size, folder)
+                content.count_weight(kind, values, size)
     return content
+
+
+def _check_file(reference: Any, size: int, folder: Path) -> None:
+    """Refuses a value of `size` bytes whose file is not in the package, or ends before it.
+
+    Raises:
+        ValueError, OSError: the reason.
+    """
+    name = reference.fileName.removeprefix("@model_path/")
+    file = part(folder, name)
+    if not file.is_file():
+        raise ValueError(f"its weights {name!r} are missing")
+    needed = reference.offset + size
+    if file.stat().st_size < needed:
+        raise ValueError(
+            f"its weights need {needed:,} bytes, but {name!r} has {file.stat().st_size:,}"
+        )
 
 
 def _describe(entry: Any) -> str:
@@ -81,13 +97,14 @@ def _stored_values(block: Any) -> Iterator[Any]:
                 yield value
 
 
-def _count(content: Content, value: Any) -> None:
-    """Adds a value of the weight file to the weights."""
+def _stored(value: Any) -> tuple[str, int, int]:
+    """Type of a stored tensor, number of its values, and their bytes."""
     with quiet_coremltools():
         from coremltools.proto.MIL_pb2 import DataType
 
     tensor = value.type.tensorType
-    kind = DataType.Name(tensor.dataType).lower()
-    values = int(np.prod([axis.constant.size for axis in tensor.dimensions]))
-    bits = int("".join(filter(str.isdigit, kind)) or 8)
-    content.count_weight(kind, values, (values * bits + 7) // 8)
+    known = tensor.dataType in DataType.values()
+    kind = DataType.Name(tensor.dataType).lower() if known else f"type {tensor.dataType}"
+    values = math.prod(axis.constant.size for axis in tensor.dimensions)
+    bits = int("".join(filter(str.isdigit, kind)) or 8) if known else 8
+    return kind, values, (values * bits + 7) // 8

@@ -8,7 +8,12 @@ The same network has the same bytes: the random ids and dates of coremltools are
 from __future__ import annotations
 
 import json
+import re
+import tempfile
+import traceback
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +21,19 @@ import numpy as np
 import torch
 
 from edgecmp.errors import UserError
+from edgecmp.export.formats.coreml.contents import coreml_contents
 from edgecmp.export.formats.coreml.package import model_path, read_manifest, read_model
 from edgecmp.export.formats.coreml.systems import SYSTEMS, choose_system
 from edgecmp.export.formats.coreml.weights import COMPRESSIONS, compress
 from edgecmp.export.formats.registry import Job, register_target
 from edgecmp.export.guarded_open import no_metadata
 from edgecmp.export.lowering import LoweredNet
-from edgecmp.export.metadata import KEY
 from edgecmp.export.quantisation.fp16_safety import check_fp16
 from edgecmp.export.runtimes.mil.program import MilProgram
+from edgecmp.integrity import KEY
 from edgecmp.progress import say
 from edgecmp.quiet import quiet_coremltools
+from edgecmp.storage import temporary_folder
 
 __all__ = ["read_coreml", "write_coreml"]
 
@@ -47,6 +54,9 @@ PASSES = frozenset(
 The other passes look for patterns that lowered networks do not contain, and coremltools validates
 the whole program after each pass.
 """
+
+NOT_WRITTEN = re.compile("FileWriter|filesystem error")
+"""In the messages of coremltools' compiled code when it cannot write."""
 
 CONVERSION_DATE = "com.github.apple.coremltools.conversion_date"
 MANIFEST_IDS = uuid.UUID("5a0f6d1e-3b0c-5b56-9d4e-edcecaedce01")
@@ -83,16 +93,45 @@ def write_coreml(job: Job, path: Path) -> None:
         kept = _keep_float32(job)
         options["float32_layers"] = ",".join(kept)
     metadata = metadata.model_copy(update={"options": options})
-    with torch.inference_mode(), quiet_coremltools():
-        model = _convert(job, system, kept)
-        if metadata.precision in COMPRESSIONS:
-            model = compress(model, metadata.precision)
-        model.author = "edgecmp"
-        model.short_description = "Query network for visual search"
-        model.user_defined_metadata.pop(CONVERSION_DATE, None)
-        model.user_defined_metadata[KEY] = metadata.write().decode()
-        model.save(str(path))
-    _make_reproducible(path)
+    with _coremltools_writes(path):
+        with torch.inference_mode(), quiet_coremltools():
+            model = _convert(job, system, kept)
+            if metadata.precision in COMPRESSIONS:
+                model = compress(model, metadata.precision)
+            model.author = "edgecmp"
+            model.short_description = "Query network for visual search"
+            model.user_defined_metadata.pop(CONVERSION_DATE, None)
+            model.user_defined_metadata[KEY] = metadata.write().decode()
+            model.save(str(path))
+        _make_reproducible(path)
+        coreml_contents(path)  # refuses weights that compiled code did not write to the end
+
+
+@contextmanager
+def _coremltools_writes(path: Path) -> Iterator[None]:
+    """Has coremltools put its temporary packages beside `path`, where there must be space anyway.
+
+    It would fail if the system's own folder for temporary files were full, and leave its packages
+    there until the process ends.
+
+    Raises:
+        UserError: there is no space left; compiled code raises a RuntimeError.
+    """
+    before = tempfile.tempdir
+    with temporary_folder(path.parent, path.name) as folder:
+        tempfile.tempdir = str(folder)
+        try:
+            yield
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # their temporary files end before `folder`
+            if not isinstance(error, RuntimeError) or not NOT_WRITTEN.search(str(error)):
+                raise
+            raise UserError(
+                f"{path} was not written: coremltools could not store it, as on a full disk.",
+                "Free some space or name another --out, then run the command again.",
+            ) from error
+        finally:
+            tempfile.tempdir = before
 
 
 def _keep_float32(job: Job) -> tuple[str, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgecmp.export.contents import Content
 from edgecmp.export.formats.tflite.parse import parse_tflite, tflite_errors
-from edgecmp.export.metadata import KEY
+from edgecmp.integrity import KEY
 
 __all__ = ["tflite_contents"]
 
@@ -48,7 +47,7 @@ def _content(model: Any) -> Content:
         data = model.buffers[tensor.buffer].data if tensor.buffer else None
         if data is not None and len(data):
             kind = types[tensor.type].lower()
-            content.count_weight(kind, int(np.prod(tensor.shape)), len(data))
+            content.count_weight(kind, math.prod(int(size) for size in tensor.shape), len(data))
     return content
 
 

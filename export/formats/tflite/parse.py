@@ -26,7 +26,7 @@ def parse_tflite(path: Path) -> Any:
     if data[4:8] != b"TFL3":
         raise UserError(
             f"{path} is not a TFLite file.",
-            "Name another file, or write this one again with `edgecmp export --target tflite`.",
+            "Name another file, or copy this one again.",
         )
     with tflite_errors(path):
         parsed = schema.ModelT.InitFromPackedBuf(data)  # reads every table, so none is cut off
@@ -45,3 +45,5 @@ def tflite_errors(path: Path) -> Iterator[None]:
         yield
     except (LookupError, ValueError, AttributeError, TypeError, struct.error) as error:
         raise damaged(path) from error
+    except RecursionError as error:
+        raise damaged(path, "its tables are nested too deep") from error

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from edgecmp.export.formats.registry import Job, register_target
 from edgecmp.export.formats.tflite.parse import parse_tflite, tflite_errors
 from edgecmp.export.guarded_open import no_metadata
-from edgecmp.export.metadata import KEY
 from edgecmp.files import write_atomic
+from edgecmp.integrity import KEY
 
 if TYPE_CHECKING:
     import numpy as np

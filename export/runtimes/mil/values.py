@@ -6,6 +6,7 @@ at its end). It is read here without Apple's reader, so that the two can be comp
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgecmp.errors import UserError
+from edgecmp.export.formats.coreml.package import part
+from edgecmp.files import read_bytes
 
 __all__ = ["FLOAT16", "FLOAT32", "Constants", "Weight", "shape_of", "unpack"]
 
@@ -122,14 +127,18 @@ class Constants:
     def _record(
         self, reference: Any, name: str, stored: _Type, shape: tuple[int, ...]
     ) -> NDArray[np.generic]:
-        file = Path(reference.fileName.replace("@model_path", str(self._folder)))
+        file = part(self._folder, reference.fileName.removeprefix("@model_path/"))
         if file not in self._files:
-            self._files[file] = np.fromfile(file, np.uint8)
+            try:
+                content = read_bytes(file, what="its weights")
+            except UserError as error:
+                raise ValueError(error.what) from error
+            self._files[file] = np.frombuffer(content, np.uint8)
         data, start = self._files[file], reference.offset
         if start + HEADER.size > len(data):
             raise ValueError(f"{file.name} ends before its constant {name!r}")
         sentinel, record, size, offset = HEADER.unpack_from(data.data, start)
-        expected = -(-int(np.prod(shape, dtype=np.int64)) * stored.bits // 8)
+        expected = -(-math.prod(shape) * stored.bits // 8)
         if sentinel != SENTINEL or record != stored.record or size != expected:
             raise ValueError(f"{file.name} contains no record of its constant {name!r}")
         if offset + size > len(data):
@@ -149,7 +158,7 @@ def _decode(data: NDArray[np.uint8], stored: _Type, shape: tuple[int, ...]) -> N
     """The values that these bytes encode."""
     if stored.bits >= 8:
         return data.view(stored.dtype).reshape(shape)
-    values = unpack(data, stored.bits, int(np.prod(shape, dtype=np.int64))).reshape(shape)
+    values = unpack(data, stored.bits, math.prod(shape)).reshape(shape)
     if stored.dtype is np.uint8:
         return values
     signed = values.astype(np.int8)

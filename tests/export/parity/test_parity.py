@@ -22,9 +22,10 @@ from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.export import ParityReport, export, parity, targets
+from edgecmp.export.find import find
 from edgecmp.export.formats.tflite.graph_builder import GraphBuilder
 from edgecmp.export.lowering import lower
-from edgecmp.export.parity.diagnosis import first_differing_layer
+from edgecmp.export.parity.diagnosis import compare_layers
 from edgecmp.export.parity.layer_probes import layer_names
 from edgecmp.export.parity.verdict import BOUNDS, Bounds
 from edgecmp.export.quantisation.scheme import Quantisation
@@ -32,11 +33,13 @@ from edgecmp.export.quantisation.weights import quantise_weight
 from edgecmp.export.runtimes.mil.program import MilProgram
 from edgecmp.export.runtimes.open import open_model
 from edgecmp.files import sha256_json, sha256_tensors
-from edgecmp.gallery.index import GalleryIndex, IndexManifest
+from edgecmp.gallery.index import GalleryIndex
+from edgecmp.gallery.index_manifest import IndexManifest
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.embed import embed
 from edgecmp.networks.query import QueryNet
 from edgecmp.preprocessing import Preprocessing
+from tests.export.resealed import reseal
 from tests.fixtures.runtimes import TFLITE_RUNTIMES, available, needs_tflite_runtime
 
 Make = Callable[..., Path]
@@ -140,7 +143,7 @@ def edited(path: Path, folder: Path, edit: Edit) -> Path:
     model = onnx.load(path)
     edit(model)
     onnx.save(model, folder / "edited.onnx")
-    return folder / "edited.onnx"
+    return reseal(folder / "edited.onnx")
 
 
 def change_last_layer(change: Callable[[Floats, Floats], None]) -> Edit:
@@ -200,6 +203,15 @@ def swap_channels(model: onnx.ModelProto) -> None:
     model.graph.node.insert(0, helper.make_node("Gather", ["image", "order"], ["bgr"], axis=1))
 
 
+def scale_output(model: onnx.ModelProto) -> None:
+    """A fault behind the last layer: the file's output is turned round."""
+    order = numpy_helper.from_array(np.arange(31, -1, -1), "order")
+    model.graph.initializer.append(order)
+    for node in model.graph.node:
+        node.output[:] = ["ahead" if name == "embedding" else name for name in node.output]
+    model.graph.node.append(helper.make_node("Gather", ["ahead", "order"], ["embedding"], axis=1))
+
+
 def change_metadata(change: Callable[[dict[str, Any]], None]) -> Edit:
     def edit(model: onnx.ModelProto) -> None:
         entry = next(entry for entry in model.metadata_props if entry.key == "edgecmp")
@@ -241,7 +253,7 @@ def test_good_files_pass_in_every_runtime(
         assert 0.5 < row["size_mb"] < 10
 
 
-@pytest.mark.slow(quick=["swapped weight", "BGR"])
+@pytest.mark.slow(quick=["swapped weight", "BGR", "behind the last layer"])
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
@@ -251,10 +263,11 @@ def test_good_files_pass_in_every_runtime(
         (change_last_layer(not_finite), "some embeddings contain values that are not finite"),
         (normalise_again, r"normalised twice.*agrees when given pixels in 0\.\.1\)"),
         (swap_channels, "it reads BGR: red and blue are swapped"),
+        (scale_output, r"all \d+ layers agree with torch's, so the fault is behind the last layer"),
     ],
     ids=[
         *("swapped weight", "swapped kernel", "collapsed embedding", "not a number"),
-        *("double normalisation", "BGR"),
+        *("double normalisation", "BGR", "behind the last layer"),
     ],
 )
 def test_a_file_that_computes_something_else_fails(
@@ -281,6 +294,7 @@ def test_a_swapped_weight_in_a_core_ml_package_fails(
     half = len(raw) // 2
     content[start : start + len(raw)] = raw[half:] + raw[:half]
     weight.file.write_bytes(bytes(content))
+    reseal(package)
     rows = {row["runtime"]: row for row in check(package).rows}
     assert rows["mil-reference"]["verdict"] == "fail"
     assert re.search(r"departs first at (blocks|head|stem|linear)", rows["mil-reference"]["reason"])
@@ -298,7 +312,7 @@ def test_a_swapped_weight_in_a_tflite_file_fails(
     assert content.count(first + second) == 1
     file = tmp_path / "query.tflite"
     file.write_bytes(content.replace(first + second, second + first))
-    report = check(file)
+    report = check(reseal(file))
     rows = available(report.rows)
     assert [row["verdict"] for row in rows] == ["fail"] * len(TFLITE_RUNTIMES)
     assert all("departs first at linear (" in row["reason"] for row in rows)
@@ -340,9 +354,9 @@ def test_the_layers_of_a_good_file_are_torchs(
     pixels = load_dataset("emoji").test.pixels(bundle.preprocessing, np.arange(3))
     for precision, bound in (("fp32", 0.9999), ("fp16", 0.99)):
         for runner in open_model(exported(target, precision, reads)):
-            layer = first_differing_layer(runner, bundle, pixels)
-            assert layer is not None
-            assert layer[1] > bound, layer
+            layers = compare_layers(runner, bundle, pixels)
+            assert layers is not None
+            assert layers.least > bound, layers
 
 
 @pytest.mark.slow
@@ -372,6 +386,29 @@ def test_the_picture_is_drawn(check: Check, exported: Make, tmp_path: Path) -> N
         check(exported("tflite", "fp16"), picture=tmp_path / "parity.pdf")
 
 
+def test_a_picture_that_cannot_be_written_loses_nothing(
+    check: Check,
+    exported: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A folder that is missing is found at the start; a disk that fills up meanwhile is told."""
+    file = exported("onnx", "fp32")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written: Not a directory"):
+        check(file, picture=tmp_path / "file" / "parity.png")
+
+    def full(figure: object, path: Path) -> Path:
+        raise UserError(f"The disk is full: {path} was not written.", "Free some space.")
+
+    monkeypatch.setattr("edgecmp.export.parity.plot.save_figure", full)
+    report = check(file, picture=tmp_path / "parity.png")
+    assert report.passed
+    assert report.picture is None
+    assert "The disk is full" in capsys.readouterr().err
+
+
 def test_an_index_of_another_gallery_model_is_refused(
     check: Check, exported: Make, query_folder: Path, tmp_path: Path
 ) -> None:
@@ -383,13 +420,64 @@ def test_an_index_of_another_gallery_model_is_refused(
 def test_an_index_of_other_images_is_refused(
     check: Check, exported: Make, index: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "image"
-    shutil.copytree(index, folder)
-    manifest = json.loads((folder / "manifest.json").read_bytes())
-    manifest["data"]["fingerprint"] = "0" * 64
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    built = GalleryIndex.load(index)
+    data = {"name": "emoji", "fingerprint": "0" * 64}
+    other = replace(built, manifest=built.manifest.model_copy(update={"data": data}))
     with pytest.raises(UserError, match="was not built from the gallery images of 'emoji'"):
-        check(exported("onnx", "fp32"), index=folder)
+        check(exported("onnx", "fp32"), index=other.save(tmp_path / "other"))
+
+
+def test_an_index_of_another_width_is_refused(
+    check: Check, exported: Make, index: Path, tmp_path: Path
+) -> None:
+    built = GalleryIndex.load(index)
+    narrow = np.ascontiguousarray(built.embeddings[:, :16])
+    narrow /= np.linalg.norm(narrow, axis=1, keepdims=True)
+    tensors = {"embeddings": narrow, "identities": built.identities}
+    digest = sha256_tensors({k: torch.from_numpy(v) for k, v in tensors.items()})
+    manifest = built.manifest.model_copy(update={"embeddings_sha256": digest})
+    other = replace(built, embeddings=narrow, manifest=manifest).save(tmp_path / "other")
+    for command in (check, lambda file, **words: find([file], model=file, **words)):
+        with pytest.raises(UserError, match=r"have 32 values, but those of the index .* have 16"):
+            command(exported("onnx", "fp32"), index=other)
+
+
+def test_one_unreadable_file_of_several_is_a_row(
+    check: Check, exported: Make, tmp_path: Path
+) -> None:
+    """The others are compared all the same; if it is alone, its error ends the command."""
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(exported("tflite", "fp32").read_bytes()[:-1])
+    report = check(cut, exported("onnx", "fp32"))
+    assert not report.passed
+    good, bad = report.rows
+    assert (good["verdict"], good["target"]) == ("pass", "onnx")
+    assert (bad["verdict"], bad["target"], bad["min_cosine"]) == ("fail", "tflite", None)
+    assert bad.keys() == good.keys()
+    assert f"fail: {cut} in no runtime: {cut} was changed since it was written." in str(report)
+    json.dumps(report.to_dict(), allow_nan=False)
+    with pytest.raises(UserError, match="was changed since it was written"):
+        check(cut)
+
+
+@pytest.mark.parametrize("target", ["tflite", "onnx", "coreml"])
+def test_a_file_without_a_seal_never_reaches_a_runtime(
+    check: Check, exported: Make, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime can crash on any damaged byte, so each is found before."""
+    whole = exported(target, "fp32")
+    copy = tmp_path / f"copy{whole.suffix}"
+    shutil.copytree(whole, copy) if whole.is_dir() else shutil.copy(whole, copy)
+    files = [file for file in copy.rglob("*") if file.is_file()] or [copy]
+    monkeypatch.setattr("edgecmp.export.parity.case.try_runtimes", None)
+    for file in files:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="was changed since it was written"):
+            check(copy)
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
 
 
 def test_another_preprocessing_is_refused(check: Check, exported: Make, tmp_path: Path) -> None:
@@ -424,19 +512,22 @@ def test_a_truncated_file_is_refused(
         part = cut
         cut.write_bytes(whole.read_bytes())
     part.write_bytes(part.read_bytes()[:-1000])
-    with pytest.raises(UserError, match=r"truncated|not a complete Core ML package"):
+    with pytest.raises(UserError, match=r"was changed since it was written|or it was cut off"):
         check(cut)
 
 
 def test_a_file_of_an_older_edgecmp_is_refused(
     check: Check, exported: Make, tmp_path: Path
 ) -> None:
-    def change(document: dict[str, Any]) -> None:
-        document["format"] = "edgecmp-export/1"
-
-    file = edited(exported("onnx", "fp32"), tmp_path, change_metadata(change))
+    """Those had no hash over their content."""
+    model = onnx.load(exported("onnx", "fp32"))
+    entry = next(entry for entry in model.metadata_props if entry.key == "edgecmp")
+    document = json.loads(entry.value) | {"format": "edgecmp-export/2"}
+    del document["content_sha256"]
+    entry.value = json.dumps(document)
+    onnx.save(model, tmp_path / "old.onnx")
     with pytest.raises(UserError, match="made by an older edgecmp"):
-        check(file)
+        check(tmp_path / "old.onnx")
 
 
 @pytest.mark.parametrize(

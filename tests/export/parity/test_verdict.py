@@ -152,6 +152,7 @@ def test_equal_results_pass(precision: str) -> None:
         ("fp16", {"delta_top10": -0.2}, "top-10 changes by -0.20 points, more than 0.1"),
         ("fp16", {"delta_top10": 0.2}, "top-10 changes by +0.20 points, more than 0.1"),
         ("fp32", {"collapse": 0.9}, "collapsed: different identities have a mean cosine of 0.900"),
+        ("fp32", {"collapse": 0.49}, "different identities have a mean cosine of 0.490, in torch"),
         ("fp32", {"length_error": 0.5}, "not of unit length"),
     ],
 )
@@ -159,6 +160,40 @@ def test_each_fault_is_named(precision: str, change: dict[str, float], says: str
     faults = judge(replace(GOOD, **change), BOUNDS[precision])
     assert len(faults) == 1
     assert says in faults[0]
+
+
+@pytest.mark.parametrize(
+    ("collapse", "torch", "fails", "collapsed"),
+    [
+        (0.04, 0.02, True, False),  # more alike than in torch, but far from collapsed
+        (0.209, 0.2, False, False),
+        (0.6, 0.55, True, False),
+        (0.6, 0.4, True, True),
+    ],
+)
+def test_collapsed_is_said_of_what_collapsed(
+    collapse: float, torch: float, fails: bool, collapsed: bool
+) -> None:
+    faults = judge(replace(GOOD, collapse=collapse, collapse_torch=torch), BOUNDS["fp32"])
+    assert len(faults) == fails
+    assert any("collapsed" in fault for fault in faults) == collapsed
+
+
+@pytest.mark.parametrize(
+    ("change", "low", "high", "sample", "passes"),
+    [
+        (-0.6, -1.2, 0.0, True, True),  # of 1,000 queries: chance explains it
+        (-0.6, -1.2, 0.0, False, False),  # of all queries: the file does change it
+        (-2.0, -2.9, -0.6, True, False),
+        (2.0, 0.6, 2.9, True, False),
+        (2.0, 0.4, 2.9, True, True),
+    ],
+)
+def test_of_a_sample_the_interval_decides(
+    change: float, low: float, high: float, sample: bool, passes: bool
+) -> None:
+    changed = replace(GOOD, delta_top10=change, delta_top10_low=low, delta_top10_high=high)
+    assert (judge(changed, BOUNDS["int8"], sample=sample) == []) == passes
 
 
 def test_fp16_may_swap_neighbours_that_do_not_count() -> None:
