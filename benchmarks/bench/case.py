@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from edgecmp.benchmarks.bench.stated import stated
 from edgecmp.benchmarks.devices.on_device.runner import RUNTIMES
-from edgecmp.errors import UserError, unknown_choice
+from edgecmp.errors import UserError, system_reason, unknown_choice
+from edgecmp.files import read_bytes
+from edgecmp.integrity import verify
 
-__all__ = ["Case", "Verdict", "all_cases", "require_model_file"]
+__all__ = ["CHANGED", "Case", "Verdict", "all_cases", "require_model_file"]
 
 TARGETS = {".tflite": "tflite", ".onnx": "onnx", ".mlpackage": "coreml"}
 LOADS = {name: suffix for name, (suffix, _, _) in RUNTIMES.items()} | {
@@ -22,7 +23,11 @@ LOADS = {name: suffix for name, (suffix, _, _) in RUNTIMES.items()} | {
 }
 """The suffix of the files that each runtime loads."""
 
-DOCUMENT_START = re.compile(rb'\{\s*"(?:architecture|format)":')
+COREML_MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
+"""The model in a package."""
+
+CHANGED = "it was changed since it was written"
+"""The reason for an exported file whose bytes are not those that were written."""
 
 Verdict = Literal["measured", "failed", "not run", "cut short"]
 
@@ -40,6 +45,8 @@ class Case:
         precision: as stated in the file's metadata; None if edgecmp did not write the file.
         runtime: its name.
         threads: number of threads of the runtime; None if the runtime chooses, as Core ML does.
+        input_size: height and width of the images, for a file that does not fix them; None if
+            nothing states them.
         verdict: "cut short" means that a long measurement is not finished.
         reason: why there is no measurement.
         timed_out: whether it failed because a visit took too long, which says nothing about the
@@ -53,6 +60,7 @@ class Case:
     precision: str | None
     runtime: str
     threads: int | None
+    input_size: tuple[int, int] | None = None
     verdict: Verdict = "measured"
     reason: str = ""
     timed_out: bool = False
@@ -68,12 +76,21 @@ def require_model_file(path: Path) -> Path:
     """Returns the path if it is a model file.
 
     Raises:
-        UserError: the file is missing or of an unknown kind.
+        UserError: the file is missing, cannot be read or is of an unknown kind.
     """
-    if not path.exists():
-        raise UserError(f"{path} does not exist.", "Write it with `edgecmp export`.")
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist.", "Write it with `edgecmp export`.") from error
+    except (OSError, ValueError) as error:
+        reason = system_reason(error) if isinstance(error, OSError) else str(error)
+        raise UserError(f"{path} cannot be read: {reason}.", "Check the path.") from error
     if path.suffix not in TARGETS:
         raise unknown_choice("kind of model file", path.name, TARGETS)
+    package = TARGETS[path.suffix] == "coreml"
+    if not (path.is_dir() if package else path.is_file()):
+        kind = "a folder, as Core ML packages are" if package else "a file"
+        raise UserError(f"{path} is not {kind}.", "Write it again with `edgecmp export`.")
     return path
 
 
@@ -84,8 +101,11 @@ def all_cases(
     *,
     device: str,
     runtime: str | None = None,
+    input_size: tuple[int, int] | None = None,
 ) -> list[Case]:
     """One case per file, thread count and runtime, including runtimes that the device lacks.
+
+    A file that edgecmp exported and that was changed since then has failed already.
 
     Args:
         paths: existing model files.
@@ -93,29 +113,35 @@ def all_cases(
         facts: facts of the device; "runtimes" has a version or a reason for each runtime.
         device: name of the device, for the reasons.
         runtime: the only runtime to use; all if None.
+        input_size: height and width of the images that the user demands; what the files state if
+            None.
 
     Raises:
-        UserError: the runtime is unknown, it loads none of the files, or the device has no runtime
-            for any of them.
+        UserError: a file cannot be read, the runtime is unknown, it loads none of the files, or
+            the device has no runtime for any of them.
     """
     if runtime is not None and runtime not in LOADS:
         raise unknown_choice("runtime", runtime, LOADS)
-    cases = [
-        Case(
-            file=path,
-            sha256=_digest(path),
-            target=TARGETS[path.suffix],
-            precision=_precision(path),
-            runtime=name,
-            threads=count,
-            verdict="not run" if reason else "measured",
-            reason=reason,
-        )
-        for path in paths
-        for count in (threads if path.suffix != ".mlpackage" else (None,))
-        for name, reason in _runtimes(path.suffix, facts["runtimes"], device).items()
-        if runtime in (None, name)
-    ]
+    cases: list[Case] = []
+    for path in paths:
+        sha256, content = _content(path)
+        known, fault = stated(path, content), _fault(path)
+        cases += [
+            Case(
+                file=path,
+                sha256=sha256,
+                target=TARGETS[path.suffix],
+                precision=known.precision,
+                runtime=name,
+                threads=count,
+                input_size=input_size or known.input_size,
+                verdict="not run" if reason else "failed" if fault else "measured",
+                reason=reason or fault,
+            )
+            for count in (threads if path.suffix != ".mlpackage" else (None,))
+            for name, reason in _runtimes(path.suffix, facts["runtimes"], device).items()
+            if runtime in (None, name)
+        ]
     if not cases:
         raise UserError(
             f"{runtime} loads only {LOADS[str(runtime)]} files, and none was given.",
@@ -151,26 +177,27 @@ def _runtimes(suffix: str, found: Mapping[str, Mapping[str, str]], device: str) 
     return {names[0]: "needs macOS: --device coreml:local" if suffix == ".mlpackage" else reason}
 
 
-def _digest(path: Path) -> str:
+def _content(path: Path) -> tuple[str, bytes]:
+    """SHA-256 of a file, or of the names and bytes of a package, and the bytes of the model.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if path.is_file():
+        content = read_bytes(path, what="a model")
+        return hashlib.sha256(content).hexdigest(), content
     digest = hashlib.sha256()
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    for file in files:
-        if path.is_dir():
-            digest.update(f"{file.relative_to(path)}\n".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        digest.update(f"{file.relative_to(path)}\n".encode(errors="surrogateescape"))
+        digest.update(read_bytes(file, what="a part of a model package"))
+    model = path / COREML_MODEL
+    return digest.hexdigest(), read_bytes(model, what="a model") if model.is_file() else b""
 
 
-def _precision(path: Path) -> str | None:
-    """The precision in a file's metadata, which every format stores as plain JSON."""
-    model = path / "Data" / "com.apple.CoreML" / "model.mlmodel" if path.is_dir() else path
-    data = model.read_bytes() if model.exists() else b""
-    for match in DOCUMENT_START.finditer(data):
-        try:
-            text = data[match.start() :].decode(errors="ignore")
-            document, _ = json.JSONDecoder().raw_decode(text)
-        except ValueError:
-            continue
-        if str(document.get("format", "")).startswith("edgecmp-export/"):
-            return str(document.get("precision"))
-    return None
+def _fault(path: Path) -> str:
+    """Why an exported file is not what was written; empty if nothing is known against it."""
+    try:
+        verify(path)
+    except UserError as error:
+        return error.what.replace(f"{path} was", "it was", 1).rstrip(".")
+    return ""

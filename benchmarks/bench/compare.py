@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from edgecmp.benchmarks.bench.case import Case
+from edgecmp.benchmarks.bench.document import read_bench
 from edgecmp.benchmarks.bench.plan import FIGURE, BenchPlan
-from edgecmp.benchmarks.bench.report import FORMAT, identity
+from edgecmp.benchmarks.bench.report import identity
 from edgecmp.benchmarks.bench.statistic import CPU_TIME, NOT_PREEMPTED
 from edgecmp.errors import UserError
-from edgecmp.files import read_json
 
 __all__ = ["Earlier"]
 
 UNDISTURBED = (NOT_PREEMPTED, CPU_TIME)
 """Statistics that other processes do not affect, and that are therefore comparable."""
+
+SETTINGS = ("mode", "minutes", "input_size")
+"""Settings that must be equal in both benches."""
 
 Key = tuple[str, str, int | None]
 """File name, runtime and threads of a row."""
@@ -49,12 +52,7 @@ class Earlier:
         Raises:
             UserError: the file is missing, is no bench, is incomplete or contains no measurement.
         """
-        document = read_json(path, what="a bench")
-        if document.get("format") != FORMAT:
-            raise UserError(
-                f"{path} is not a bench in the format {FORMAT}.",
-                "Name a file that `edgecmp bench --json` wrote.",
-            )
+        document = read_bench(path)
         if not document["complete"]:
             command = document["provenance"]["command"]
             raise UserError(
@@ -97,7 +95,7 @@ class Earlier:
         settings = plan.to_dict()
         return {
             **{name: (then[name], now[name]) for name in then},
-            **{name: (self.settings[name], settings[name]) for name in ("mode", "minutes")},
+            **{name: (self.settings[name], settings[name]) for name in SETTINGS},
             "governor": (self.device.get("governor"), device.get("governor")),
         }
 
@@ -130,8 +128,10 @@ class Earlier:
         figure, compared = FIGURE[plan.mode], []
         for row, key in zip(rows, keys, strict=True):
             reason, earlier = "", known.get(key)
-            if row["verdict"] != "measured" or earlier is None:
+            if row["verdict"] != "measured" or earlier is None or earlier.get(figure) is None:
                 reason = "not measured in both benches"
+            elif earlier["input_shape"] != row["input_shape"]:
+                reason = f"input {earlier['input_shape']} then, {row['input_shape']} now"
             elif earlier["governor"] != row["governor"]:
                 reason = f"governor {earlier['governor']} then, {row['governor']} now"
             elif _kind(earlier) != _kind(row):

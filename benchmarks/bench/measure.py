@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from edgecmp.benchmarks.bench.case import Case
+from edgecmp.benchmarks.bench.case import CHANGED, Case
 from edgecmp.benchmarks.bench.plan import LEAST_QUERIES, LEAST_SECONDS, BenchPlan
-from edgecmp.benchmarks.devices import Device, DeviceRunError, DeviceTimeoutError
+from edgecmp.benchmarks.devices import (
+    Device,
+    DeviceKilledError,
+    DeviceRunError,
+    DeviceTimeoutError,
+)
+from edgecmp.benchmarks.devices.reasons import DAMAGED
 from edgecmp.errors import UserError
 from edgecmp.progress import Bar, duration, progress, say
 
@@ -30,7 +36,7 @@ MOST_STREAM_S = 3600.0
 
 
 def measure(
-    cases: Sequence[Case], machine: Device, plan: BenchPlan, *, intact: Collection[Path] = ()
+    cases: Sequence[Case], machine: Device, plan: BenchPlan, *, tolerant: bool = False
 ) -> Iterator[None]:
     """Adds visits to the cases; yields after each visit of a long measurement.
 
@@ -38,19 +44,20 @@ def measure(
         cases: what is measured.
         machine: where it is measured.
         plan: how it is measured.
-        intact: files that are known to be intact; if every runtime refuses one of them, its rows
-            fail and no error is raised.
+        tolerant: whether every case may fail without an error.
 
     Raises:
-        UserError: a file failed in every runtime: it is truncated or damaged.
+        UserError: not one of the files runs in any runtime; the message has the reason of each.
         DeviceLostError: the connection broke; the cases keep the visits so far.
     """
     if not cases:
         return
+    if not tolerant:
+        _refuse_failed(cases)
     if plan.mode == "warm":
-        _interleave(cases, machine, plan, intact)
+        _interleave(cases, machine, plan, tolerant=tolerant)
         return
-    _probe(cases, machine, plan, intact)
+    _probe(cases, machine, plan, tolerant=tolerant)
     active = [case for case in cases if case.verdict == "measured"]
     each_s = 60 * plan.minutes if plan.mode == "sustained" else LEAST_SECONDS
     say(
@@ -72,13 +79,12 @@ def _count(cases: Sequence[Case]) -> str:
     return f"{len(cases)} combination{'s' * (len(cases) != 1)}"
 
 
-def _interleave(
-    cases: Sequence[Case], machine: Device, plan: BenchPlan, intact: Collection[Path]
-) -> None:
+def _interleave(cases: Sequence[Case], machine: Device, plan: BenchPlan, *, tolerant: bool) -> None:
     """Visits every case once per round, for an equal share of the runs."""
     runs = plan.runs // plan.rounds
+    active = [case for case in cases if case.verdict == "measured"]
     say(
-        f"Timing {_count(cases)} of file, runtime and threads on {machine.name}: "
+        f"Timing {_count(active)} of file, runtime and threads on {machine.name}: "
         f"{plan.rounds} rounds of {runs} runs."
     )
     with progress("Timing", total=plan.rounds * len(cases), unit="visit") as bar:
@@ -86,18 +92,17 @@ def _interleave(
             for case in cases:
                 _visit(case, machine, runs=runs, seed=plan.seed + number)
                 bar.advance(1)
-            if number == 0:
-                _refuse_damaged(cases, intact)
+            if number == 0 and not tolerant:
+                _refuse_failed(cases)
 
 
-def _probe(
-    cases: Sequence[Case], machine: Device, plan: BenchPlan, intact: Collection[Path]
-) -> None:
+def _probe(cases: Sequence[Case], machine: Device, plan: BenchPlan, *, tolerant: bool) -> None:
     """A few runs per case that do not count, so that a file that cannot run fails at the start."""
     for case in cases:
         _visit(case, machine, runs=PROBE_RUNS, seed=plan.seed)
         case.visits.clear()
-    _refuse_damaged(cases, intact)
+    if not tolerant:
+        _refuse_failed(cases)
 
 
 def _sustain(case: Case, machine: Device, plan: BenchPlan, bar: Bar) -> Iterator[None]:
@@ -159,7 +164,12 @@ def _visit(
             seed=seed,
             seconds=seconds,
             least_seconds=least_seconds,
+            input_size=case.input_size,
         )
+    except DeviceKilledError as error:
+        if case.visits:  # so it has run before, and the same command resumes
+            raise
+        case.verdict, case.reason = "failed", error.what.rstrip(".")
     except DeviceRunError as error:
         case.verdict, case.reason = "failed", str(error)
         case.timed_out = isinstance(error, DeviceTimeoutError)
@@ -171,14 +181,28 @@ def _visit(
         )
 
 
-def _refuse_damaged(cases: Sequence[Case], intact: Collection[Path]) -> None:
-    """Refuses a file that failed in every runtime: it is truncated or damaged."""
-    for path in dict.fromkeys(case.file for case in cases):
-        tried = [case for case in cases if case.file == path]
-        refused = [case for case in tried if case.verdict == "failed" and not case.timed_out]
-        if path not in intact and refused == tried:
-            reasons = dict.fromkeys(f"{case.runtime}: {case.reason}" for case in tried)
-            raise UserError(
-                f"{path} is truncated or damaged: no runtime can run it ({'; '.join(reasons)}).",
-                "Copy it again, or write it again with `edgecmp export`.",
-            )
+def _refuse_failed(cases: Sequence[Case]) -> None:
+    """Refuses files of which not one runs in any runtime, with the reason of each."""
+    tried = [case for case in cases if case.verdict != "not run"]
+    if any(case.verdict != "failed" or case.timed_out for case in tried):
+        return
+    reasons: dict[Path, dict[str, list[str]]] = {}
+    for case in tried:
+        runtimes = reasons.setdefault(case.file, {}).setdefault(case.reason, [])
+        if case.runtime not in runtimes:
+            runtimes.append(case.runtime)
+    texts = [f"{path} cannot be timed: {_listed(those)}" for path, those in reasons.items()]
+    broken = all(case.reason.startswith((DAMAGED, CHANGED)) for case in tried)
+    raise UserError(
+        f"{'; '.join(texts)}.",
+        "Copy it again, or write it again with the command that made it."
+        if broken
+        else "Correct what is named, then run the same command again.",
+    )
+
+
+def _listed(reasons: Mapping[str, Sequence[str]]) -> str:
+    """The only reason, or each one behind the runtimes that it comes from."""
+    if len(reasons) == 1:
+        return next(iter(reasons))
+    return ", ".join(f"{' and '.join(those)}: {reason}" for reason, those in reasons.items())

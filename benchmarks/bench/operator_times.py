@@ -13,6 +13,7 @@ interpreter's own.
 from __future__ import annotations
 
 import argparse
+import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -60,9 +61,11 @@ def profile(path: str | Path, *, runs: int = 50, device: Device | None = None) -
             "Install ai-edge-litert 2.3 there and profile a file that `edgecmp export` wrote.",
         ) from error
     operators, whole_us = _timed_operators(recorded["events"], runs)
-    return Profile(
-        operators=tuple(_described(operators, read_convolutions(Path(path)))), whole_us=whole_us
-    )
+    try:
+        convolutions = read_convolutions(Path(path))
+    except (LookupError, ValueError, TypeError, AttributeError, struct.error):
+        convolutions = []  # of a file that LiteRT runs, and whose layers are laid out otherwise
+    return Profile(operators=tuple(_described(operators, convolutions)), whole_us=whole_us)
 
 
 def _timed_operators(events: Sequence[Event], runs: int) -> tuple[list[Operator], float]:

@@ -44,6 +44,7 @@ class BenchPlan:
         rounds: visits per row in mode "warm", each in a new process.
         minutes: duration of a row in mode "sustained"; 0 in the others.
         seed: of the random input.
+        input_size: height and width of the images; None: what the files state.
 
     Raises:
         UserError: there is no round, or there are fewer runs than rounds.
@@ -54,6 +55,7 @@ class BenchPlan:
     rounds: int = 4
     minutes: float = 0.0
     seed: int = 0
+    input_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
@@ -70,7 +72,7 @@ class BenchPlan:
         *,
         sustained: float | None = None,
         single_stream: bool = False,
-        **settings: int,
+        **settings: Any,
     ) -> BenchPlan:
         """The plan for the values of `--sustained` and `--single-stream`.
 
@@ -103,4 +105,5 @@ class BenchPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings of the report."""
-        return asdict(self)
+        size = None if self.input_size is None else list(self.input_size)
+        return asdict(self) | {"input_size": size}

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from edgecmp.benchmarks.bench.case import Case
+from edgecmp.benchmarks.bench.document import FORMAT, read_bench
 from edgecmp.benchmarks.bench.plan import BenchPlan
 from edgecmp.benchmarks.bench.profile_text import profile_text
+from edgecmp.benchmarks.devices.on_device.runner import times
 from edgecmp.errors import UserError
-from edgecmp.files import provenance, read_json
+from edgecmp.files import provenance
 from edgecmp.progress import say
 from edgecmp.report import Report, failures
 
-__all__ = ["FORMAT", "BenchReport", "finished_rows", "identity"]
-
-FORMAT = "edgecmp-bench/1"
+__all__ = ["BenchReport", "finished_rows", "identity"]
 
 COLUMNS = {
     "warm": ("cold_ms", "p50_ms", "p90_ms", "p99_ms", "min_ms", "peak_memory_mb"),
@@ -43,6 +43,8 @@ class BenchReport(Report):
         rows: one dictionary per file, runtime and thread count. All rows have file, sha256, target,
             precision, runtime, version, threads, verdict ("measured", "failed", "not run" or "cut
             short") and reason, and these figures, which are None if they were not measured:
+            input_shape (of one call, such as "1x3x64x64") and images_per_call (more than 1 if the
+            file fixes its batch: all times are per call);
             cold_ms (loading and first run), init_ms, first_ms (medians over the visits);
             p50_ms, p90_ms, p99_ms, min_ms, percentiles_ms (0th to 100th), statistic, runs, counted
             and preempted (see `edgecmp.benchmarks.bench.statistic`);
@@ -63,6 +65,7 @@ class BenchReport(Report):
         earlier: the file that the rows are compared with.
         complete: whether every row was finished.
         picture: the file of the picture, if one was drawn.
+        not_drawn: why a picture was not drawn that was asked for, or None.
         provenance: the versions and the command that made the report.
     """
 
@@ -73,6 +76,7 @@ class BenchReport(Report):
     earlier: str | None = None
     complete: bool = True
     picture: Path | None = None
+    not_drawn: UserError | None = None
     provenance: dict[str, str] = field(default_factory=provenance)
 
     @property
@@ -84,12 +88,22 @@ class BenchReport(Report):
         """The columns that fit on a screen."""
         compared = ("earlier_ms", "ratio") if self.earlier else ()
         figures = COLUMNS[self.mode]
-        return ("file", "runtime", "threads", *figures, *compared, "statistic", "verdict")
+        facts = ("file", "runtime", "threads", "input_shape")
+        return (*facts, *figures, *compared, "statistic", "verdict")
 
     def sentences(self) -> list[str]:
-        """Why rows failed or have no ratio, and the operator profiles."""
+        """Why rows failed or have no ratio, calls of several images, and the profiles."""
+        batches = {
+            row["file"]: row["images_per_call"]
+            for row in self.rows
+            if (row["images_per_call"] or 1) > 1
+        }
         return [
             *failures(self.rows),
+            *(
+                f"{file} computes {count} images per call: its times are per call, not per image."
+                for file, count in batches.items()
+            ),
             *(
                 f"not compared: {row['file']} in {row['runtime']}, {row['threads'] or 'its own'} "
                 f"threads: {row['not_compared']}"
@@ -97,6 +111,7 @@ class BenchReport(Report):
                 if row.get("not_compared")
             ),
             *(f"\n{profile_text(profile)}" for profile in self.profiles),
+            *([f"No picture: {self.not_drawn}"] if self.not_drawn else []),
         ]
 
     def written(self) -> dict[str, Path]:
@@ -135,6 +150,7 @@ def finished_rows(
     if document is None:
         return {}
     known = {case.key: case.sha256 for case in cases}
+    sizes = {case.key: case.input_size for case in cases}
     versions = {name: fact.get("version") for name, fact in device["runtimes"].items()}
     finished = {
         key: row
@@ -143,11 +159,17 @@ def finished_rows(
         and row["verdict"] == "measured"
         and row["sha256"] == known[key]
         and row["version"] == versions.get(row["runtime"])
+        and _of_size(row, sizes[key])
     }
     if finished:
         count = f"{len(finished)} finished row{'s' * (len(finished) != 1)}"
         say(f"{path} contains {count} of this bench: measuring the others.")
     return finished
+
+
+def _of_size(row: dict[str, Any], size: tuple[int, int] | None) -> bool:
+    """Whether a row was measured with images of that size."""
+    return size is None or f"x{times(size)}" in str(row["input_shape"])
 
 
 def _interrupted_bench(
@@ -157,12 +179,11 @@ def _interrupted_bench(
     if path is None or not path.exists():
         return None
     try:
-        document = read_json(path, what="a bench")
+        document = read_bench(path)
     except UserError:
         return None
     resumable = (
-        document.get("format") == FORMAT
-        and not document["complete"]
+        not document["complete"]
         and document["settings"] == plan.to_dict()
         and identity(document["device"]) == identity(device)
     )

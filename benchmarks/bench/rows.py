@@ -10,6 +10,7 @@ import numpy as np
 from edgecmp.benchmarks.bench.case import Case
 from edgecmp.benchmarks.bench.plan import BenchPlan
 from edgecmp.benchmarks.bench.statistic import Statistic, statistic, summary_statistic
+from edgecmp.benchmarks.devices.on_device.runner import times
 
 __all__ = ["row"]
 
@@ -23,6 +24,7 @@ def row(case: Case, plan: BenchPlan) -> dict[str, Any]:
             figures |= _sustained(case, plan)
         elif plan.mode == "single-stream":
             figures |= _single_stream(case)
+    shape = case.visits[0]["input_shape"] if case.visits else None
     return {
         "file": str(case.file),
         "sha256": case.sha256,
@@ -31,6 +33,8 @@ def row(case: Case, plan: BenchPlan) -> dict[str, Any]:
         "runtime": case.runtime,
         "version": case.visits[0]["version"] if case.visits else None,
         "threads": case.threads,
+        "input_shape": times(shape) if shape else None,
+        "images_per_call": shape[0] if shape else None,
         **figures,
         "verdict": case.verdict,
         "reason": case.reason,

@@ -23,6 +23,8 @@ from edgecmp.benchmarks.bench.rows import row
 from edgecmp.benchmarks.devices import Device, open_device
 from edgecmp.errors import UserError
 from edgecmp.files import write_json
+from edgecmp.progress import say
+from edgecmp.storage import check_writable
 
 __all__ = ["bench"]
 
@@ -51,11 +53,13 @@ def bench(
         compare: the JSON of an earlier bench, to which each row is compared.
         keep: the JSON file to which finished rows are written; if it contains an interrupted bench
             of the same device, files and plan, that bench is resumed.
-        picture: the .png file to draw: the distribution of each row, or its curve.
+        picture: the .png file to draw: the distribution of each row, or its curve. If it cannot be
+            drawn, the report says so.
 
     Raises:
-        UserError: a file is missing, of an unknown kind or runs in no runtime; the device or
-            runtime is unknown; or the earlier bench was measured under different conditions.
+        UserError: a file is missing or of an unknown kind; not one of the files runs; the device or
+            runtime is unknown; the earlier bench was measured under different conditions; or a
+            file to write cannot be written.
     """
     plan = plan or BenchPlan()
     if not files:
@@ -72,15 +76,23 @@ def bench(
             f"--compare and --json name the same file, {compare}.",
             "Name another --json file, since the earlier bench would be overwritten.",
         )
-    paths = [require_model_file(Path(file)) for file in files]
+    for file in (keep, picture):
+        if file is not None:
+            check_writable(file)
+    paths = [require_model_file(path) for path in dict.fromkeys(map(Path, files))]
     earlier = Earlier.read(compare) if compare is not None else None
     with open_device(device) as machine:
         facts = {"name": device, **machine.facts}
-        cases = all_cases(paths, threads, facts, device=device, runtime=runtime)
+        cases = all_cases(
+            paths, threads, facts, device=device, runtime=runtime, input_size=plan.input_size
+        )
         if earlier is not None:
             earlier.refuse_other_conditions(cases, facts, plan)
         rows = _measured_rows(cases, machine, facts, plan, keep, tolerant=runtime is not None)
-        measured_profiles = [file_profile(path, machine) for path in paths] if profiles else []
+        timed = {case.file for case in cases if case.verdict != "failed"}
+        measured_profiles = [
+            file_profile(path, machine, refused=path not in timed) for path in paths if profiles
+        ]
     report = BenchReport(
         rows=rows if earlier is None else earlier.compare(rows, plan),
         device=facts,
@@ -92,7 +104,10 @@ def bench(
         return report
     from edgecmp.benchmarks.bench.plot import draw_bench
 
-    return replace(report, picture=draw_bench(report, picture))
+    try:
+        return replace(report, picture=draw_bench(report, picture))
+    except UserError as error:  # which must not lose what was measured
+        return replace(report, not_drawn=error)
 
 
 def _measured_rows(
@@ -112,20 +127,25 @@ def _measured_rows(
         facts: facts of the device, with its name.
         plan: how they are measured.
         keep: see `bench`.
-        tolerant: whether a file that no runtime can run becomes a failed row instead of an error.
+        tolerant: whether it is no error if not one of the files runs.
     """
     finished = finished_rows(keep, cases, facts, plan)
-    missing = [case for case in cases if case.verdict == "measured" and case.key not in finished]
-    intact = {case.file for case in cases if tolerant or case.key in finished}
+    missing = [case for case in cases if case.verdict != "not run" and case.key not in finished]
+    told = False
 
     def rows_of(some: Sequence[Case]) -> list[dict[str, Any]]:
         return [finished.get(case.key) or row(case, plan) for case in some]
 
-    for _ in measure(missing, machine, plan, intact=intact):
+    for _ in measure(missing, machine, plan, tolerant=tolerant or bool(finished)):
         if keep is not None and plan.mode != "warm":
             begun = [case for case in cases if case.visits or case.key in finished]
             report = BenchReport(
                 rows=rows_of(begun), device=facts, settings=plan.to_dict(), complete=False
             )
-            write_json(keep, report.to_dict())
+            try:
+                write_json(keep, report.to_dict())
+            except UserError as error:  # the rows are still in memory, and are printed at the end
+                if not told:
+                    say(f"{error.what} Measuring continues.")
+                told = True
     return rows_of(cases)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -12,16 +13,12 @@ from typing import Any
 
 from edgecmp.benchmarks.devices.adb_client import call_adb, choose_device
 from edgecmp.benchmarks.devices.android import CONDITIONS, FACTS, parse_conditions, parse_facts
-from edgecmp.benchmarks.devices.benchmark_model import (
-    NAME,
-    BenchmarkModel,
-    find_binary,
-    require_abi,
-)
+from edgecmp.benchmarks.devices.benchmark_binary import NAME, find_binary, require_abi
+from edgecmp.benchmarks.devices.benchmark_model import BenchmarkModel
 from edgecmp.benchmarks.devices.device import Visit
 from edgecmp.benchmarks.devices.errors import DeviceLostError, DeviceRunError
 from edgecmp.benchmarks.devices.on_device.runner import RUNTIMES
-from edgecmp.benchmarks.devices.shell import Answer, ShellDevice
+from edgecmp.benchmarks.devices.shell import PATH_MARK, Answer, ShellDevice, remote_path
 from edgecmp.benchmarks.devices.spec import DeviceSpec
 from edgecmp.errors import UserError
 
@@ -30,7 +27,6 @@ __all__ = ["AdbDevice"]
 ANSWER_S = 30.0
 """Timeout in seconds for the first answer of the shell."""
 
-FOLDER_MARK = "edgecmp-folder:"
 NOT_FOUND = "(exit code 127)"
 """The end of the message of a shell for a missing command."""
 
@@ -53,8 +49,9 @@ def _mask(cpus: str) -> str:
 class AdbDevice(ShellDevice):
     """An Android device: over USB (`adb:SERIAL`), Wi-Fi (`adb:HOST:PORT`), or the only one (`adb`).
 
-    Options: `?python=PATH` names a Python on the device, `?benchmark_model=PATH|URL` a copy of
-    TFLite's benchmark_model for devices without Python, `?cpus=4-7` the processors for commands.
+    Options: `?python=PATH` names a Python on the device, `?folder=PATH` a place there for the files
+    that are sent, `?benchmark_model=PATH|URL` a copy of TFLite's benchmark_model for devices
+    without Python, `?cpus=4-7` the processors for commands.
 
     Attributes:
         serial: its name in adb.
@@ -67,8 +64,10 @@ class AdbDevice(ShellDevice):
         cpus = spec.options.get("cpus")
         self._pin = f"taskset -p {_mask(cpus)} $$ >/dev/null || exit 1; " if cpus else ""
         self._cpus = cpus
+        self._place = spec.options.get("folder", "")
         binary = find_binary(spec.options[NAME]) if NAME in spec.options else None
         self.serial = choose_device(spec.address)
+        self._client = shlex.join(["adb", "-s", self.serial])
         super().__init__(f"adb:{self.serial}", spec.options.get("python", "python3"))
         try:
             self._android = parse_facts(self.run(["sh", "-c", FACTS]))
@@ -80,7 +79,7 @@ class AdbDevice(ShellDevice):
             self.close()
             raise UserError(
                 f"{self.name} cannot run commands ({error}).",
-                f"Check it with `adb -s {self.serial} shell`, then run the same command again.",
+                f"Check it with `{self._client} shell`, then run the same command again.",
             ) from error
         except BaseException:
             self.close()
@@ -112,12 +111,18 @@ class AdbDevice(ShellDevice):
         seed: int = 0,
         seconds: float = 60.0,
         least_seconds: float = 0.0,
+        input_size: tuple[int, int] | None = None,
     ) -> dict[str, Any]:
         """See `Device.time_model`; for benchmark_model, see `BenchmarkModel.time`."""
         if runtime == NAME and self._tool is not None:
             before = parse_conditions(self.run(["sh", "-c", CONDITIONS]))
             timed = self._tool.time(
-                model, threads=threads, runs=runs, seconds=seconds, least_seconds=least_seconds
+                model,
+                threads=threads,
+                runs=runs,
+                seconds=seconds,
+                least_seconds=least_seconds,
+                input_size=input_size,
             )
             after = parse_conditions(self.run(["sh", "-c", CONDITIONS]))
             return {**timed, "before": before, "after": after}
@@ -129,6 +134,7 @@ class AdbDevice(ShellDevice):
             seed=seed,
             seconds=seconds,
             least_seconds=least_seconds,
+            input_size=input_size,
         )
 
     def time_models(
@@ -161,9 +167,10 @@ class AdbDevice(ShellDevice):
     def _make_folder(self) -> str:
         # Newer devices set TMPDIR themselves; mktemp is missing on old ones.
         name = f"edgecmp.{secrets.token_hex(4)}"
-        script = f'd="${{TMPDIR:-/data/local/tmp}}/{name}"; mkdir "$d" && echo "{FOLDER_MARK}$d"'
+        place = remote_path(self._place) if self._place else "${TMPDIR:-/data/local/tmp}"
+        script = f'd={place}/{name}; mkdir "$d" && cd "$d" && echo "{PATH_MARK}$PWD"'
         answer = self._shell(script, timeout_s=ANSWER_S)
-        _, mark, folder = answer.stdout.partition(FOLDER_MARK)
+        _, mark, folder = answer.stdout.partition(PATH_MARK)
         if mark:
             return folder.splitlines()[0].strip()
         lines = (answer.stderr.strip() or answer.stdout.strip()).splitlines()
@@ -171,12 +178,17 @@ class AdbDevice(ShellDevice):
         if self._pin and "taskset" in detail:
             raise UserError(
                 f"{self.name} cannot run commands on processors {self._cpus}{detail}.",
-                f"Use processors that `adb -s {self.serial} shell cat "
+                f"Use processors that `{self._client} shell cat "
                 "/sys/devices/system/cpu/online` prints.",
+            )
+        if "mkdir" in detail:
+            raise UserError(
+                f"{self.name} cannot create a folder for the files{detail}.",
+                "Name a place that its shell may write to, such as ?folder=/data/local/tmp.",
             )
         raise UserError(
             f"The shell of {self.name} does not answer{detail}.",
-            f"Check it with `adb -s {self.serial} shell`, then run the same command again.",
+            f"Check it with `{self._client} shell`, then run the same command again.",
         )
 
     def _shell(self, script: str, *, timeout_s: float) -> Answer:

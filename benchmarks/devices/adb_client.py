@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from dataclasses import dataclass
 
@@ -35,6 +36,16 @@ FAULTS = {
     ),
 }
 """By the state that adb reports: what is wrong, and the way out."""
+
+LINES = (
+    re.compile(r"(.+?)\s+(no permissions)\b(.*)"),
+    re.compile(r"([^\t]+)\t(\S+)(.*)"),
+    re.compile(r"(.+?)\s+(\S+)((?:\s+[\w-]+:\S*)*)"),
+)
+"""Forms of a device in the list: its name, its state, and facts such as model:Pixel_8."""
+
+NO_DEVICE = ("*", "List of devices", "adb server ", "adb: ", "error: ")
+"""How lines begin that adb prints about itself, such as that it starts its server."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,18 +87,23 @@ def attached_devices() -> list[Attached]:
             f"adb does not answer{detail}.",
             "Run `adb kill-server` and `adb devices`, then run the same command again.",
         )
-    found = []
-    for line in answer.stdout.splitlines():
-        serial, _, rest = line.partition(" ") if "\t" not in line else line.partition("\t")
-        rest = rest.strip()
-        if not rest or line.startswith(("*", "List of devices")):
-            continue
-        model = re.search(r"\bmodel:(\S+)", rest)
-        state = "no permissions" if rest.startswith("no permissions") else rest.split()[0]
-        found.append(
-            Attached(serial=serial, state=state, model=model[1].replace("_", " ") if model else "")
-        )
-    return found
+    return [device for line in answer.stdout.splitlines() if (device := _attached(line))]
+
+
+def _attached(line: str) -> Attached | None:
+    """The device in a line of `adb devices -l`; None for one that lists no device.
+
+    The name of a device may contain spaces, as those of wireless debugging do.
+    """
+    if line.startswith(NO_DEVICE):
+        return None
+    match = next((found for form in LINES if (found := form.fullmatch(line.strip()))), None)
+    if match is None:
+        return None
+    model = re.search(r"\bmodel:(\S+)", match[3] or "")
+    return Attached(
+        serial=match[1], state=match[2], model=model[1].replace("_", " ") if model else ""
+    )
 
 
 def require_ready(device: Attached) -> None:
@@ -148,6 +164,6 @@ def _connect(serial: str) -> dict[str, Attached]:
         raise UserError(
             f"adb:{serial} cannot be reached ({reason}).",
             "Switch on wireless debugging there, or attach it and run `adb tcpip 5555`, until "
-            f"`adb connect {serial}` connects.",
+            f"`adb connect {shlex.quote(serial)}` connects.",
         )
     return devices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,7 +47,7 @@ def parse_conditions(text: str) -> dict[str, Any]:
         found = [value.split(" ", 1) for key, value in pairs if key == wanted and " " in value]
         return {name: int(value) for value, name in found if value.lstrip("-").isdigit()}
 
-    load = values.get("load", "").split()
+    load = re.match(r"[0-9]+(?:\.[0-9]+)?", values.get("load", ""))
     return {
         "governor": values.get("governor") or None,
         "temperatures_c": {name: value / 1000 for name, value in named("zone").items()},

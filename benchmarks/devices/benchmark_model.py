@@ -7,35 +7,22 @@ single runs, only a summary of them; see `Summary`.
 
 from __future__ import annotations
 
-import hashlib
-import http.client
-import os
 import re
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from edgecmp.benchmarks.devices.benchmark_binary import NAME
 from edgecmp.benchmarks.devices.errors import DeviceRunError
+from edgecmp.benchmarks.devices.on_device.runner import RefusedError, call_shape, require_image
+from edgecmp.benchmarks.devices.reasons import DAMAGED
 from edgecmp.benchmarks.devices.summary import Summary
+from edgecmp.benchmarks.devices.tflite_inputs import tflite_inputs
 from edgecmp.errors import UserError
-from edgecmp.files import sha256_file, write_atomic
-from edgecmp.progress import say
+from edgecmp.files import sha256_file
 
-__all__ = ["NAME", "BenchmarkModel", "Timings", "find_binary", "parse", "require_abi"]
-
-NAME = "benchmark_model"
-"""Name of this runtime in reports."""
-
-MACHINES = {
-    183: ("arm64-v8a", "aarch64"),
-    40: ("armeabi-v7a", "armv7l", "armv8l"),
-    62: ("x86_64",),
-    3: ("x86", "i686"),
-    243: ("riscv64",),
-}
-"""By the machine number of an ELF header: its names in Android and in `uname -m`."""
+__all__ = ["BenchmarkModel", "Timings", "parse"]
 
 NUMBER = r"([0-9.]+(?:[eE][+-]?[0-9]+)?)"
 COUNTS = re.compile(rf"count={NUMBER}((?: [a-z0-9]+={NUMBER})*)")
@@ -116,73 +103,6 @@ def _megabytes(form: re.Pattern[str], output: str) -> float | None:
     return float(match[1]) * 1024 if match else None
 
 
-def find_binary(text: str) -> Path:
-    """The program on this machine: a path, or a copy downloaded from an http(s) address.
-
-    The copy is kept in `~/.cache/edgecmp` (or XDG_CACHE_HOME) and reused.
-
-    Raises:
-        UserError: there is no such file, or the download failed.
-    """
-    if not text.startswith(("http://", "https://")):
-        path = Path(text).expanduser()
-        if not path.is_file():
-            raise UserError(
-                f"?{NAME} does not name a file (got {text or 'an empty path'}).",
-                f"Write ?{NAME}=PATH or ?{NAME}=https://... (docs/how-to/android.md says where to "
-                "get it).",
-            )
-        return path
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "edgecmp"
-    path = cache / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}-{NAME}"
-    if not path.exists():
-        say(f"Downloading {text}")
-        try:
-            with urllib.request.urlopen(text, timeout=60) as answer:
-                data = answer.read()
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            cut = isinstance(error, http.client.IncompleteRead)
-            reason = "it was cut off" if cut else getattr(error, "reason", None) or error
-            raise UserError(
-                f"{text} cannot be downloaded ({reason}).",
-                f"Download it yourself and write ?{NAME}=PATH.",
-            ) from error
-        _machine(data[:20], text)
-        write_atomic(path, data)
-    return path
-
-
-def _machine(header: bytes, name: str) -> int:
-    """The machine number in the first 20 bytes of a program."""
-    if len(header) < 20 or header[:4] != b"\x7fELF":
-        raise UserError(
-            f"{name} is not an Android program: it has no ELF header.",
-            f"Name the {NAME} binary itself, not an archive, an .apk or a web page.",
-        )
-    return int.from_bytes(header[18:20], "little")
-
-
-def require_abi(path: Path, abis: Sequence[str], device: str) -> None:
-    """Refuses a program that was built for another processor.
-
-    Args:
-        path: the program, on this machine.
-        abis: ABIs that the device supports: "arm64-v8a", "armeabi-v7a", ...
-        device: name of the device, for the message.
-
-    Raises:
-        UserError: it was built for another processor, or is not a program.
-    """
-    with path.open("rb") as file:
-        machine = _machine(file.read(20), str(path))
-    names = MACHINES.get(machine, (f"ELF machine {machine}",))
-    if not set(names) & set(abis):
-        raise UserError(
-            f"{path.name} was built for {names[0]}, but {device} runs {', '.join(abis)}.",
-            f"Name a {NAME} built for {abis[0] if abis else 'this device'}.",
-        )
-
-
 class _Shell(Protocol):
     """The methods of a device that are used here."""
 
@@ -210,7 +130,14 @@ class BenchmarkModel:
         device.run(["chmod", "755", self._program])
 
     def time(
-        self, model: Path, *, threads: int, runs: int, seconds: float, least_seconds: float = 0.0
+        self,
+        model: Path,
+        *,
+        threads: int,
+        runs: int,
+        seconds: float,
+        least_seconds: float = 0.0,
+        input_size: tuple[int, int] | None = None,
     ) -> dict[str, Any]:
         """Times a model: one cold run, 3 warm-up runs, then timed runs, as the runner does.
 
@@ -219,11 +146,14 @@ class BenchmarkModel:
             "summary" replaces them.
 
         Raises:
-            DeviceRunError: the program refuses the model, or was ended.
+            DeviceRunError: the program refuses the model or was ended, or the file is damaged or
+                no network with one image as input.
         """
+        shape, sized = _input_flags(model.read_bytes(), input_size)
         timings = self._run(
             self._device.push(model),
             threads,
+            *sized,
             f"--num_runs={runs}",
             f"--min_secs={least_seconds:g}",
             f"--max_secs={seconds:g}",
@@ -231,12 +161,12 @@ class BenchmarkModel:
             "--warmup_min_secs=0",
             timeout_s=600.0 + seconds,
         )
-        peak_kb = timings.peak_memory_kb or self._peak_memory(model, threads)
+        peak_kb = timings.peak_memory_kb or self._peak_memory(model, threads, sized)
         return {
             "runtime": NAME,
             "version": self.version,
             "threads": threads,
-            "input_shape": None,
+            "input_shape": shape,
             "init_us": timings.init_us,
             "first_us": timings.first_us,
             "seconds": timings.summary.runs * timings.summary.mean_us / 1e6,
@@ -261,7 +191,7 @@ class BenchmarkModel:
             timeout_s=300.0,
         )
 
-    def _peak_memory(self, model: Path, threads: int) -> float | None:
+    def _peak_memory(self, model: Path, threads: int, sized: Sequence[str]) -> float | None:
         """Peak memory in a separate process, since monitoring would disturb the timed one."""
         remote = self._device.push(model)
         if (remote, threads) not in self._memory:
@@ -269,6 +199,7 @@ class BenchmarkModel:
                 kilobytes = self._run(
                     remote,
                     threads,
+                    *sized,
                     "--num_runs=3",
                     "--min_secs=0",
                     "--report_peak_memory_footprint=true",
@@ -293,3 +224,25 @@ class BenchmarkModel:
                 reason = f"{first.rstrip('.').replace(remote, Path(remote).name)} {code[0]}"
                 raise DeviceRunError(reason, error.output) from error
             raise
+
+
+def _input_flags(
+    data: bytes, input_size: tuple[int, int] | None
+) -> tuple[list[int], tuple[str, ...]]:
+    """The shape of the input of one call, and the flags that a file with free axes needs.
+
+    Without them the program gives each free axis the size 1.
+    """
+    try:
+        inputs = tflite_inputs(data)
+        require_image([(found.name, found.type) for found in inputs])
+        axes = inputs[0].axes
+        shape = call_shape(list(axes), input_size)
+    except ValueError as error:
+        raise DeviceRunError(DAMAGED) from error
+    except RefusedError as error:
+        raise DeviceRunError(str(error)) from error
+    if None not in axes[1:]:
+        return shape, ()
+    sizes = ",".join(map(str, shape))
+    return shape, (f"--input_layer={inputs[0].name}", f"--input_layer_shape={sizes}")

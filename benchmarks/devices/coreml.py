@@ -20,6 +20,7 @@ import numpy as np
 from edgecmp.benchmarks.devices.device import Device
 from edgecmp.benchmarks.devices.errors import DeviceRunError
 from edgecmp.benchmarks.devices.on_device import runner
+from edgecmp.benchmarks.devices.on_device.runner import line_of, times
 from edgecmp.benchmarks.devices.spec import DeviceSpec
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.export.install import how_to_install
@@ -62,7 +63,7 @@ class CoreMLDevice(Device):
                 f"{spec.text} needs macOS (this machine runs {platform.system()}).",
                 "Run the same command on a Mac; docs/how-to/iphone.md shows how.",
             )
-        units = spec.options.get("units", "all").replace(" ", "+")  # a + in an address is a space
+        units = spec.options.get("units", "all")
         if units not in UNITS:
             raise unknown_choice("compute units", units, UNITS)
         self.name = spec.text
@@ -77,7 +78,7 @@ class CoreMLDevice(Device):
             devices = remote_device.Device.get_devices()
         except Exception as error:
             raise UserError(
-                f"coremltools cannot list the attached devices ({error}).",
+                f"coremltools cannot list the attached devices ({line_of(error)}).",
                 "Install Xcode and check that `xcrun devicectl list devices` shows the device.",
             ) from error
         named = [
@@ -101,7 +102,7 @@ class CoreMLDevice(Device):
             return self._loop.run(device.prepare_for_model_debugging(credentials=credentials))
         except Exception as error:
             raise UserError(
-                f"coremltools cannot start its runner app on {device.name} ({error}).",
+                f"coremltools cannot start its runner app on {device.name} ({line_of(error)}).",
                 f"Name your development team: coreml:{device.name}?team=TEAMID.",
             ) from error
 
@@ -135,6 +136,7 @@ class CoreMLDevice(Device):
         seed: int = 0,
         seconds: float = 60.0,
         least_seconds: float = 0.0,
+        input_size: tuple[int, int] | None = None,
     ) -> dict[str, Any]:
         """See `Device.time_model`; Core ML chooses its threads and does not report memory.
 
@@ -150,11 +152,13 @@ class CoreMLDevice(Device):
             )
         before = self._conditions()
         try:
-            timed = self._loop.run(self._measure(model, runs, seed, seconds, least_seconds))
+            timed = self._loop.run(
+                self._measure(model, runs, seed, seconds, least_seconds, input_size)
+            )
         except DeviceRunError:
             raise
         except Exception as error:
-            raise DeviceRunError(f"{type(error).__name__}: {error}") from error
+            raise DeviceRunError(f"{type(error).__name__}: {line_of(error)}") from error
         return {
             "runtime": runtime,
             "version": _coremltools().version,
@@ -170,7 +174,13 @@ class CoreMLDevice(Device):
         }
 
     async def _measure(
-        self, path: Path, runs: int, seed: int, seconds: float, least_seconds: float
+        self,
+        path: Path,
+        runs: int,
+        seed: int,
+        seconds: float,
+        least_seconds: float,
+        input_size: tuple[int, int] | None,
     ) -> dict[str, Any]:
         """Loads the model, runs it once, warms up and times it; all times in microseconds."""
         tools = _coremltools()
@@ -180,6 +190,10 @@ class CoreMLDevice(Device):
             skip_model_load=True,
         )
         shape, inputs = _random_inputs(model, seed, remote=self._remote is not None)
+        if input_size is not None and input_size not in (tuple(shape[1:3]), tuple(shape[2:])):
+            raise DeviceRunError(
+                f"its input is {times(shape)}, so it cannot be timed at {times(input_size)}"
+            )
         benchmarker = tools.MLModelBenchmarker(model, device=self._remote)
         load = await benchmarker.benchmark_load(iterations=1)
         first = await benchmarker.benchmark_predict(inputs=inputs, iterations=1)
@@ -280,8 +294,8 @@ def _random_inputs(model: Any, seed: int, *, remote: bool) -> tuple[list[int], d
                     "coremltools cannot send images to a device: export with --input tensor"
                 )
             image = feature.type.imageType
-            shapes.append([image.height, image.width, 3])
-            noise = generator.integers(0, 256, shapes[-1], np.uint8)
+            shapes.append([1, image.height, image.width, 3])
+            noise = generator.integers(0, 256, shapes[-1][1:], np.uint8)
             inputs[feature.name] = Image.fromarray(noise)
         elif kind == "multiArrayType":
             shapes.append([int(size) for size in feature.type.multiArrayType.shape])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ from numpy.typing import NDArray
 
 from edgecmp.benchmarks.devices.errors import DeviceLostError, DeviceRunError
 from edgecmp.benchmarks.devices.on_device.runner import RUNTIMES
+from edgecmp.benchmarks.devices.reasons import crash, explain
 from edgecmp.benchmarks.devices.summary import Summary
+from edgecmp.temporary import temporary_files
 
 __all__ = ["END_MARK", "Device", "Visit"]
 
@@ -135,6 +136,7 @@ class Device(ABC):
         seed: int = 0,
         seconds: float = 60.0,
         least_seconds: float = 0.0,
+        input_size: tuple[int, int] | None = None,
     ) -> dict[str, Any]:
         """Times one model in a separate process and returns the runner's document.
 
@@ -146,6 +148,7 @@ class Device(ABC):
             seed: of the random input.
             seconds: time after which no further run begins.
             least_seconds: shortest time for which runs continue, even beyond `runs`.
+            input_size: height and width of the images of a file that does not fix them.
 
         Raises:
             DeviceRunError: the runtime refuses the model.
@@ -158,6 +161,7 @@ class Device(ABC):
             f"--seed={seed}",
             f"--seconds={seconds}",
             f"--least-seconds={least_seconds}",
+            *([] if input_size is None else [f"--input-size={input_size[0]}x{input_size[1]}"]),
             environment={"OMP_NUM_THREADS": str(threads)},
             timeout_s=600.0 + seconds,
         )
@@ -185,8 +189,8 @@ class Device(ABC):
             DeviceRunError: the runtime refuses the model, or the model refuses the inputs.
             DeviceLostError: the connection broke.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            here = Path(folder) / "inputs.npy"
+        with temporary_files() as folder:
+            here = folder / "inputs.npy"
             np.save(here, inputs)
             there = self.push(here)
             results = f"{there}.outputs.npy"
@@ -197,7 +201,7 @@ class Device(ABC):
                 environment={"OMP_NUM_THREADS": str(threads)},
                 timeout_s=600.0 + 2.0 * len(inputs),
             )
-            outputs = Path(folder) / "outputs.npy"
+            outputs = folder / "outputs.npy"
             self.pull(results, outputs)
             self.run(["rm", "-f", there, results])
             computed: NDArray[np.float32] = np.load(outputs, allow_pickle=False)
@@ -234,8 +238,8 @@ class Device(ABC):
             "visit_ms": list(visit_ms),
             "seed": seed,
         }
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "plan.json"
+        with temporary_files() as folder:
+            path = folder / "plan.json"
             path.write_text(json.dumps(plan))
             failure: DeviceRunError | DeviceLostError | None = None
             try:
@@ -267,13 +271,23 @@ class Device(ABC):
         timeout_s: float,
         program: Path = RUNNER,
     ) -> list[dict[str, Any]]:
-        """The output of the program, one JSON document per line."""
+        """The output of the program, one JSON document per line.
+
+        Raises:
+            DeviceRunError: the program failed, or refused a model.
+        """
         command = [self.python, self.push(program), *arguments]
-        output = self.run(command, environment=environment, timeout_s=timeout_s)
+        try:
+            output = self.run(command, environment=environment, timeout_s=timeout_s)
+        except DeviceRunError as error:
+            raise (crash(error) if arguments else error) from error
         body, mark, _ = output.partition(END_MARK)
         documents = _whole_lines(body)
         if not mark or not documents:
             raise DeviceRunError("the output of the runner was cut off", output)
+        if "refused" in documents[-1]:
+            reason, runtime, shape = (documents[-1][key] for key in ("refused", "by", "shape"))
+            raise DeviceRunError(explain(reason, runtime, shape) if runtime else reason, output)
         return documents
 
     def __enter__(self) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgecmp.errors import UserError
 
-__all__ = ["DeviceLostError", "DeviceRunError", "DeviceTimeoutError"]
+__all__ = ["DeviceKilledError", "DeviceLostError", "DeviceRunError", "DeviceTimeoutError"]
 
 
 class DeviceRunError(Exception):
@@ -12,11 +12,13 @@ class DeviceRunError(Exception):
 
     Attributes:
         output: its standard output until then.
+        code: its exit code as a shell has it (128 + the signal that ended it), if it has one.
     """
 
-    def __init__(self, reason: str, output: str = "") -> None:
+    def __init__(self, reason: str, output: str = "", code: int | None = None) -> None:
         super().__init__(reason)
         self.output = output
+        self.code = code
 
 
 class DeviceTimeoutError(DeviceRunError):
@@ -24,7 +26,7 @@ class DeviceTimeoutError(DeviceRunError):
 
 
 class DeviceLostError(UserError):
-    """The connection to the device broke during a command, or its system killed the command.
+    """The connection to the device broke during a command.
 
     Attributes:
         output: the standard output until then.
@@ -33,3 +35,7 @@ class DeviceLostError(UserError):
     def __init__(self, what: str, way_out: str, output: str = "") -> None:
         super().__init__(what, way_out)
         self.output = output
+
+
+class DeviceKilledError(DeviceLostError):
+    """The device's system killed the command, which usually means that its memory is full."""

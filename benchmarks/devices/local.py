@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgecmp.benchmarks.devices.device import Device
-from edgecmp.benchmarks.devices.errors import DeviceRunError, DeviceTimeoutError
+from edgecmp.benchmarks.devices.errors import (
+    DeviceKilledError,
+    DeviceRunError,
+    DeviceTimeoutError,
+)
+from edgecmp.errors import system_reason
 
 __all__ = ["LocalDevice"]
 
@@ -38,7 +44,8 @@ class LocalDevice(Device):
                 list(command),
                 env={**os.environ, **(environment or {})},
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=timeout_s,
                 check=False,
             )
@@ -46,11 +53,18 @@ class LocalDevice(Device):
             so_far = error.stdout.decode(errors="replace") if error.stdout else ""
             raise DeviceTimeoutError(f"it took longer than {timeout_s:.0f} s", so_far) from error
         except OSError as error:
-            raise DeviceRunError(str(error)) from error
+            raise DeviceRunError(f"{command[0]}: {system_reason(error)}") from error
+        if done.returncode == -signal.SIGKILL:
+            raise DeviceKilledError(
+                f"This machine killed {Path(command[0]).name}, probably for lack of memory.",
+                "Close other programs, then run the same command again.",
+                done.stdout,
+            )
         if done.returncode != 0:
+            code = done.returncode if done.returncode > 0 else 128 - done.returncode
             lines = done.stderr.strip().splitlines()
             reason = lines[-1] if lines else "no message"
-            raise DeviceRunError(f"{reason} (exit code {done.returncode})", done.stdout)
+            raise DeviceRunError(f"{reason} (exit code {code})", done.stdout, code)
         return done.stdout
 
     def pull(self, remote: str, path: Path) -> None:
@@ -60,7 +74,8 @@ class LocalDevice(Device):
         try:
             shutil.copyfile(remote, path)
         except OSError as error:
-            raise DeviceRunError(str(error)) from error
+            reason = system_reason(error)
+            raise DeviceRunError(f"{remote} cannot be copied to {path}: {reason}") from error
 
     def close(self) -> None:
         """Does nothing, since nothing was copied."""

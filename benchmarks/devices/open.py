@@ -15,7 +15,7 @@ __all__ = ["open_device"]
 
 KINDS: dict[str, tuple[Callable[[DeviceSpec], Device], tuple[str, ...]]] = {
     "local": (lambda spec: LocalDevice(), ()),
-    "adb": (AdbDevice, ("python", "benchmark_model", "cpus")),
+    "adb": (AdbDevice, ("python", "folder", "benchmark_model", "cpus")),
     "ssh": (SshDevice, ("python", "folder", "config")),
     "coreml": (CoreMLDevice, ("units", "team")),
 }

@@ -12,15 +12,23 @@ from pathlib import Path
 from typing import IO
 
 from edgecmp.benchmarks.devices.device import Device
-from edgecmp.benchmarks.devices.errors import DeviceLostError, DeviceRunError, DeviceTimeoutError
+from edgecmp.benchmarks.devices.errors import (
+    DeviceKilledError,
+    DeviceLostError,
+    DeviceRunError,
+    DeviceTimeoutError,
+)
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_file
 
-__all__ = ["Answer", "ShellDevice", "call"]
+__all__ = ["PATH_MARK", "Answer", "ShellDevice", "call", "remote_path"]
 
 EXIT_MARK = "edgecmp-exit-code:"
 """Precedes the exit code at the end of every output. The code of the client itself is not reliable:
 it is 0 if the device is lost during a command, and old Android versions do not forward it."""
+
+PATH_MARK = "edgecmp-path:"
+"""Precedes a path on the device that a script prints, since its shell may print other lines."""
 
 KILLED = 128 + 9
 """Exit code of a command that was ended by SIGKILL."""
@@ -74,6 +82,14 @@ def call(command: Sequence[str], *, timeout_s: float, stdin: IO[bytes] | None = 
     return Answer(stdout=texts[0], stderr=texts[1], code=code)
 
 
+def remote_path(text: str) -> str:
+    """A path as a word of the device's shell: quoted, except for `~` or `~user` at its start."""
+    match = re.fullmatch(r"(~[\w.-]*)(?:/(.*))?", text)
+    if match is None:
+        return shlex.quote(text)
+    return f"{match[1]}/{shlex.quote(match[2])}" if match[2] else match[1]
+
+
 class ShellDevice(Device):
     """A device with a POSIX shell that is reached through a client program.
 
@@ -85,6 +101,11 @@ class ShellDevice(Device):
         self.python = python
         self._sent: dict[tuple[Path, int, int], str] = {}
         self.folder = self._make_folder()
+        if python.startswith("~"):  # commands are quoted, so the shell would not expand it
+            script = f'p={remote_path(python)}; echo "{PATH_MARK}$p"'
+            told = self._shell(script, timeout_s=END_S)
+            lines = told.stdout.partition(PATH_MARK)[2].splitlines()
+            self.python = lines[0].strip() if lines else python
 
     @abstractmethod
     def _make_folder(self) -> str:
@@ -143,7 +164,7 @@ class ShellDevice(Device):
                 raise DeviceTimeoutError(f"it took longer than {timeout_s:.0f} s", answer.stdout)
             raise self._lost(f"while it ran {_program(command)}", answer)
         if int(code) == KILLED:
-            raise DeviceLostError(
+            raise DeviceKilledError(
                 f"{self.name} killed {_program(command)}, probably for lack of memory.",
                 "Close other programs there, then run the same command again to resume.",
                 output,
@@ -151,7 +172,7 @@ class ShellDevice(Device):
         if int(code) != 0:
             lines = (answer.stderr.strip() or output.strip()).splitlines()
             reason = lines[-1] if lines else "no message"
-            raise DeviceRunError(f"{reason} (exit code {int(code)})", output)
+            raise DeviceRunError(f"{reason} (exit code {int(code)})", output, int(code))
         return output
 
     def pull(self, remote: str, path: Path) -> None:
@@ -172,8 +193,10 @@ class ShellDevice(Device):
         return f"test -f {pid} && kill $(cat {pid}); rm -f {pid}"
 
     def _size(self, remote: str) -> int:
-        """Size in bytes of a file on the device."""
-        return int(self.run(["wc", "-c", remote]).strip().splitlines()[-1].split()[0])
+        """Size in bytes of a file on the device; -1 if its answer is none."""
+        lines = self.run(["wc", "-c", remote]).strip().splitlines()
+        match = re.match(r"\s*([0-9]+)\b", lines[-1] if lines else "")
+        return int(match[1]) if match else -1
 
     def _not_sent(self, path: Path, remote: str, answer: Answer) -> UserError:
         """Why a file did not arrive completely; removes the part that did."""

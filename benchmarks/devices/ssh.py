@@ -12,9 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from edgecmp.benchmarks.devices.errors import DeviceRunError
-from edgecmp.benchmarks.devices.shell import Answer, ShellDevice, call
-from edgecmp.benchmarks.devices.spec import DeviceSpec
+from edgecmp.benchmarks.devices.shell import (
+    PATH_MARK,
+    Answer,
+    ShellDevice,
+    call,
+    remote_path,
+)
+from edgecmp.benchmarks.devices.spec import DeviceSpec, local_path
+from edgecmp.benchmarks.devices.ssh_address import SshAddress
 from edgecmp.errors import UserError
+from edgecmp.temporary import unwritable
 
 __all__ = ["SshDevice"]
 
@@ -26,10 +34,29 @@ SEND_S = 600.0
 
 OLDEST_PYTHON = (3, 8)
 
+LONGEST_SOCKET = 80
+"""Characters of the path of a folder for a socket; ssh adds about 20, and systems allow 104."""
+
+USAGE = "usage: ssh"
+"""Begins what the client prints for arguments that it does not understand."""
+
 FAULTS = {
+    "No space left": (
+        "has no room for a temporary folder",
+        "Free some space there, or name another place: ?folder=/home/user.",
+    ),
+    "mktemp: ": (
+        "cannot create a temporary folder",
+        "Name a place that you can write to: ?folder=/home/user.",
+    ),
     "Permission denied": (
         "refuses the key",
         "Install your key there with ssh-copy-id, until `{ssh} true` runs without a question.",
+    ),
+    "Too many authentication failures": (
+        "refuses the keys",
+        "Name the right one in ~/.ssh/config (IdentityFile, IdentitiesOnly yes), until "
+        "`{ssh} true` runs without a question.",
     ),
     "Host key verification failed": (
         "has a host key that is unknown or has changed",
@@ -39,13 +66,9 @@ FAULTS = {
         "has a host name that cannot be resolved",
         "Correct the name, or use an IP address: ssh://user@192.168.1.7.",
     ),
-    "No space left": (
-        "has no room for a temporary folder",
-        "Free some space there, or name another place: ?folder=/home/user.",
-    ),
-    "mktemp: ": (
-        "cannot create a temporary folder",
-        "Name a place that you can write to: ?folder=/home/user.",
+    USAGE: (
+        "is an address that the ssh client here does not understand",
+        "Check that `{ssh} true` works, and name that host.",
     ),
     "": ("cannot be reached", "Check that `{ssh} true` works, then run the same command."),
 }
@@ -68,11 +91,12 @@ class SshDevice(ShellDevice):
                 "There is no ssh client on this machine.",
                 "Install one; on Debian: sudo apt install openssh-client.",
             )
+        self._words = SshAddress.parse(spec.address).words
         config = spec.options.get("config")
-        self._client = ["ssh", *(["-F", config] if config else [])]
+        self._client = ["ssh", *(["-F", str(local_path(config))] if config else [])]
         self._address = f"ssh://{spec.address}"
         self._place = spec.options.get("folder", "")
-        self._sockets = tempfile.TemporaryDirectory(prefix="edgecmp-ssh-")
+        self._sockets = _socket_folder()
         try:
             super().__init__(self._address, spec.options.get("python", "python3"))
         except BaseException:
@@ -128,27 +152,37 @@ class SshDevice(ShellDevice):
         return [*self._client, *flags]
 
     def _make_folder(self) -> str:
-        place = shlex.quote(self._place) if self._place else '"${TMPDIR:-/tmp}"'
-        answer = self._shell(f"mktemp -d {place}/edgecmp.XXXXXX", timeout_s=2 * CONNECT_S)
-        if answer.code == 0:
-            return answer.stdout.strip().splitlines()[-1]
+        place = remote_path(self._place) if self._place else '"${TMPDIR:-/tmp}"'
+        script = f'd=$(mktemp -d {place}/edgecmp.XXXXXX) && echo "{PATH_MARK}$d"'
+        answer = self._shell(script, timeout_s=2 * CONNECT_S)
+        _, mark, folder = answer.stdout.partition(PATH_MARK)
+        if answer.code == 0 and mark:
+            return folder.splitlines()[0].strip()
+        ssh = shlex.join([*self._client, *self._words])
         lines = answer.stderr.strip().splitlines()
-        detail = f" ({lines[-1].rstrip('.')})" if lines else ""
+        if answer.code == 0:
+            printed = (lines or answer.stdout.strip().splitlines() or ["nothing"])[-1]
+            raise UserError(
+                f"{self.name} does not run commands (it printed: {printed[:200]}).",
+                f"Use an account with a shell, in which `{ssh} echo 1` prints 1.",
+            )
         fault, way_out = next(value for key, value in FAULTS.items() if key in answer.stderr)
-        ssh = shlex.join([*self._client, self._address])
+        detail = f" ({lines[-1].rstrip('.')})" if lines and USAGE not in answer.stderr else ""
+        if answer.code is None:
+            detail = f" (no answer within {2 * CONNECT_S} s)"
         raise UserError(f"{self.name} {fault}{detail}.", way_out.format(ssh=ssh))
 
     def _shell(self, script: str, *, timeout_s: float) -> Answer:
-        words = [*self._ssh(), self._address, f"sh -c {shlex.quote(script)}"]
+        words = [*self._ssh(), *self._words, f"sh -c {shlex.quote(script)}"]
         return call(words, timeout_s=timeout_s)
 
     def _send(self, path: Path, remote: str) -> Answer:
         with path.open("rb") as file:
-            command = [*self._ssh(), self._address, f"cat > {shlex.quote(remote)}"]
+            command = [*self._ssh(), *self._words, f"cat > {shlex.quote(remote)}"]
             return call(command, timeout_s=SEND_S, stdin=file)
 
     def _fetch(self, remote: str, path: Path) -> Answer:
-        command = [*self._ssh(), self._address, f"cat {shlex.quote(remote)}"]
+        command = [*self._ssh(), *self._words, f"cat {shlex.quote(remote)}"]
         with path.open("wb") as file:
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.PIPE, check=False
@@ -161,5 +195,15 @@ class SshDevice(ShellDevice):
         self._disconnect()
 
     def _disconnect(self) -> None:
-        call([*self._ssh(), "-O", "exit", self._address], timeout_s=10.0)
+        call([*self._ssh(), "-O", "exit", *self._words], timeout_s=10.0)
         self._sockets.cleanup()
+
+
+def _socket_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for the socket of the shared connection, whose path must be short."""
+    try:
+        place = tempfile.gettempdir()
+        short = place if len(place) < LONGEST_SOCKET else "/tmp"
+        return tempfile.TemporaryDirectory(prefix="edgecmp-ssh-", dir=short)
+    except OSError as error:
+        raise unwritable(error) from error

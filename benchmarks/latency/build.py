@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from edgecmp.artefacts.latency_table import ENTRIES, LatencyTable
 from edgecmp.benchmarks.devices import Device, open_device
-from edgecmp.benchmarks.devices.benchmark_model import NAME
+from edgecmp.benchmarks.devices.benchmark_binary import NAME
 from edgecmp.benchmarks.latency.fit import calibration_networks, fit
 from edgecmp.benchmarks.latency.journal import Journal
 from edgecmp.benchmarks.latency.measure import (
@@ -40,6 +40,8 @@ from edgecmp.files import provenance
 from edgecmp.networks.architecture import Architecture
 from edgecmp.progress import duration, progress, say
 from edgecmp.report import Report
+from edgecmp.storage import check_writable
+from edgecmp.wording import counted
 
 __all__ = ["PRECISIONS", "BuiltTable", "build"]
 
@@ -58,12 +60,13 @@ class BuiltTable(Report):
     Attributes:
         table: the table.
         path: its file.
-        picture: the file of the picture, which shows the latency of each choice.
+        picture: the file of the picture, which shows the latency of each choice; None if it could
+            not be written.
     """
 
     table: LatencyTable
     path: Path
-    picture: Path
+    picture: Path | None
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -86,7 +89,8 @@ class BuiltTable(Report):
 
     def written(self) -> dict[str, Path]:
         """The table and its picture."""
-        return {"the table": self.path, "the picture": self.picture}
+        picture = {} if self.picture is None else {"the picture": self.picture}
+        return {"the table": self.path, **picture}
 
 
 def build(
@@ -118,8 +122,9 @@ def build(
         seed: of the weights and of the order of visits.
 
     Raises:
-        UserError: the device cannot be reached, was lost, lacks the runtime or refuses a file; or
-            the runs beside `out` belong to a measurement with other settings.
+        UserError: the device cannot be reached, was lost, lacks the runtime or refuses a file;
+            `out` cannot be written; or the runs beside it belong to a measurement with other
+            settings, were damaged, or are being written by another process.
     """
     out = Path(out)
     if input_size < SMALLEST_INPUT:
@@ -131,6 +136,7 @@ def build(
         raise unknown_choice("precision of a latency table", precision, PRECISIONS)
     if threads < 1:
         raise UserError(f"--threads must be at least 1 (got {threads}).", "Use --threads 1.")
+    check_writable(out)
     with open_device(device) as machine, tempfile.TemporaryDirectory() as folder:
         runtime, version = choose_runtime(machine, runtime)
         networks = calibration_networks(
@@ -148,27 +154,33 @@ def build(
             "seed": seed,
             "lowering": lowering_fingerprint(),
         }
-        journal = Journal(out.with_name(f"{out.name}.runs"), settings)
-        count = len(ENTRIES) + 3
-        seconds = ROUNDS * (
-            count * (SEGMENT_MS + VISIT_OVERHEAD_MS)
-            + len(networks) * NETWORK_VISITS * (NETWORK_MS + VISIT_OVERHEAD_MS)
-        )
-        say(
-            f"Measuring {count} segments of the {tier} tier at {input_size} pixels and "
-            f"{len(networks)} whole networks in up to {ROUNDS} rounds on {machine.name} ({runtime} "
-            f"{version}, {precision}, {threads} thread{'s' * (threads > 1)}): about "
-            f"{duration(seconds / 1000)} on a fast device."
-        )
-        if len(journal):
-            say(f"Resuming: {journal.path} already contains {len(journal)} visits.")
-        files = _write_segments(Path(folder), tier, input_size, embedding_dim, precision)
-        files |= write_networks(Path(folder), networks, precision)
-        times = measure(machine, files, journal, runtime=runtime, threads=threads, seed=seed)
-        table = _table(times, settings, networks, machine)
-    table.save(out)
-    journal.path.unlink()
+        with Journal.opened(out.with_name(f"{out.name}.runs"), settings) as journal:
+            _announce(settings, networks, machine.name)
+            if len(journal):
+                say(f"Resuming: {journal.path} already contains {counted(len(journal), 'visit')}.")
+            files = _write_segments(Path(folder), tier, input_size, embedding_dim, precision)
+            files |= write_networks(Path(folder), networks, precision)
+            times = measure(machine, files, journal, runtime=runtime, threads=threads, seed=seed)
+            table = _table(times, settings, networks, machine)
+            table.save(out)
+            journal.remove()
     return table
+
+
+def _announce(settings: Mapping[str, Any], networks: Sequence[Architecture], device: str) -> None:
+    """Says what is measured, and about how long that takes."""
+    count = len(ENTRIES) + 3
+    seconds = ROUNDS * (
+        count * (SEGMENT_MS + VISIT_OVERHEAD_MS)
+        + len(networks) * NETWORK_VISITS * (NETWORK_MS + VISIT_OVERHEAD_MS)
+    )
+    say(
+        f"Measuring {count} segments of the {settings['tier']} tier at {settings['input_size']} "
+        f"pixels and {len(networks)} whole networks in up to {ROUNDS} rounds on {device} "
+        f"({settings['runtime']} {settings['version']}, {settings['precision']}, "
+        f"{counted(settings['threads'], 'thread')}): about {duration(seconds / 1000)} on a fast "
+        "device."
+    )
 
 
 def _write_segments(

@@ -42,7 +42,8 @@ class LatencyCheck(Report):
         table: the file of the table.
         device: name of the device.
         names: names of the networks, if they were given.
-        picture: predicted against measured latencies, if the networks were random.
+        picture: predicted against measured latencies, if the networks were random and it could be
+            written.
         provenance: the versions and the command that made the report.
     """
 
@@ -68,9 +69,8 @@ class LatencyCheck(Report):
 
     def written(self) -> dict[str, Path]:
         """The picture, and the table that stores the figures of random networks."""
-        if self.picture is None:
-            return {}
-        return {"the picture": self.picture, "these figures into the table": self.table}
+        picture = {} if self.picture is None else {"the picture": self.picture}
+        return picture if self.names else picture | {"these figures into the table": self.table}
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` writes."""
@@ -147,6 +147,7 @@ def check(
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
             },
         ).save(path)
+    journal.unlink(missing_ok=True)
     rows = [{"latency": "by the table", **figures}, {"latency": "at today's speed", **corrected}]
     return LatencyCheck(
         rows=rows, nets=networks, table=path, device=known.device, names=tuple(named)

@@ -22,6 +22,7 @@ from edgecmp.export.latency_segments import network_file
 from edgecmp.files import sha256_json
 from edgecmp.networks.architecture import Architecture
 from edgecmp.progress import duration, say
+from edgecmp.wording import counted
 
 __all__ = ["measure_networks", "random_networks", "write_networks"]
 
@@ -49,8 +50,8 @@ def measure_networks(
     Args:
         table: states the device, the runtime, the precision and the thread count.
         architectures: the networks to measure.
-        journal: file that keeps the runs, so that an interrupted measurement can be resumed; it is
-            removed at the end.
+        journal: file that keeps the runs, so that an interrupted measurement can be resumed; the
+            caller removes it once the result is written.
 
     Raises:
         UserError: the device cannot be reached, was lost, or has another version of the runtime.
@@ -61,17 +62,18 @@ def measure_networks(
             "table": table.fingerprint,
             "networks": sha256_json([architecture.genes for architecture in architectures]),
         }
-        kept = Journal(journal or Path(folder) / "runs", settings)
-        visits = ROUNDS * NETWORK_VISITS * len(architectures)
-        seconds = visits * (NETWORK_MS + VISIT_OVERHEAD_MS) / 1000
-        say(
-            f"Measuring {len(architectures)} whole networks in up to {ROUNDS} rounds on "
-            f"{device.name} ({table.runtime} {table.version}, {table.precision}): about "
-            f"{duration(seconds)} on a fast device."
-        )
-        files = write_networks(Path(folder), list(architectures), table.precision)
-        times = measure(device, files, kept, runtime=table.runtime, threads=table.threads, seed=0)
-        kept.path.unlink()
+        with Journal.opened(journal or Path(folder) / "runs", settings) as kept:
+            visits = ROUNDS * NETWORK_VISITS * len(architectures)
+            seconds = visits * (NETWORK_MS + VISIT_OVERHEAD_MS) / 1000
+            networks = counted(len(architectures), "whole network")
+            say(
+                f"Measuring {networks} in up to {ROUNDS} rounds on {device.name} "
+                f"({table.runtime} {table.version}, {table.precision}): about "
+                f"{duration(seconds)} on a fast device."
+            )
+            files = write_networks(Path(folder), list(architectures), table.precision)
+            runtime, threads = table.runtime, table.threads
+            times = measure(device, files, kept, runtime=runtime, threads=threads, seed=0)
     return [times[f"network{index}"] for index in range(len(architectures))]
 
 

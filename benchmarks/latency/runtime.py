@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.benchmarks.devices import Device
-from edgecmp.benchmarks.devices.benchmark_model import NAME
+from edgecmp.benchmarks.devices.benchmark_binary import NAME
 from edgecmp.errors import UserError, unknown_choice
 
 __all__ = ["RUNTIMES", "choose_runtime", "require_runtime"]

@@ -29,8 +29,9 @@ def bench(
     compare: PathLike | None = None,
     keep: PathLike | None = None,
     picture: PathLike | None = None,
+    input_size: int | tuple[int, int] | None = None,
 ) -> BenchReport:
-    """Measures the latency of exported files on a device, one image at a time.
+    """Measures the latency of model files on a device, one call at a time.
 
     Args:
         files: .tflite, .onnx or .mlpackage files.
@@ -43,11 +44,14 @@ def bench(
         compare: the JSON of an earlier bench, to which each row gets its ratio.
         keep: a JSON file for rows as they are finished; an interrupted sustained bench resumes from
             it.
-        picture: a .png of the spread or the curves.
+        picture: a .png of the spread or the curves; if it cannot be drawn, `not_drawn` of the
+            report says why.
+        input_size: side of the images in pixels, or height and width, for files that do not fix
+            them; by default what their metadata or description states.
 
     Raises:
-        UserError: a file runs nowhere, the device cannot be reached, or the earlier bench was made
-            under other conditions.
+        UserError: not one of the files runs, the device cannot be reached, or the earlier bench was
+            made under other conditions.
     """
     from edgecmp.benchmarks.bench.plan import BenchPlan
     from edgecmp.benchmarks.bench.run import bench as run
@@ -57,7 +61,11 @@ def bench(
         device=device,
         threads=threads,
         runtime=runtime,
-        plan=BenchPlan.of(sustained=sustained, single_stream=single_stream),
+        plan=BenchPlan.of(
+            sustained=sustained,
+            single_stream=single_stream,
+            input_size=(input_size, input_size) if isinstance(input_size, int) else input_size,
+        ),
         profiles=profile,
         compare=None if compare is None else Path(compare),
         keep=None if keep is None else Path(keep),
@@ -98,8 +106,16 @@ def build_latency_table(
     from edgecmp.artefacts.bundle import SupernetBundle
     from edgecmp.benchmarks.latency.build import BuiltTable, build
     from edgecmp.benchmarks.latency.plot import draw_table
+    from edgecmp.errors import UserError
     from edgecmp.networks.tiers import tier as tier_named
+    from edgecmp.plotting import try_draw
 
+    path = Path(out)
+    if path.suffix == ".png":
+        raise UserError(
+            f"--out names the table, a .json file (got {path}).",
+            f"Use {path.with_suffix('.json')}; the picture is written beside it.",
+        )
     network = SupernetBundle.load(supernet or kit.path("supernet")).network
     table = build(
         out,
@@ -111,8 +127,8 @@ def build_latency_table(
         runtime=runtime,
         threads=threads,
     )
-    path = Path(out)
-    return BuiltTable(table=table, path=path, picture=draw_table(table, path.with_suffix(".png")))
+    picture = try_draw(lambda: draw_table(table, path.with_suffix(".png")))
+    return BuiltTable(table=table, path=path, picture=picture)
 
 
 def check_latency_table(
@@ -136,12 +152,13 @@ def check_latency_table(
     from edgecmp.benchmarks.latency.check import check
     from edgecmp.benchmarks.latency.plot import draw_check
     from edgecmp.networks.form import load_searched
+    from edgecmp.plotting import try_draw
 
     named = {str(path): load_searched(path) for path in architectures}
     report = check(table, nets=nets, architectures=named)
     if named:
         return report
-    picture = draw_check(report, Path(table).with_suffix(".check.png"))
+    picture = try_draw(lambda: draw_check(report, Path(table).with_suffix(".check.png")))
     return replace(report, picture=picture)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import JsonFile, help_text
+from edgecmp.cli.options import JsonFile, help_text, writable
 from edgecmp.errors import UserError
 from edgecmp.report import finish, on_interrupt
 
@@ -24,9 +24,13 @@ HELP = help_text(
         "edgecmp bench query.tflite --single-stream --json mlperf.json",
         "edgecmp bench query.tflite --compare bench.json",
     ),
-    "One image at a time. Cold is a new process that loads the model and runs it once; p50, p90 "
-    "and p99 are of the later runs that no other process interrupted (the column statistic says "
-    "which). The documentation explains every figure.",
+    "The size of the images is the file's own. If the file leaves it open, it comes from edgecmp's "
+    "metadata, from the .toml file that describes it, or from --input-size.",
+    "Cold is a new process that loads the model and runs it once; p50, p90 and p99 are of the "
+    "later runs that no other process interrupted (the column statistic says which). The "
+    "documentation explains every figure.",
+    "A file that cannot be run has the reason in its rows, and the exit code is then 1, or 2 if "
+    "not one of the files runs.",
     "--sustained and --single-stream measure one row after the other and write each finished row "
     "to the --json file. If such a bench is interrupted or the device is lost, rerun the command: "
     "it measures the missing rows. A row that was cut short is measured again from its start, "
@@ -76,10 +80,22 @@ def bench(
         bool,
         typer.Option("--single-stream", help="As MLPerf: p90 over at least 1024 queries and 60 s."),
     ] = False,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            "--input-size",
+            metavar="N|HxW",
+            help="Pixels of a side, or height x width, for files that do not fix them.",
+        ),
+    ] = None,
     picture: Annotated[
         Path | None,
         typer.Option(
-            "--picture", metavar="FILE", help="Draw each row's latencies, or curve, into this .png."
+            "--picture",
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="Draw each row's latencies, or curve, into this .png.",
         ),
     ] = None,
     compare: Annotated[
@@ -95,6 +111,7 @@ def bench(
 ) -> None:
     """Runs `edgecmp.bench`."""
     from edgecmp import api
+    from edgecmp.benchmarks.bench.stated import parse_input_size
 
     counts = _thread_counts(threads)
     long = sustained is not None or single_stream
@@ -111,7 +128,10 @@ def bench(
             compare=compare,
             keep=json_file,
             picture=picture,
+            input_size=None if input_size is None else parse_input_size(input_size),
         )
     finish(report, json_file)
+    if report.not_drawn is not None:
+        raise report.not_drawn
     if any(row["verdict"] == "failed" for row in report.rows):
         raise typer.Exit(1)

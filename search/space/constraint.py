@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +15,7 @@ from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.networks.tiers import TIERS
 from edgecmp.search.space.flops import FlopsTable, Genes
+from edgecmp.search.space.quantity import GROUPED, read_quantity, shown
 from edgecmp.search.space.sampling import MAX_BINS, BudgetSampler
 
 __all__ = [
@@ -23,6 +26,13 @@ __all__ = [
     "parse_budgets",
     "percent",
 ]
+
+SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+UNIT = re.compile(r"([kmg]?)\s*(?:flops?)?")
+LARGEST = 10**15
+"""FLOPs; more than any network has, and exact in every type that counts them."""
+
+EXAMPLES = "a number of FLOPs such as 95M, 0.1 GFLOPs, 1e8 or 95000000"
 
 
 class Constraint(Protocol):
@@ -161,25 +171,66 @@ def budget_text(flops: int) -> str:
 def parse_budgets(text: str) -> list[int]:
     """FLOPs of one budget or a list such as "330M,230M,100M", the largest first.
 
+    A number may be grouped by commas: "100,000,000" is one budget.
+
     Raises:
-        UserError: one of them is not a budget, or appears twice.
+        UserError: one of them is not a budget, or appears twice, or a comma is ambiguous.
     """
-    budgets = sorted((parse_budget(part) for part in text.split(",")), reverse=True)
+    if GROUPED.fullmatch(text.strip()):
+        return [parse_budget(text)]
+    parts = text.split(",")
+    if len(parts) > 1:
+        _refuse_decimal_comma(text, parts)
+    budgets = sorted((parse_budget(part) for part in parts), reverse=True)
     if len({*budgets}) < len(budgets):
-        raise UserError(f"The list of budgets {text} contains duplicates.", "Give each one once.")
+        raise UserError(
+            f"The list of budgets {shown(text)} contains duplicates.", "Give each one once."
+        )
     return budgets
 
 
 def parse_budget(text: str) -> int:
-    """FLOPs of a budget such as "100M", "0.1G" or "95000000".
+    """FLOPs of a budget such as "100M", "0.1 GFLOPs", "1e8" or "100,000,000".
 
     Raises:
-        UserError: it is none of these.
+        UserError: it is none of these, or out of range.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*([kmg]?)", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise unknown_choice(
-            "budget", text, [*TIERS, "a number of FLOPs such as 95M, 0.1G or 95000000"]
+    plain = text.strip()
+    if GROUPED.fullmatch(plain):
+        _refuse_grouped_list(plain)
+        plain = plain.replace(",", "")
+    elif "," in plain:
+        _refuse_decimal_comma(text, plain.split(","))
+    quantity = read_quantity(plain)
+    unit = UNIT.fullmatch(quantity.unit) if quantity else None
+    if quantity is None or unit is None:
+        raise unknown_choice("budget", shown(text), [*TIERS, EXAMPLES])
+    flops = round(quantity.number * SCALES[unit[1]])
+    if not 1 <= flops <= LARGEST:
+        raise UserError(
+            f"The budget {shown(text)} is out of range.",
+            f"Give a number of FLOPs from 1 to {LARGEST:.0e}, such as 100M.",
         )
-    scale = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()]
-    return round(float(match[1]) * scale)
+    return flops
+
+
+def _refuse_grouped_list(text: str) -> None:
+    """Refuses "330,230,100", which may be one number or three numbers of millions."""
+    groups = text.split(",")
+    if all(int(group) % 5 == 0 and int(group) for group in groups):
+        raise UserError(
+            f"The budget {shown(text)} can be one number or a list without units.",
+            f"Write {shown(text.replace(',', ''))}, or {shown(','.join(f'{g}M' for g in groups))}.",
+        )
+
+
+def _refuse_decimal_comma(text: str, parts: Sequence[str]) -> None:
+    """Refuses "0,1G", since commas separate budgets: a short number without a unit is no budget."""
+    for whole, fraction in pairwise(parts):
+        if re.fullmatch(r"[0-9]{1,3}", whole.strip()) and re.match(r"\s*[0-9]", fraction):
+            number = f"{whole.strip()}.{fraction.strip()}"
+            raise UserError(
+                f"The comma in the budget {shown(text)} would separate two budgets.",
+                f"Write {shown(number)} with a decimal point; in a list, give each budget its "
+                "unit: 330M,230M,100M.",
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from math import ceil, log10
 from typing import Any
 
@@ -16,12 +17,28 @@ from edgecmp.networks.tiers import WIDTHS
 from edgecmp.search.space.constraint import FlopsBudget, percent
 from edgecmp.search.space.flops import FlopsTable, Genes
 from edgecmp.search.space.min_latency import fastest_choices
+from edgecmp.search.space.quantity import read_quantity, shown
 from edgecmp.search.space.sampling import BudgetSampler
 
 __all__ = ["LatencyBudget", "parse_latency"]
 
 PICOSECONDS = 1e9
 """Per millisecond; latencies are counted in whole picoseconds, rounded down."""
+
+MILLISECONDS = {
+    name: Decimal(factor)
+    for factor, names in (
+        ("1000", ("s", "sec", "second", "seconds")),
+        ("1", ("ms", "msec", "millisecond", "milliseconds")),
+        ("0.001", ("us", "μs", "usec", "microsecond", "microseconds")),
+        ("0.000001", ("ns", "nsec", "nanosecond", "nanoseconds")),
+    )
+    for name in names
+}
+"""Per unit."""
+
+SHORTEST_MS, LONGEST_MS = Decimal("1e-6"), Decimal(3_600_000)
+"""The range of a latency bound: 1 ns to 1 hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +155,30 @@ class LatencyBudget:
 
 
 def parse_latency(text: str) -> float:
-    """Milliseconds of a latency such as "4ms", "0.004s" or "850us".
+    """Milliseconds of a latency such as "4ms", "0.004 s", "850us" or "850 μs".
 
     Raises:
-        UserError: it is none of these.
+        UserError: it is none of these, or out of range.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(ms|s|us|µs)", text.strip(), re.IGNORECASE)
-    value = float(match[1]) if match else 0.0
-    if match is None or not value:
+    if match := re.fullmatch(r"\s*([0-9]+),([0-9]+)\s*(\D*)", text):
+        thousands = f"{match[1]}{match[2]}{match[3]} or " if len(match[2]) == 3 else ""
         raise UserError(
-            f"{text!r} is not a latency.",
+            f"The latency {shown(text)} has a comma.",
+            f"Write {shown(f'{thousands}{match[1]}.{match[2]}{match[3]}')}, without one.",
+        )
+    quantity = read_quantity(text)
+    if quantity is None or quantity.unit not in MILLISECONDS:
+        raise UserError(
+            f"{shown(text)!r} is not a latency.",
             "Give a number above zero with its unit, such as 4ms or 850us.",
         )
-    divisor, factor = {"ms": (1, 1), "s": (1, 1000), "us": (1000, 1), "µs": (1000, 1)}[
-        match[2].lower()
-    ]
-    return value * factor / divisor
+    milliseconds = quantity.number * MILLISECONDS[quantity.unit]
+    if not SHORTEST_MS <= milliseconds <= LONGEST_MS:
+        raise UserError(
+            f"The latency {shown(text)} is out of range.",
+            "Give one from 1 ns to 1 hour with its unit, such as 4ms or 850us.",
+        )
+    return float(milliseconds)
 
 
 def _predicted(table: LatencyTable, choices: NDArray[np.intp]) -> float:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from edgecmp.benchmarks.bench import measure as bench_measure
+from edgecmp.benchmarks.bench import plot as bench_plot
+from edgecmp.errors import UserError
 from edgecmp.export.formats.tflite.writer import tflite_bytes
 from tests.benchmarks.devices.test_device import one_convolution
 
@@ -54,6 +56,22 @@ def test_a_bench_its_profile_its_picture_and_a_comparison(
     assert "governor powersave then" in result.err
 
 
+def test_a_picture_that_cannot_be_drawn_leaves_the_table_and_the_json(
+    file: Path, tmp_path: Path, edgecmp: Edgecmp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise UserError("The disk is full: bench.png was not written.", "Free some space.")
+
+    monkeypatch.setattr(bench_plot, "draw_bench", full)
+    report = tmp_path / "bench.json"
+    options = ("--runtime", "litert", "--picture", tmp_path / "bench.png", "--json", report)
+    result = edgecmp("bench", file, *options)
+    assert result.code == 2
+    assert "error: The disk is full: bench.png was not written." in result.err
+    assert "measured" in result.out
+    assert json.loads(report.read_text())["rows"][0]["verdict"] == "measured"
+
+
 @pytest.mark.slow
 def test_the_curve_and_the_stream(
     file: Path, tmp_path: Path, edgecmp: Edgecmp, monkeypatch: pytest.MonkeyPatch
@@ -78,6 +96,10 @@ def test_the_curve_and_the_stream(
         ("--compare a.json --json a.json", "name the same file"),
         ("--compare {file}", "is not a bench"),
         ("--compare nowhere.json", "cannot be read as a bench"),
+        ("--picture {file}/bench.png", "conv.tflite/bench.png cannot be written: Not a directory"),
+        ("--json {file}/bench.json", "conv.tflite/bench.json cannot be written: Not a directory"),
+        ("--input-size 0", "--input-size must be a number of pixels or height x width (got '0')"),
+        ("--device ssh://root@[::1]:99999", "The port of ssh must be from 1 to 65535"),
         ("--sustained 0", "--sustained must be between 0 and 1440 minutes (got 0)"),
         ("--sustained 1 --single-stream", "--sustained and --single-stream cannot be combined"),
         ("--runtime lightrt", "Did you mean litert"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,7 +100,9 @@ def test_a_missing_runtime_has_its_command(
     result = edgecmp("doctor")
     assert "tflite-runtime is not installed" in result.out
     assert result.code == 0, "LiteRT runs the files"
-    assert (no_wheels("tflite-runtime") or "\n  pip install 'edgecmp[export]'") in result.out
+    assert "The runtime tflite-runtime: tflite-runtime is not installed" in result.out
+    reason = no_wheels("tflite-runtime")
+    assert (reason or "\n  Install it: pip install 'edgecmp[export]'") in result.out
 
 
 def test_a_missing_writer_has_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +120,8 @@ def test_a_missing_writer_has_its_command(monkeypatch: pytest.MonkeyPatch) -> No
         assert row["runtime"] == OnnxRunner.name
         assert row["verdict"] == "not here"
         assert row["note"] == "cannot be written: needs onnxsim, which is not installed"
-    assert any(item["add"] == "pip install 'edgecmp[export]'" for item in report.advice)
+    missing = "onnx files: cannot be written: needs onnxsim, which is not installed."
+    assert {"missing": missing, "add": "Install it: pip install 'edgecmp[export]'"} in report.advice
 
 
 @needs_tflite_runtime
@@ -126,7 +131,8 @@ def test_numpy_2_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     report = doctor()
     found = verdicts(report)
     assert found["fp32", "tflite-runtime"][0] == "not here"
-    assert {"pip install 'numpy<2'"} <= {item["add"] for item in report.advice}
+    steps = [item["add"] for item in report.advice]
+    assert steps.count("Install an older numpy: pip install 'numpy<2'") == 1
 
 
 @pytest.mark.usefixtures("few")
@@ -140,5 +146,71 @@ def test_numpy_2_is_right_where_tflite_runtime_cannot_be_installed(
         doctor_advice, "no_wheels", lambda name: reason if name == "tflite-runtime" else ""
     )
     advice = [item["add"] for item in doctor().advice]
-    assert f"it cannot be installed here: {reason}" in advice
+    assert f"It cannot be installed here: {reason}." in advice
     assert not any("numpy" in step for step in advice)
+
+
+@pytest.mark.parametrize(
+    ("row", "missing", "step"),
+    [
+        (
+            {"runtime": "coreml", "target": "coreml", "note": "needs macOS"},
+            "The runtime coreml: needs macOS.",
+            "It runs on a Mac only: run `edgecmp doctor` and `edgecmp parity` there.",
+        ),
+        (
+            {
+                "runtime": "tflite-runtime",
+                "target": "tflite",
+                "note": "cannot be written: needs ai_edge_litert, which is not installed",
+            },
+            "tflite files: cannot be written: needs ai_edge_litert, which is not installed.",
+            "Install it: pip install 'edgecmp[export]'",
+        ),
+        (
+            {
+                "runtime": "mil-reference",
+                "target": "coreml",
+                "note": "cannot be written: needs coremltools, which is not installed",
+            },
+            "coreml files: cannot be written: needs coremltools, which is not installed.",
+            "It cannot be installed here: no wheels.",
+        ),
+    ],
+)
+def test_each_advice_is_about_what_is_missing(
+    row: dict[str, str], missing: str, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wheels that count are those of the missing package, not those of the row's runtime."""
+    without = ("coremltools", "tflite-runtime")
+    monkeypatch.setattr(
+        doctor_advice, "no_wheels", lambda name: "no wheels" if name in without else ""
+    )
+    facts = {"adb": "/bin/adb", "ssh": "not found", "free disk here": "9 GB"}
+    advice = doctor_advice.advice_on([row | {"verdict": "not here"}] * 2, facts)
+    assert advice[0] == {"missing": missing, "add": step}
+    ssh = "It is needed only for a board: install an OpenSSH client."
+    assert advice[1] == {"missing": "The program ssh: not found.", "add": ssh}
+
+
+def test_the_progress_of_doctor_is_not_interrupted(edgecmp: Edgecmp) -> None:
+    """By what writers say of a network that a user exports."""
+    result = edgecmp("doctor")
+    assert "kept in float32" not in result.err
+    assert all(line.startswith("Trying: ") for line in result.err.splitlines())
+
+
+@pytest.mark.usefixtures("few")
+def test_a_full_disk_for_temporary_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, edgecmp: Edgecmp
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
+
+    def no_folder() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", no_folder)
+    result = edgecmp("doctor")
+    assert result.code == 2
+    assert f"Temporary files cannot be written to {tmp_path}/none: No such file" in result.err
+    assert "environment variable TMPDIR" in result.err

@@ -106,6 +106,8 @@ def main() -> int:
     parser.add_argument("--max_secs", type=float, default=150.0)
     parser.add_argument("--warmup_runs", type=int, default=1)
     parser.add_argument("--warmup_min_secs", type=float, default=0.5)
+    parser.add_argument("--input_layer")
+    parser.add_argument("--input_layer_shape")
     parser.add_argument("--report_peak_memory_footprint", type=flag, default=False)
     parser.add_argument("--memory_footprint_check_interval_ms", type=int, default=50)
     options = parser.parse_args()
@@ -134,6 +136,12 @@ def main() -> int:
     start = time.perf_counter_ns()
     try:
         interpreter = Interpreter(model_path=options.graph, num_threads=options.num_threads)
+        if options.input_layer is not None:
+            (only,) = interpreter.get_input_details()
+            if only["name"] != options.input_layer:
+                raise ValueError("another name")
+            shape = [int(size) for size in options.input_layer_shape.split(",")]
+            interpreter.resize_tensor_input(only["index"], shape)
         interpreter.allocate_tensors()
     except Exception:
         print(f"ERROR: Failed to load model {options.graph}", file=sys.stderr)

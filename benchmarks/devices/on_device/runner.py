@@ -18,7 +18,20 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["RUNTIMES", "compute", "facts", "main", "measure", "visit"]
+__all__ = [
+    "RUNTIMES",
+    "TYPES",
+    "RefusedError",
+    "call_shape",
+    "compute",
+    "facts",
+    "line_of",
+    "main",
+    "measure",
+    "require_image",
+    "times",
+    "visit",
+]
 
 RUNTIMES = {
     "litert": (".tflite", "ai_edge_litert.interpreter", "ai-edge-litert"),
@@ -37,6 +50,12 @@ d4e Cortex-X3   d4f Neoverse-V2 d80 Cortex-A520 d81 Cortex-A720 d82 Cortex-X4
 
 SYSTEM = Path("/sys")
 """Where the kernel reports the governor, the clocks and the temperatures."""
+
+TYPES = ("float32", "float16", "uint8", "int8", "int16")
+"""The types of an input that random values are made for."""
+
+CHANNELS = (1, 3, 4)
+"""Numbers of channels by which the axis of the channels is recognised."""
 
 LEAST_RUNS = 3
 MOST_RUNS = 100
@@ -57,6 +76,67 @@ def load_runtime(name: str) -> tuple[Any, str]:
     return importlib.import_module(module), importlib.metadata.version(package)
 
 
+class RefusedError(Exception):
+    """A file that cannot be run here; the message says why, after the name of the file.
+
+    Args:
+        reason: the message.
+        by: the runtime whose own message it is, with its version; None if it is ours.
+        shape: the shape of the input on which the file did not run; None if it was not loaded.
+    """
+
+    def __init__(self, reason: str, by: str | None = None, shape: str | None = None) -> None:
+        super().__init__(reason)
+        self.by, self.shape = by, shape
+
+
+def line_of(error: Exception) -> str:
+    """The message of an error in one line of at most 2,000 characters."""
+    return " ".join(str(error).split())[:2000] or type(error).__name__
+
+
+def times(shape: Any) -> str:
+    """A shape as "1x3x64x64", with "?" for an axis that is free."""
+    return "x".join("?" if size is None else str(size) for size in shape)
+
+
+def call_shape(axes: list[Any], size: Any = None) -> list[int]:
+    """The shape of the input of one call.
+
+    Args:
+        axes: of the input; None for a free one. A free batch gets 1 image.
+        size: height and width of the images; None if only the file may state them.
+
+    Raises:
+        RefusedError: the size is missing, or the input has another one or is no image.
+    """
+    text = times(axes)
+    if None not in axes[1:]:
+        shape = [axes[0] or 1, *axes[1:]] if axes else []
+        if size and (len(shape) != 4 or tuple(size) not in (tuple(shape[1:3]), tuple(shape[2:]))):
+            raise RefusedError(f"its input is {text}, so it cannot be timed at {times(size)}")
+        return shape
+    if len(axes) != 4:
+        raise RefusedError(f"its input {text} has free axes and is no batch of images")
+    places = [place for place in (1, 3) if axes[place] in CHANNELS]
+    if len(places) != 1:
+        raise RefusedError(
+            f"its input {text} does not show which axis has the channels: write the file with a "
+            "fixed number of channels (1, 3 or 4)"
+        )
+    if not size:
+        raise RefusedError(
+            f"the height and width of its input {text} are free: name them with --input-size, such "
+            "as --input-size 224"
+        )
+    sides = (2, 3) if places == [1] else (1, 2)
+    for place, side in zip(sides, size):  # noqa: B905 - no `strict` in Python 3.8
+        if axes[place] not in (None, side):
+            raise RefusedError(f"its input is {text}, so it cannot be timed at {times(size)}")
+        axes = [*axes[:place], side, *axes[place + 1 :]]
+    return [axes[0] or 1, *axes[1:]]
+
+
 class Model(NamedTuple):
     """A loaded model: `feed` sets its input, `run` computes, `read` returns its first output."""
 
@@ -67,11 +147,29 @@ class Model(NamedTuple):
     dtype: Any
 
 
-def open_tflite(module: Any, path: str, threads: int) -> Model:
-    """Loads a .tflite file."""
+def require_image(inputs: list[tuple[str, str]]) -> None:
+    """Refuses a model without exactly one input of a known type; `inputs` are names and types."""
+    listed = ", ".join(f"{name}: {kind}" for name, kind in inputs)
+    if len(inputs) != 1:
+        raise RefusedError(f"it has {len(inputs)} inputs ({listed}), not one image")
+    if inputs[0][1] not in TYPES:
+        raise RefusedError(f"its input is {listed}, not an image of {', '.join(TYPES)}")
+
+
+def open_tflite(module: Any, path: str, threads: int, shaped: Any) -> Model:
+    """Loads a .tflite file; `shaped` returns the shape of a call for the axes of its input."""
+    import numpy
+
     interpreter = module.Interpreter(model_path=path, num_threads=threads)
+    inputs = interpreter.get_input_details()
+    require_image([(entry["name"], numpy.dtype(entry["dtype"]).name) for entry in inputs])
+    details = inputs[0]
+    fixed = [int(size) for size in details["shape"]]
+    signature = [int(size) for size in details.get("shape_signature", ())] or fixed
+    shape = shaped([size if size > 0 else None for size in signature])
+    if shape != fixed:
+        interpreter.resize_tensor_input(details["index"], shape)
     interpreter.allocate_tensors()
-    details = interpreter.get_input_details()[0]
     output = interpreter.get_output_details()[0]["index"]
 
     def feed(values: Any) -> None:
@@ -80,12 +178,11 @@ def open_tflite(module: Any, path: str, threads: int) -> Model:
     def read() -> Any:
         return interpreter.get_tensor(output)
 
-    shape = [int(size) for size in details["shape"]]
     return Model(interpreter.invoke, feed, read, shape, details["dtype"])
 
 
-def open_onnx(module: Any, path: str, threads: int) -> Model:
-    """Loads an ONNX file; axes without a fixed size get the size 1."""
+def open_onnx(module: Any, path: str, threads: int, shaped: Any) -> Model:
+    """Loads an ONNX file; `shaped` returns the shape of a call for the axes of its input."""
     import numpy
 
     options = module.SessionOptions()
@@ -93,11 +190,14 @@ def open_onnx(module: Any, path: str, threads: int) -> Model:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = module.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    details = session.get_inputs()[0]
-    shape = [size if isinstance(size, int) else 1 for size in details.shape]
-    dtype = {"tensor(float16)": numpy.float16, "tensor(uint8)": numpy.uint8}.get(
-        details.type, numpy.float32
+    types = {"tensor(float)": "float32"}
+    for name in TYPES[1:]:
+        types[f"tensor({name})"] = name
+    require_image(
+        [(entry.name, types.get(entry.type, entry.type)) for entry in session.get_inputs()]
     )
+    details = session.get_inputs()[0]
+    shape = shaped([size if isinstance(size, int) and size > 0 else None for size in details.shape])
     inputs: dict[str, Any] = {}
     outputs: list[Any] = []
 
@@ -107,15 +207,24 @@ def open_onnx(module: Any, path: str, threads: int) -> Model:
     def run() -> None:
         outputs[:] = session.run(None, inputs)
 
-    return Model(run, feed, lambda: outputs[0], shape, dtype)
+    return Model(run, feed, lambda: outputs[0], shape, numpy.dtype(types[details.type]))
 
 
-def open_file(runtime: str, path: str, threads: int) -> tuple[Model, float]:
-    """Loads a model in one of `RUNTIMES`: (model, microseconds without the imports)."""
-    module, _ = load_runtime(runtime)
+def open_file(runtime: str, path: str, threads: int, shaped: Any) -> tuple[Model, float]:
+    """Loads a model in one of `RUNTIMES`: (model, microseconds without the imports).
+
+    Raises:
+        RefusedError: the runtime cannot load it, or it is no network with one image as input.
+    """
+    module, version = load_runtime(runtime)
     opener = open_onnx if runtime == "onnxruntime" else open_tflite
     start = time.perf_counter_ns()
-    model = opener(module, path, threads)
+    try:
+        model = opener(module, path, threads, shaped)
+    except RefusedError:
+        raise
+    except Exception as error:
+        raise RefusedError(line_of(error), f"{runtime} {version}") from error
     return model, (time.perf_counter_ns() - start) / 1000
 
 
@@ -236,20 +345,39 @@ def peak_memory_kb() -> int:
     return largest // 1024 if sys.platform == "darwin" else largest
 
 
-def open_model(runtime: str, path: str, threads: int, seed: int) -> tuple[Any, list[int], float]:
-    """A function that runs the model on random input, its input shape, and microseconds to load."""
+def open_model(plan: Any, path: str, size: Any) -> tuple[Any, list[int], float, float]:
+    """A function that runs a model on random input, the input's shape, and two times.
+
+    Args:
+        plan: its runtime, threads and seed.
+        path: of the model.
+        size: height and width of the images, or None.
+
+    Returns:
+        (run, shape, microseconds to load, microseconds of the first run).
+
+    Raises:
+        RefusedError: it cannot be loaded, or does not run on this input.
+    """
     import numpy
 
-    model, init_us = open_file(runtime, path, threads)
-    generator = numpy.random.default_rng(seed)
-    if numpy.issubdtype(model.dtype, numpy.integer):  # an image or a quantised segment
-        limits = numpy.iinfo(model.dtype)
-        model.feed(
-            generator.integers(limits.min, limits.max, model.shape, model.dtype, endpoint=True)
-        )
-    else:
-        model.feed(generator.standard_normal(model.shape).astype(model.dtype))
-    return model.run, model.shape, init_us
+    model, init_us = open_file(
+        plan["runtime"], path, plan["threads"], lambda axes: call_shape(axes, size)
+    )
+    generator = numpy.random.default_rng(plan["seed"])
+    try:
+        if numpy.issubdtype(model.dtype, numpy.integer):  # an image or a quantised segment
+            limits = numpy.iinfo(model.dtype)
+            model.feed(
+                generator.integers(limits.min, limits.max, model.shape, model.dtype, endpoint=True)
+            )
+        else:
+            model.feed(generator.standard_normal(model.shape).astype(model.dtype))
+        start = time.perf_counter_ns()
+        model.run()
+    except Exception as error:
+        raise RefusedError(line_of(error), plan["runtime"], times(model.shape)) from error
+    return model.run, model.shape, init_us, (time.perf_counter_ns() - start) / 1000
 
 
 def time_runs(run: Any, runs: int, seconds: float, least_seconds: float = 0.0) -> dict[str, Any]:
@@ -288,10 +416,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """
     _, version = load_runtime(options.runtime)
     before, memory_before_kb = conditions(), peak_memory_kb()
-    run, shape, init_us = open_model(options.runtime, options.model, options.threads, options.seed)
-    start = time.perf_counter_ns()
-    run()
-    first_us = (time.perf_counter_ns() - start) / 1000
+    run, shape, init_us, first_us = open_model(vars(options), options.model, options.input_size)
     for _ in range(options.warmup):
         run()
     memory_kb = peak_memory_kb()
@@ -313,34 +438,75 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def visit(plan: dict[str, Any], number: int) -> dict[str, Any]:
     """Loads one model of a plan, times it briefly and releases it."""
-    run, _, init_us = open_model(
-        plan["runtime"], plan["models"][number], plan["threads"], plan["seed"]
-    )
-    start = time.perf_counter_ns()
-    run()
-    first_us = (time.perf_counter_ns() - start) / 1000
+    run, _, init_us, first_us = open_model(plan, plan["models"][number], None)
     run()
     timed = time_runs(run, MOST_RUNS, plan["visit_ms"][number] / 1000)
     return {"model": number, "init_us": init_us, "first_us": first_us, **timed}
 
 
 def compute(options: argparse.Namespace) -> dict[str, Any]:
-    """Runs the model on every row of a .npy file and writes its first output to another file."""
+    """Runs the model on every row of a .npy file and writes its first output to another file.
+
+    Free axes of the model get the sizes of the rows.
+    """
     import numpy
 
     _, version = load_runtime(options.runtime)
-    model, _ = open_file(options.runtime, options.model, options.threads)
     inputs = numpy.load(options.inputs, mmap_mode="r", allow_pickle=False)
+
+    def shaped(axes: list[Any]) -> list[int]:
+        sizes = [1, *inputs.shape[1:], *axes[inputs.ndim :]]
+        return [size or given for size, given in zip(axes, sizes)]  # noqa: B905
+
+    model, _ = open_file(options.runtime, options.model, options.threads, shaped)
     if list(inputs.shape[1:]) != model.shape[1:] or inputs.dtype != model.dtype:
         wanted = f"{numpy.dtype(model.dtype)} {model.shape[1:]}"
-        raise ValueError(f"it reads {wanted}, not {inputs.dtype} {list(inputs.shape[1:])}")
+        raise RefusedError(f"it reads {wanted}, not {inputs.dtype} {list(inputs.shape[1:])}")
     rows = []
     for start in range(0, len(inputs), model.shape[0]):
-        model.feed(numpy.ascontiguousarray(inputs[start : start + model.shape[0]]))
+        images = numpy.asarray(inputs[start : start + model.shape[0]])
+        missing = model.shape[0] - len(images)  # in the last call of a file with a fixed batch
+        images = numpy.concatenate([images, numpy.repeat(images[-1:], missing, axis=0)])
+        model.feed(numpy.ascontiguousarray(images))
         model.run()
         rows.append(numpy.array(model.read()))
-    numpy.save(options.outputs, numpy.concatenate(rows))
+    numpy.save(options.outputs, numpy.concatenate(rows)[: len(inputs)])
     return {"runtime": options.runtime, "version": version, "rows": len(inputs)}
+
+
+def pair(text: str) -> tuple[int, int]:
+    """Height and width of "64x48"."""
+    high, wide = map(int, text.split("x"))
+    return high, wide
+
+
+def limit_memory() -> None:
+    """Lets this process take no more memory than is free, and end before others if there is none.
+
+    A damaged file can make a runtime allocate without an end.
+    """
+    free = re.search(r"MemAvailable:\s*(\d+) kB", read_text("/proc/meminfo") or "")
+    pages = (read_text("/proc/self/statm") or "").split()
+    if free and pages:
+        limit = int(free[1]) * 1024 + int(pages[0]) * resource.getpagesize()
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        if most == resource.RLIM_INFINITY or limit < most:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    except OSError:
+        return
+
+
+def answer(options: argparse.Namespace) -> dict[str, Any]:
+    """The last document: facts, times of a model, or what was computed."""
+    if options.plan is not None:
+        plan = json.loads(Path(options.plan).read_text())
+        for number in range(len(plan["models"])):
+            print(json.dumps({"visit": visit(plan, number)}), flush=True)
+    if options.model is None:
+        return facts()
+    return measure(options) if options.inputs is None else compute(options)
 
 
 def main() -> None:
@@ -350,6 +516,7 @@ def main() -> None:
     parser.add_argument("--plan", help="a JSON file with the models to visit")
     parser.add_argument("--inputs", help="a .npy file (n, ...) to compute, not to time")
     parser.add_argument("--outputs", help="the .npy file to write with --inputs")
+    parser.add_argument("--input-size", type=pair, help="HxW of images whose size is free")
     parser.add_argument("--runtime", choices=list(RUNTIMES))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=int, default=50)
@@ -362,14 +529,12 @@ def main() -> None:
         parser.error("a model needs --runtime")
     if (options.inputs is None) != (options.outputs is None):
         parser.error("--inputs and --outputs must be given together")
-    if options.plan is not None:
-        plan = json.loads(Path(options.plan).read_text())
-        for number in range(len(plan["models"])):
-            print(json.dumps({"visit": visit(plan, number)}), flush=True)
-    if options.model is None:
-        print(json.dumps(facts()))
-    else:
-        print(json.dumps(measure(options) if options.inputs is None else compute(options)))
+    limit_memory()
+    try:
+        document = answer(options)
+    except RefusedError as error:
+        document = {"refused": str(error), "by": error.by, "shape": error.shape}
+    print(json.dumps(document))
     print("edgecmp-runner: end")
 
 

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgecmp.benchmarks import BenchPlan, bench
+from edgecmp.benchmarks.bench import plot as bench_plot
 from edgecmp.benchmarks.bench.profile_text import profile_text
 from edgecmp.benchmarks.devices import DeviceRunError, DeviceTimeoutError, LocalDevice
 from edgecmp.benchmarks.devices.open import KINDS
@@ -103,7 +104,7 @@ def test_every_file_is_timed_in_every_runtime(
     assert rows["relu.onnx", "onnxruntime"]["p50_ms"] < rows["query.tflite", "litert"]["p50_ms"]
     assert document["settings"] == {
         **{"mode": "warm", "runs": 24, "rounds": 2},
-        **{"minutes": 0.0, "seed": 0},
+        **{"minutes": 0.0, "seed": 0, "input_size": None},
     }
     assert document["complete"]
 
@@ -148,6 +149,7 @@ def document(wall_ms: list[float]) -> dict[str, Any]:
     conditions = {"governor": "performance", "temperatures_c": {}}
     return {
         "version": "1",
+        "input_shape": [1, 32, 32, 3],
         "wall_us": [1000 * value for value in wall_ms],
         "cpu_us": [1000 * value for value in wall_ms],
         "switches": [0] * len(wall_ms),
@@ -213,11 +215,12 @@ def test_a_file_that_takes_too_long_is_not_called_damaged(
     assert {row["reason"] for row in rows} == {"it took longer than 600 s"}
 
 
-def test_a_truncated_file_is_refused(tflite: Path, tmp_path: Path) -> None:
+def test_a_file_of_edgecmp_that_was_cut_is_refused(tflite: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(tflite.read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"cut\.tflite is truncated or damaged: no runtime can"):
+    with pytest.raises(UserError, match=r"cut\.tflite cannot be timed: it was changed") as caught:
         bench([cut], plan=BenchPlan(runs=2, rounds=1))
+    assert caught.value.way_out.startswith("Copy it again, or write it again")
 
 
 def test_one_runtime_alone(recorded: type[Recorded], tflite: Path, third_party: Path) -> None:
@@ -276,6 +279,35 @@ def test_a_device_without_litert_gives_no_profile(
     (told,) = bench([tflite], plan=BenchPlan(runs=4, rounds=2), profiles=True).profiles
     reason = "ai-edge-litert is not installed for the Python of local (not there)"
     assert told["reason"] == reason
+
+
+def test_a_picture_that_cannot_be_drawn_loses_nothing(
+    recorded: type[Recorded], tflite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise UserError("The disk is full.", "Free some space.")
+
+    monkeypatch.setattr(bench_plot, "draw_bench", full)
+    report = bench([tflite], plan=BenchPlan(runs=2, rounds=1), picture=tmp_path / "a.png")
+    assert {row["verdict"] for row in report.rows} == {"measured"}
+    assert report.picture is None
+    assert "No picture: The disk is full. Free some space." in report.sentences()
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_measured(
+    recorded: type[Recorded], tflite: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    wrong: list[dict[str, Any]] = [
+        {"picture": tmp_path / "folder.png"},
+        {"picture": tmp_path / "file" / "a.png"},
+        {"keep": tmp_path / "folder.png"},
+    ]
+    for options in wrong:
+        with pytest.raises(UserError, match=r"(is a folder|cannot be written)"):
+            bench([tflite], plan=BenchPlan(runs=2, rounds=1), **options)
+    assert recorded.asked == []
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ class Phone(LocalDevice):
     governor_after = "performance"
     version = "1"
     cpu = "A76"
+    input_shape = (1, 32, 32, 3)
     switches = 0
 
     @property
@@ -36,6 +37,7 @@ class Phone(LocalDevice):
     def time_model(self, model: Path, **options: Any) -> dict[str, Any]:
         return {
             "version": self.version,
+            "input_shape": self.input_shape,
             "wall_us": [1000 * self.run_ms] * options["runs"],
             "cpu_us": [900 * self.run_ms] * options["runs"],
             "switches": [self.switches] * options["runs"],
@@ -49,7 +51,8 @@ class Phone(LocalDevice):
 @pytest.fixture
 def phone(monkeypatch: pytest.MonkeyPatch) -> type[Phone]:
     monkeypatch.setitem(KINDS, "local", (lambda spec: Phone(), ()))
-    for name in ("run_ms", "governor", "governor_after", "version", "cpu", "switches"):
+    settable = ("run_ms", "governor", "governor_after", "version", "cpu", "switches", "input_shape")
+    for name in settable:
         monkeypatch.setattr(Phone, name, getattr(Phone, name))
     return Phone
 
@@ -96,6 +99,11 @@ def test_one_file_is_compared_with_one_of_another_name(
         ({"version": "2"}, {}, "version of litert 1 then, 2 now"),
         ({"cpu": "A55"}, {}, "cpu A76 then, A55 now"),
         ({}, {"threads": (2, 4)}, "threads 1 then, 2 and 4 now"),
+        (
+            {},
+            {"plan": BenchPlan(runs=20, rounds=2, input_size=(64, 48))},
+            r"input_size None then, \[64, 48\] now",
+        ),
         ({}, {"plan": BenchPlan.of(single_stream=True)}, "mode warm then, single-stream now"),
         (
             {"version": "2", "governor": "powersave"},
@@ -148,10 +156,24 @@ def test_rows_that_turned_out_otherwise_get_no_ratio(
     assert {(row["ratio"], row["not_compared"]) for row in report.rows} == {(None, reason)}
 
 
+def test_another_input_gets_no_ratio(
+    phone: type[Phone], files: list[Path], earlier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(phone, "input_shape", (1, 64, 64, 3))
+    report = bench(files, plan=PLAN, compare=earlier)
+    reason = "input 1x32x32x3 then, 1x64x64x3 now"
+    assert {(row["ratio"], row["not_compared"]) for row in report.rows} == {(None, reason)}
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"format": "edgecmp-bench/0"}, "is not a bench in the format"),
+        ({"format": "edgecmp-something/2"}, "is not a bench in the format"),
+        ({"format": "edgecmp-bench/1"}, "has the format edgecmp-bench/1, but .* Measure it again"),
+        ({"complete": "half"}, "is not a complete document of a bench: complete: "),
+        ({"device": {}}, "is not a complete document of a bench: device.name: field required"),
+        ({"rows": [{}]}, "is not a complete document of a bench: rows.0.file: field required"),
+        ({"provenance": None}, "is not a complete document of a bench: provenance: "),
         ({"complete": False}, "was interrupted. Finish it first with: "),
         ({"rows": []}, "contains no measured row"),
     ],

@@ -184,6 +184,7 @@ def test_adb_alone_is_the_only_device(phone: AdbDaemon, tmp_path: Path) -> None:
 
 
 LISTED = """\
+adb server version (41) doesn't match this client (39); killing...
 * daemon not running; starting now at tcp:5037
 * daemon started successfully
 List of devices attached
@@ -192,6 +193,9 @@ R58N12ABCDE            device usb:1-1 product:a model:Pixel_8 device:b transport
 [http://developer.android.com/tools/device.html] usb:1-2 transport_id:2
 HT7A1                  authorizing usb:1-3 transport_id:3
 emulator-5554          recovery product:a model:b device:c transport_id:4
+adb-R5CT (2)._adb-tls-connect._tcp device product:d model:SM_S911B device:e transport_id:5
+adb-R5CU (3)._adb-tls-connect._tcp offline transport_id:6
+a b c	unauthorized
 
 """
 
@@ -202,7 +206,11 @@ emulator-5554          recovery product:a model:b device:c transport_id:4
         ("adb:0A1B2C3D", "adb:0A1B2C3D cannot be used without permission. Install the udev rules"),
         ("adb:HT7A1", "adb:HT7A1 has not authorised this machine. Unlock its screen"),
         ("adb:emulator-5554", r"is not running Android \(adb shows it as 'recovery'\)\. Start"),
-        ("adb", "4 Android devices are attached. Name one of them: adb:R58N12ABCDE, adb:0A1B2C3D"),
+        ("adb", "7 Android devices are attached. Name one of them: adb:R58N12ABCDE, adb:0A1B2C3D"),
+        (r"adb:adb-R5CU (3)._adb-tls-connect._tcp", r"_tcp is offline\. Reconnect it"),
+        ("adb:a b c", r"adb:a b c has not authorised this machine\. Unlock its screen"),
+        ("adb:adb-R5CT (2)._adb-tls-connect._tcp", r"Check it with `adb -s 'adb-R5CT \(2\)\._adb"),
+        ("adb:adb", r"Unknown Android device 'adb:adb'"),
     ],
 )
 def test_states_that_need_real_usb_are_read_from_what_adb_prints(
@@ -212,7 +220,12 @@ def test_states_that_need_real_usb_are_read_from_what_adb_prints(
     fake.write_text(f"#!/bin/sh\ncat <<'END'\n{LISTED}END\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert attached_devices()[0] == Attached(serial="R58N12ABCDE", state="device", model="Pixel 8")
+    found = attached_devices()
+    assert found[0] == Attached(serial="R58N12ABCDE", state="device", model="Pixel 8")
+    assert found[4] == Attached(
+        serial="adb-R5CT (2)._adb-tls-connect._tcp", state="device", model="SM S911B"
+    )
+    assert len(found) == 7
     with pytest.raises(UserError, match=says):
         open_device(name)
 

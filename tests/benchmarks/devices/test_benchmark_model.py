@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from edgecmp.benchmarks.devices.android import parse_facts
-from edgecmp.benchmarks.devices.benchmark_model import find_binary, parse, require_abi
+from edgecmp.benchmarks.devices.benchmark_binary import find_binary, require_abi
+from edgecmp.benchmarks.devices.benchmark_model import parse
 from edgecmp.benchmarks.devices.errors import DeviceRunError
 from edgecmp.benchmarks.devices.summary import Summary
 from edgecmp.errors import UserError

@@ -248,7 +248,7 @@ def test_a_bench_on_this_mac(tensors: Path) -> None:
 def test_an_image_is_an_image(images: Path) -> None:
     with open_device("coreml:local") as device:
         found = device.time_model(images, runtime="coreml", runs=3)
-    assert found["input_shape"] == [8, 8, 3]
+    assert found["input_shape"] == [1, 8, 8, 3]
     (model,) = StandIn.made
     assert isinstance(model.seen[0]["x"], Image.Image)
     assert model.seen[0]["x"].size == (8, 8)
@@ -257,6 +257,11 @@ def test_an_image_is_an_image(images: Path) -> None:
         pytest.raises(DeviceRunError, match="export with --input tensor"),
     ):
         device.time_model(images, runtime="coreml")
+    with (
+        open_device("coreml:local") as device,
+        pytest.raises(DeviceRunError, match="its input is 1x8x8x3, so it cannot be timed at 9x9"),
+    ):
+        device.time_model(images, runtime="coreml", input_size=(9, 9))
 
 
 @pytest.mark.usefixtures("mac")

@@ -92,16 +92,15 @@ def test_parts_are_timed_by_benchmark_model_too(adb_client: None, tmp_path: Path
         with open_device(name) as device:
             runtime, version = choose_runtime(device, None)
             assert (runtime, version[:7]) == ("benchmark_model", "sha256 ")
-            journal = Journal(tmp_path / "runs", settings)
-            first, second, *_ = _order(files)
-            daemon.faults.lose = (f"{second}.tflite --num_threads", 1)
-            with pytest.raises(DeviceLostError, match="was lost while it ran tool"):
-                measure.measure(device, files, journal, **settings, seed=0)
+            with Journal.opened(tmp_path / "runs", settings) as journal:
+                first, second, *_ = _order(files)
+                daemon.faults.lose = (f"{second}.tflite --num_threads", 1)
+                with pytest.raises(DeviceLostError, match="was lost while it ran tool"):
+                    measure.measure(device, files, journal, **settings, seed=0)
         assert list(journal.visits) == [first]
         daemon.restore()
-        again = Journal(tmp_path / "runs", settings)
-        kept = again.visits[first][0]
-        with open_device(name) as device:
+        with Journal.opened(tmp_path / "runs", settings) as again, open_device(name) as device:
+            kept = again.visits[first][0]
             times = measure.measure(device, files, again, **settings, seed=0)
     assert again.visits[first][0] == kept
     assert 0 < times["8"] < times["512"]

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+import resource
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edgecmp.artefacts.latency_table import LatencyTable
-from edgecmp.benchmarks.devices import DeviceLostError, DeviceRunError, LocalDevice, Visit
+from edgecmp.benchmarks.devices import DeviceLostError, DeviceRunError, Visit
 from edgecmp.benchmarks.devices.open import KINDS
-from edgecmp.benchmarks.devices.summary import Summary
 from edgecmp.benchmarks.latency import build, check, measure_networks
 from edgecmp.benchmarks.latency.fit import calibration_networks, fit
 from edgecmp.benchmarks.latency.journal import Journal
-from edgecmp.benchmarks.latency.time_of import TRUNCATION_US
 from edgecmp.cli.app import main
 from edgecmp.errors import UserError
 from edgecmp.export.latency_segments import latency_segments
 from edgecmp.networks.architecture import Architecture
 from edgecmp.search.space.flops import FlopsTable
+from tests.fixtures.steady_device import Steady
 
 SHAPE: dict[str, Any] = {"tier": "100M", "input_size": 64, "embedding_dim": 128}
 BUILD = "edgecmp.benchmarks.latency.build"
@@ -33,44 +39,6 @@ BUILD = "edgecmp.benchmarks.latency.build"
 @cache
 def parts_once(tier: str, **shape: Any) -> tuple[tuple[str, bytes], ...]:
     return tuple(latency_segments(tier, **shape))
-
-
-class Steady(LocalDevice):
-    """A device on which a file takes 1 ns a byte, whole networks 5 % and 20 us more.
-
-    `lost_after` visits the connection breaks, once.
-    """
-
-    visits = 0
-    lost_after = -1
-    version = "2.3.0"
-    tells_runs = True
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        runtime = "litert" if self.tells_runs else "benchmark_model"
-        return {"runtimes": {runtime: {"version": self.version}}, "cores": 2}
-
-    def time_models(self, models: Sequence[Path], **options: Any) -> Iterator[Visit]:
-        for index, model in enumerate(models):
-            if type(self).visits == type(self).lost_after:
-                type(self).lost_after = -1
-                raise DeviceLostError("steady was lost.", "Connect it again.")
-            type(self).visits += 1
-            us = model.stat().st_size / 1000
-            if model.name.startswith("network"):
-                us = 1.05 * us + 20
-            summary = Summary(runs=20, mean_us=2 * us, min_us=us - TRUNCATION_US)
-            runs = 20 * self.tells_runs
-            yield Visit(
-                model=index,
-                wall_us=(us,) * runs,
-                cpu_us=(us,) * runs,
-                switches=(0,) * runs,
-                init_us=1.0,
-                first_us=1.0,
-                summary=None if self.tells_runs else summary,
-            )
 
 
 @pytest.fixture
@@ -195,9 +163,121 @@ def test_the_calibration_is_spread_over_the_space() -> None:
 
 
 def test_a_journal_is_none_of_ours(tmp_path: Path) -> None:
-    (tmp_path / "runs").write_text("hello\n")
-    with pytest.raises(UserError, match="it is not a journal of edgecmp"):
-        Journal(tmp_path / "runs", {"seed": 0})
+    for content in ("hello\n", "hello", "[]\n", '{"settings": 1}\n', "[" * 100_000 + "\n"):
+        (tmp_path / "runs").write_text(content)
+        with (
+            pytest.raises(UserError, match="it is not a journal of edgecmp"),
+            Journal.opened(tmp_path / "runs", {"seed": 0}),
+        ):
+            pass
+        assert (tmp_path / "runs").read_text() == content
+
+
+def journal_of(folder: Path, count: int = 5) -> Path:
+    """A journal of so many visits."""
+    path = folder / "runs"
+    visit = Visit(
+        model=0, wall_us=(1.5, 2.5), cpu_us=(1.0, 2.0), switches=(0, 1), init_us=1, first_us=1
+    )
+    with Journal.opened(path, {"seed": 0}) as journal:
+        for number in range(count):
+            journal.add("a", number, visit)
+    return path
+
+
+def visits_in(path: Path) -> tuple[dict[str, Any], UserError | None]:
+    """The visits of a journal, or why it is refused."""
+    try:
+        with Journal.opened(path, {"seed": 0}) as journal:
+            return dict(journal.visits), None
+    except UserError as error:
+        return {}, error
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 10**6), byte=st.integers(1, 255))
+def test_one_changed_byte_in_a_journal_is_named(place: int, byte: int, tmp_path: Path) -> None:
+    """By its line, or by what another measurement it then seems to be; or it changes nothing."""
+    content = bytearray(journal_of(tmp_path).read_bytes())
+    before, _ = visits_in(tmp_path / "runs")
+    place %= len(content)
+    line = content[:place].count(b"\n") + 1
+    content[place] ^= byte
+    (tmp_path / "runs").write_bytes(content)
+    found, refusal = visits_in(tmp_path / "runs")
+    if refusal is None:  # the last line has lost its end
+        assert all(before["a"][number] == visit for number, visit in found["a"].items())
+        assert len(found["a"]) >= 4
+    else:
+        says = rf"Line ({line}|{line + 1}) of .*/runs was changed or damaged|belongs to another"
+        assert re.search(says, refusal.what)
+        assert "delete that file" in refusal.way_out
+    (tmp_path / "runs").unlink()
+
+
+@pytest.mark.parametrize("line", [b"[]", b"1", b"{}", b'{"name": "a"}', b"\xff", b"[" * 99_999])
+def test_a_line_that_is_no_visit_is_named(line: bytes, tmp_path: Path) -> None:
+    path = journal_of(tmp_path)
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    with (
+        pytest.raises(UserError, match=r"Line 7 of .* was changed"),
+        Journal.opened(path, {"seed": 0}),
+    ):
+        pass
+
+
+def test_one_measurement_at_a_time_writes_a_table(steady: type[Steady], tmp_path: Path) -> None:
+    """Two tables in one folder are two files."""
+    with Journal.opened(tmp_path / "table.json.runs", {"seed": 0}):
+        with pytest.raises(UserError, match=r"Another measurement is writing .*/table.json.runs"):
+            build(tmp_path / "table.json", **SHAPE)
+        build(tmp_path / "other.json", **SHAPE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.json", "table.json.runs"]
+
+
+def test_a_journal_on_a_full_disk_stays_usable(tmp_path: Path) -> None:
+    path = journal_of(tmp_path)
+    before = path.read_bytes()
+    visit = Visit(model=0, wall_us=(1,), cpu_us=(1,), switches=(0,), init_us=1, first_us=1)
+
+    def full(told: Connection) -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        with Journal.opened(path, {"seed": 0}) as journal:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20,) * 2)
+            for number in (5, 6):
+                try:
+                    journal.add("b", number, visit)
+                except UserError as error:
+                    told.send((str(error), path.read_bytes()))
+
+    here, there = get_context("fork").Pipe()
+    process = get_context("fork").Process(target=full, args=(there,))
+    process.start()
+    for _ in range(2):
+        assert here.poll(30)
+        says, content = here.recv()
+        assert "The measurement stopped" in says
+        assert "rerun the command to resume" in says
+        assert content == before
+    process.join()
+    with Journal.opened(path, {"seed": 0}) as journal:
+        assert len(journal) == 5
+
+
+@pytest.mark.slow
+def test_a_picture_that_cannot_be_drawn_costs_neither_table_nor_report(
+    steady: type[Steady], tmp_path: Path, edgecmp: Callable[..., Any]
+) -> None:
+    (tmp_path / "table.png").mkdir()
+    done = edgecmp("latency", "build", "--out", tmp_path / "table.json")
+    assert done.code == 0, done.err
+    assert "The picture was not written, but the result is complete." in done.err
+    assert "Wrote the table" in done.out
+    assert "Wrote the picture" not in done.out
+    LatencyTable.load(tmp_path / "table.json")
+    refused = edgecmp("latency", "build", "--out", tmp_path / "other.png")
+    assert refused.code == 2
+    assert "--out names the table, a .json file" in refused.err
 
 
 @pytest.mark.slow

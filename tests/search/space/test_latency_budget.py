@@ -261,17 +261,3 @@ def test_it_describes_what_is_feasible() -> None:
     assert "35.1% of the 100M tier" in first
     assert "0.8 ms on local (litert 2.3.0, 1 thread, fp32)" in second
     assert "about 0.3% satisfy both bounds, 0.8% of those within the budget" in second
-
-
-@pytest.mark.parametrize(
-    ("text", "milliseconds"),
-    [("4ms", 4.0), ("0.004s", 4.0), ("850us", 0.85), ("4 MS", 4.0), (".5ms", 0.5), ("7µs", 0.007)],
-)
-def test_latencies_are_parsed(text: str, milliseconds: float) -> None:
-    assert parse_latency(text) == pytest.approx(milliseconds, rel=1e-12)
-
-
-@pytest.mark.parametrize("text", ["", "4", "4m", "4msec", "-4ms", "0ms", "nan", "1e3ms", "4 min"])
-def test_other_latencies_are_refused(text: str) -> None:
-    with pytest.raises(UserError, match=r"is not a latency\. .*4ms or 850us"):
-        parse_latency(text)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from edgecmp.errors import UserError
 from edgecmp.networks.tiers import DEPTH, TIERS
-from edgecmp.search.space.constraint import FlopsBudget, parse_budget
+from edgecmp.search.space.constraint import FlopsBudget
 from edgecmp.search.space.flops import CHOICES, FlopsTable, Genes
 from edgecmp.search.space.sampling import BudgetSampler
 from tests.fixtures.samples import assert_same_marginals
@@ -126,17 +126,3 @@ def test_an_infeasible_budget_names_the_smallest() -> None:
     smallest = table.count(table.smallest())
     with pytest.raises(UserError, match=f"--budget {smallest}"):
         FlopsBudget(table, smallest - 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "flops"),
-    [("100M", 100_000_000), ("95m", 95_000_000), ("0.1G", 100_000_000), ("95000000", 95_000_000)],
-)
-def test_budgets_are_parsed(text: str, flops: int) -> None:
-    assert parse_budget(text) == flops
-
-
-@pytest.mark.parametrize("text", ["", "100MB", "lots", "-5M", "1e8", "nan"])
-def test_other_budgets_list_the_choices(text: str) -> None:
-    with pytest.raises(UserError, match=r"330M, 230M, 100M"):
-        parse_budget(text)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
+import socketserver
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +79,63 @@ def test_the_board_computes_what_the_host_computes(board: Board, tmp_path: Path)
     assert np.linalg.norm(there[0] - there[1]) > 0.1
 
 
+@contextmanager
+def forwarded(port: int) -> Iterator[int]:
+    """A port of the IPv6 loopback that leads to a port of the IPv4 loopback."""
+
+    class Forward(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", port)) as there:
+                pump = threading.Thread(target=copy, args=(there, self.request), daemon=True)
+                pump.start()
+                copy(self.request, there)
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    class Server(socketserver.ThreadingTCPServer):
+        address_family = socket.AF_INET6
+        daemon_threads = True
+
+    with Server(("::1", 0), Forward) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield int(server.server_address[1])
+        server.shutdown()
+
+
+def test_an_ipv6_address_with_a_port(board: Board) -> None:
+    """The name of the address is not in known_hosts, so the board's alias stands in for it."""
+    config = board.folder / "ipv6_config"
+    text = (board.folder / "ssh_config").read_text()
+    port = re.search(r"(?m)^\s*Port\s+(\d+)", text)
+    name = re.search(r"(?m)^\s*HostName\s+(\S+)", text)
+    assert port is not None
+    assert name is not None
+    keys = re.sub(r"(?m)^\s*(Host|HostName|Port|User)\b.*$", "", text)
+    config.write_text(f"Host *\n  HostKeyAlias [{name[1]}]:{port[1]}\n{keys}")
+    with (
+        forwarded(int(port[1])) as other,
+        open_device(f"ssh://root@[::1]:{other}?config={config}") as device,
+    ):
+        assert device.run(["echo", "there"]) == "there\n"
+
+
+def test_a_tilde_is_the_home_folder_there_or_here(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board.ssh("mkdir -p '/root/a place'; ln -sf $(command -v python3) '/root/my python'")
+    monkeypatch.setenv("HOME", str(board.folder))
+    name = "ssh://board?config=~/ssh_config&folder=~/a place&python=~/my python"
+    with open_device(name) as device:
+        assert device.python == "/root/my python"
+        assert device.facts["python"]
+        assert board.ssh("ls '/root/a place'").startswith("edgecmp.")
+    assert board.ssh("ls '/root/a place'") == ""
+
+
 def test_wrong_inputs_are_refused(board: Board, tmp_path: Path) -> None:
     model = write_model(tmp_path / "a.tflite")
     with (
@@ -124,7 +185,7 @@ def test_two_boots_take_the_same_time_until_the_plug_is_pulled(
             open_device(other.name)
     assert abs(second / first - 1) < 0.005
     assert "run the same command" in caught.value.way_out
-    assert f"ssh -F {other.folder}/ssh_config ssh://board true" in str(refused.value)
+    assert f"ssh -F {other.folder}/ssh_config board true" in str(refused.value)
 
 
 def test_the_clock_is_set_back_meanwhile(board: Board, tmp_path: Path) -> None:
