@@ -19,6 +19,7 @@ from edgecmp.search.settings import SearchSettings
 from edgecmp.search.space.constraint import Constraint
 from edgecmp.search.space.space import Space
 from edgecmp.search.strategies.base import Strategy, best_first
+from edgecmp.wording import counted
 
 __all__ = ["SearchOutcome", "search"]
 
@@ -113,7 +114,7 @@ class _Search:
         strategy = self._strategy
         with progress("Searching", total=self._expected(), unit="architecture") as bar:
             if self._recorded:
-                bar.note(f"Resuming after the {len(self._recorded)} candidates in the history.")
+                bar.note(f"Resuming: {counted(len(self._recorded), 'candidate')} in the history.")
             for generation in range(1, self._settings.strategy.generations + 1):
                 candidates = self._evaluated(generation, strategy.ask(generation).tolist(), bar)
                 if candidates:
@@ -186,7 +187,8 @@ class _Search:
         left = max(self._expected() - self._done, 1)
         parallel = f", {jobs} in parallel" if jobs > 1 else ""
         return (
-            f"About {left} evaluations remain, {each:.2f} s each{parallel}: "
+            f"About {counted(left, 'evaluation')} remain{'s' * (left == 1)}, {each:.2f} s "
+            f"each{parallel}: "
             f"{duration(left * each / jobs)}."
         )
 

@@ -75,8 +75,9 @@ def load_data(name_or_path: PathLike) -> Dataset:
     """Opens a data set: training, validation and test split.
 
     Args:
-        name_or_path: a name of `list_datasets`, a folder with one sub-folder per identity, a .csv
-            or .jsonl manifest, DeepFashion2's folder, IMDb-Face.csv, a folder of shards, or a .toml
+        name_or_path: a name of `list_datasets`, a folder with one sub-folder per identity, a
+            .csv, .tsv or .jsonl manifest, the folder of Market-1501 or DeepFashion2, IMDb-Face.csv,
+            a .rec file or its folder, a folder of shards, or a .toml
             file that describes one of them.
 
     Raises:
@@ -125,6 +126,10 @@ def _inspected(path: Path, index: Path | None) -> Inspection:
 
         return inspect_export(path, index)
     if kind == "description":
+        from edgecmp.gallery.embedding_table import describes_table
+
+        if describes_table(path):
+            return inspection.inspect_table(path, index)
         from edgecmp.export.inspect import inspect_description
 
         return inspect_description(path, index)

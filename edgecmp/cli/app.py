@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import os
+import io
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -33,18 +31,15 @@ from edgecmp.cli import (
     study,
     train,
 )
+from edgecmp.cli.endings import fail, failed
 from edgecmp.cli.options import help_text
-from edgecmp.errors import UserError
+from edgecmp.cli.signals import interruptible
 from edgecmp.version import __version__
 
 __all__ = ["app", "main"]
 
-USER_ERROR = 2
 INTERRUPTED = 130
 """What typer returns for Ctrl-C outside of any `on_interrupt`."""
-BUG = 70
-"""Neither a failed check nor a user's mistake, so that scripts do not take it for one."""
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 HELP = help_text(
     "Find, train, export, prove and time query networks for phones that are compatible with the "
@@ -145,20 +140,6 @@ def _usage(error: typer.TyperException) -> str:
     return f"{message}{end} `{path} --help` lists what there is."
 
 
-def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return USER_ERROR
-
-
-def _bug() -> int:
-    traceback.print_exc()
-    print(
-        f"error: This is a bug in edgecmp {__version__}. Please report it with the lines above.",
-        file=sys.stderr,
-    )
-    return BUG
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -167,26 +148,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0: done and passed. 1: a check failed. 2: a user error or an interrupt, told on stderr.
-        70: a bug, with its traceback.
+        70: a bug, with its traceback. 141: what read the output, such as `head`, has ended.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may not fit the terminal
     try:
-        code = app(args=arguments, prog_name="edgecmp", standalone_mode=False)
-    except UserError as error:
-        return _fail(str(error))
+        with interruptible():
+            code = app(args=arguments, prog_name="edgecmp", standalone_mode=False)
+            sys.stdout.flush()
     except typer.TyperException as error:
-        return _fail(_usage(error))
+        return fail(_usage(error))
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            return _bug()
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(
-            f"{where}{os.strerror(error.errno)}. Free some disk space or name another path, then "
-            "rerun the command."
-        )
-    except Exception:
-        return _bug()
+    except SystemExit as error:  # typer's answer to a closed pipe
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        return failed(error.__context__)
+    except Exception as error:
+        return failed(error)
     if code == INTERRUPTED:
-        return _fail("Interrupted. No incomplete file was left: rerun the command.")
+        return fail("Interrupted. No incomplete file was left: rerun the command.")
     return code if isinstance(code, int) else 0

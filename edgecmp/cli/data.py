@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import JsonFile, help_text
+from edgecmp.cli.options import JsonFile, help_text, writable_folder
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
@@ -37,11 +37,17 @@ def data(context: typer.Context) -> None:
             "edgecmp train gallery --data runs/faces --out runs/gallery",
         ),
         "Every image is decoded once, cropped to its box and shrunk; identity, domain, key and "
-        "split are stored with it. A folder of shards is a data set like any other: --data DIR.",
+        "split are stored with it. A folder of shards is a data set like any other: --data DIR. An "
+        "interrupted run resumes when you rerun the command.",
     ),
 )
 def shard(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the shards.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", callback=writable_folder, help="New folder for the shards."
+        ),
+    ],
     source: Annotated[
         str,
         typer.Option(
@@ -66,6 +72,6 @@ def shard(
     """Runs `edgecmp.write_shards`."""
     from edgecmp import api
 
-    with on_interrupt(f"{out} was not written: rerun the command."):
+    with on_interrupt("Finished shards are kept: rerun the command to resume."):
         report = api.write_shards(source, out=out, longest_side=size, lossless=lossless)
     finish(report, json_file)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, GalleryModel, JsonFile, QueryModel, help_text
+from edgecmp.cli.options import Data, GalleryModel, JsonFile, QueryModel, help_text, writable
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "evaluate"]
@@ -41,6 +41,7 @@ def evaluate(
             "--results",
             metavar="FILE",
             dir_okay=False,
+            callback=writable,
             help="Also write the ranking as DeepFashion2's official evaluation reads it.",
         ),
     ] = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, JsonFile, help_text
+from edgecmp.cli.options import Data, JsonFile, help_text, writable_folder
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
@@ -36,12 +36,19 @@ def gallery(context: typer.Context) -> None:
             "edgecmp gallery build --model runs/gallery --data photos/ --out runs/index",
             "edgecmp gallery build --model gallery.toml --data photos/ --out runs/index",
         ),
+        "An interrupted build resumes when you rerun the command; an earlier index stays until the "
+        "new one is complete.",
         "A gallery model that exists as an ONNX file is described by a small .toml file: name the "
         ".onnx file alone, and the lines to write are printed.",
     ),
 )
 def build(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the index.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", callback=writable_folder, help="Folder for the index."
+        ),
+    ],
     model: Annotated[
         Path | None,
         typer.Option(
@@ -57,6 +64,9 @@ def build(
     """Runs `edgecmp.build_index`."""
     from edgecmp import api
 
-    with on_interrupt(f"{out} was not written: rerun the command."):
+    with on_interrupt(
+        "An earlier index is unchanged, and finished batches of images are kept: rerun the command "
+        "to resume."
+    ):
         report = api.build_index(out=out, model=model, data=data)
     finish(report, json_file)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import JsonFile, help_text
-from edgecmp.report import finish, on_interrupt
+from edgecmp.cli.options import JsonFile, help_text, writable
+from edgecmp.report import finish, on_interrupt, show
 
 __all__ = ["HELP", "app"]
 
@@ -63,7 +63,16 @@ def latency(context: typer.Context) -> None:
 
 @app.command("build", help=BUILD)
 def build(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The table, a .json file.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            dir_okay=False,
+            callback=writable,
+            help="The table, a .json file.",
+        ),
+    ],
     device: Annotated[
         str,
         typer.Option(
@@ -115,7 +124,7 @@ def build(
             threads=threads,
         )
     finish(report, json_file)
-    print(f"Next: edgecmp latency check {out}")
+    show(f"Next: edgecmp latency check {out}")
 
 
 @app.command("check", help=CHECK)

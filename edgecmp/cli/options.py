@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from edgecmp.storage import check_writable, check_writable_folder
+
 __all__ = [
     "Data",
     "Gallery",
@@ -19,12 +21,47 @@ __all__ = [
     "Seed",
     "help_text",
     "recipe_option",
+    "writable",
+    "writable_any",
+    "writable_folder",
 ]
+
+
+def writable(file: Path | None) -> Path | None:
+    """The callback of an option that names a file to write: refused before the work, not after.
+
+    Raises:
+        UserError: the file could not be written.
+    """
+    return None if file is None else check_writable(file)
+
+
+def writable_folder(folder: Path | None) -> Path | None:
+    """The callback of an option that names a folder to write to.
+
+    Raises:
+        UserError: the folder can neither be made nor be written to.
+    """
+    return None if folder is None else check_writable_folder(folder)
+
+
+def writable_any(out: Path | None) -> Path | None:
+    """The callback of an option that names a file to write, or a folder for it.
+
+    Raises:
+        UserError: nothing could be written there.
+    """
+    return writable_folder(out) if out is not None and out.is_dir() else writable(out)
+
 
 JsonFile = Annotated[
     Path | None,
     typer.Option(
-        "--json", metavar="FILE", dir_okay=False, help="Also write what is printed here, as JSON."
+        "--json",
+        metavar="FILE",
+        dir_okay=False,
+        callback=writable,
+        help="Also write what is printed here, as JSON.",
     ),
 ]
 Data = Annotated[
@@ -32,9 +69,9 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="NAME|PATH",
-        help="A data set's name, a folder with one sub-folder per identity, a .csv or .jsonl "
-        "manifest, DeepFashion2's folder, IMDb-Face.csv, a folder of shards, or a .toml file that "
-        "describes one of them.",
+        help="A data set's name, a folder with one sub-folder per identity, a .csv, .tsv or .jsonl "
+        "manifest, the folder of Market-1501 or DeepFashion2, IMDb-Face.csv, a .rec file, a folder "
+        "of shards, or a .toml file that describes one of them.",
     ),
 ]
 Model = Annotated[

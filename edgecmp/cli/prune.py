@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.choices import PRUNING_METHODS
-from edgecmp.cli.options import Data, Gallery, JsonFile, Seed, help_text
+from edgecmp.cli.options import Data, Gallery, JsonFile, Seed, help_text, writable_folder
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "prune"]
@@ -29,7 +29,12 @@ HELP = help_text(
 
 
 def prune(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the network.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", callback=writable_folder, help="Folder for the network."
+        ),
+    ],
     method: Annotated[
         str,
         typer.Option("--method", metavar="|".join(PRUNING_METHODS), help="Which filters go."),

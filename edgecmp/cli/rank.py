@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.choices import REWARDS
-from edgecmp.cli.options import JsonFile, help_text
+from edgecmp.cli.options import JsonFile, help_text, writable_folder
 from edgecmp.report import finish
 
 __all__ = ["HELP", "rank"]
@@ -53,7 +53,10 @@ def rank(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="DIR", help="Folder for the architectures; not written if left out."
+            "--out",
+            metavar="DIR",
+            callback=writable_folder,
+            help="Folder for the architectures; not written if left out.",
         ),
     ] = None,
     json_file: JsonFile = None,

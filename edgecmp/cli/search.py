@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.choices import REWARDS, STRATEGIES
-from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text
+from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text, writable_folder
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "search"]
@@ -45,7 +45,13 @@ def search(
         typer.Option("--budget", metavar="FLOPS", help="At 224 x 224 by fvcore's rules: 100M."),
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for the result and the history.")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            callback=writable_folder,
+            help="Folder for the result and the history.",
+        ),
     ],
     latency: Annotated[
         str | None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.choices import TASK_RECIPES
-from edgecmp.cli.options import Gallery, JsonFile, Seed, help_text, recipe_option
+from edgecmp.cli.options import Gallery, JsonFile, Seed, help_text, recipe_option, writable_folder
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "app"]
@@ -42,7 +42,12 @@ def study(context: typer.Context) -> None:
     ),
 )
 def ranking(
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the trainings.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", callback=writable_folder, help="Folder of the trainings."
+        ),
+    ],
     nets: Annotated[int, typer.Option("--nets", metavar="N", help="Random networks.")] = 8,
     recipe: Annotated[str, recipe_option(TASK_RECIPES)] = "emoji",
     supernet: Annotated[

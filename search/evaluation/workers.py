@@ -25,6 +25,9 @@ from edgecmp.search.evaluation.candidate import Evaluator, Measurement
 
 __all__ = ["Workers"]
 
+SIGNAL_S = 0.2
+"""Time in which a signal to all processes of a command reaches each of them."""
+
 Timed = tuple[Measurement, float]
 """A measurement and the seconds that it took."""
 
@@ -69,6 +72,7 @@ class Workers:
             for future in futures:
                 yield future.result()
         except BrokenProcessPool as error:
+            time.sleep(SIGNAL_S)  # if the signal was for this process too, it is interrupted here
             raise UserError(
                 "A worker process of the search was terminated, probably because memory ran out.",
                 f"Rerun the command to resume the search; --jobs {self.jobs - 1} needs less "

@@ -7,18 +7,15 @@ killed at any moment and resumed ends with the same bytes as an uninterrupted on
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from edgecmp.errors import UserError
-from edgecmp.files import provenance, write_atomic
+from edgecmp.files import provenance, read_bytes
+from edgecmp.line_file import LineFile
 from edgecmp.search.evaluation.candidate import Candidate
 
 __all__ = [
@@ -33,8 +30,14 @@ __all__ = [
 
 FORMAT = "edgecmp-history/1"
 
+_START = json.dumps({"format": FORMAT}, separators=(",", ":")).encode()[:-1]
+"""How the first line starts."""
+
 NETWORK_FIELDS = ("tier", "embedding_dim", "input_size")
 """What an architecture consists of besides its genes; the header keeps it under "shape"."""
+
+MOST_THREADS = 4096
+"""No search was started with more threads."""
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
@@ -45,22 +48,18 @@ def read_header(path: Path) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
-    with path.open("rb") as file:
-        first = file.readline()
-    try:
-        header = json.loads(first)
-    except ValueError:
-        header = None
-    if not isinstance(header, dict) or header.get("format") != FORMAT or "search" not in header:
-        raise _unusable(path, 1, "it is not the header of a search")
-    return header
+    first, *more = read_bytes(path, what="the history of a search").split(b"\n", 1)
+    if not more and (first.startswith(_START) or _START.startswith(first)):
+        return None  # killed before the first line was complete
+    return _header(path, first)
 
 
 def recorded_threads(path: Path) -> int | None:
     """The number of torch threads that a search was started with; None without a history."""
     header = read_header(path)
-    threads = header["search"].get("evaluator", {}).get("threads") if header else None
-    return threads if isinstance(threads, int) and threads > 0 else None
+    evaluator = header["search"].get("evaluator") if header else None
+    threads = evaluator.get("threads") if isinstance(evaluator, Mapping) else None
+    return threads if isinstance(threads, int) and 0 < threads <= MOST_THREADS else None
 
 
 def read_history(path: Path) -> tuple[dict[str, Any], list[Candidate]]:
@@ -71,8 +70,8 @@ def read_history(path: Path) -> tuple[dict[str, Any], list[Candidate]]:
     """
     header = read_header(path)
     if header is None:
-        raise UserError(f"{path} does not exist.", "Give the folder of a search.")
-    complete = _complete_lines(path.read_bytes())
+        raise UserError(f"{path} does not exist or is empty.", "Give the folder of a search.")
+    *complete, _ = read_bytes(path, what="the history of a search").split(b"\n")
     return header, _candidates(path, complete, header["search"])
 
 
@@ -85,9 +84,8 @@ class History:
         candidates: all that are on file, in the order of evaluation.
     """
 
-    def __init__(self, file: io.FileIO, path: Path, candidates: list[Candidate]) -> None:
+    def __init__(self, file: LineFile, candidates: list[Candidate]) -> None:
         self._file = file
-        self._path = path
         self.candidates = candidates
 
     @classmethod
@@ -114,21 +112,9 @@ class History:
             "shape": dict(network or {}),
             "provenance": provenance(),
         }
-        if not path.exists():
-            write_atomic(path, _line(header))
-        with _opened(path) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"Another search is writing {path}.",
-                    "Wait until it ends, or choose another --out.",
-                ) from None
-            _check_same_search(path, search)
-            complete = _complete_lines(file.read())
-            file.seek(len(complete))
-            file.truncate()
-            yield cls(file, path, _candidates(path, complete, search))
+        with LineFile.opened(path, _line(header), what="search") as file:
+            _check_same_search(path, _header(path, file.lines[0])["search"], search)
+            yield cls(file, _candidates(path, file.lines, search))
 
     def append(self, candidate: Candidate) -> None:
         """Adds one line, which is on the disk when this returns.
@@ -136,22 +122,12 @@ class History:
         Raises:
             UserError: the file cannot be written, for example because the disk is full.
         """
-        line = _line(candidate.to_dict())
-        try:
-            if self._file.write(line) < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise UserError(
-                f"The search stopped: {self._path} cannot be written ({_reason(error)}).",
-                "Fix the cause (free some disk space), then rerun the command to resume the "
-                "search.",
-            ) from error
+        self._file.append(_line(candidate.to_dict()), sync=True)
         self.candidates.append(candidate)
 
     def changed(self, index: int) -> UserError:
         """The error for a recorded candidate that the search would not have evaluated there."""
-        return _unusable(self._path, index + 2, "the search evaluates another candidate there")
+        return _unusable(self._file.path, index + 2, "the search evaluates another candidate there")
 
 
 def candidate_of(line: Mapping[str, Any], search: Mapping[str, Any]) -> Candidate:
@@ -169,33 +145,29 @@ def candidate_of(line: Mapping[str, Any], search: Mapping[str, Any]) -> Candidat
     return Candidate.from_dict(line, str(search["metric"]), sizes)
 
 
-def _complete_lines(content: bytes) -> bytes:
-    """A history without its last line, if that is incomplete."""
-    return content[: content.rfind(b"\n") + 1]
+def _header(path: Path, line: bytes) -> dict[str, Any]:
+    """The first line of a history, parsed.
 
-
-def _opened(path: Path) -> io.FileIO:
-    """The file, unbuffered, so that a line that does not fit fails at once and only once."""
+    Raises:
+        UserError: it is another line.
+    """
     try:
-        return path.open("r+b", buffering=0)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be opened for writing: {_reason(error)}.", "Choose another --out."
-        ) from error
-
-
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)
+        header = json.loads(line)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise _unusable(path, 1, "it is not the header of a search")
+    if not isinstance(header.get("search"), dict):
+        raise _unusable(path, 1, "it does not say what was searched")
+    return header
 
 
 def _line(document: Mapping[str, Any]) -> bytes:
-    return (json.dumps(document, separators=(",", ":")) + "\n").encode()
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _check_same_search(path: Path, search: Mapping[str, Any]) -> None:
+def _check_same_search(path: Path, recorded: Mapping[str, Any], search: Mapping[str, Any]) -> None:
     """Refuses the history of another search; the message names what differs."""
-    header = read_header(path)
-    recorded = header["search"] if header else {}
     requested = json.loads(json.dumps(dict(search)))
     names = sorted(requested.keys() | recorded.keys())
     differing = [name for name in names if recorded.get(name) != requested.get(name)]
@@ -210,13 +182,13 @@ def _check_same_search(path: Path, search: Mapping[str, Any]) -> None:
         )
 
 
-def _candidates(path: Path, content: bytes, search: Mapping[str, Any]) -> list[Candidate]:
+def _candidates(path: Path, lines: list[bytes], search: Mapping[str, Any]) -> list[Candidate]:
     """The candidates of complete lines, the first of which is the header."""
     candidates = []
-    for number, line in enumerate(content.splitlines()[1:], start=2):
+    for number, line in enumerate(lines[1:], start=2):
         try:
             candidates.append(candidate_of(json.loads(line), search))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise _unusable(path, number, f"it is not a valid candidate ({error})") from error
     return candidates
 

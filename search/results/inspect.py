@@ -73,15 +73,15 @@ def _history(file: Path, checks: list[Check]) -> dict[str, Any]:
         try:
             candidate = candidate_of(json.loads(line), header["search"])
             generations.add(candidate.generation)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             broken = broken or f"line {number}: {error}"
     detail = broken or ("the last line is cut off; the search resumes before it" if rest else "")
     checks.append(
         Check(name=name, verdict="failed" if broken else "unknown" if rest else "ok", detail=detail)
     )
     return {
-        "candidates": len(lines) - 1,
+        "candidates": max(0, len(lines) - 1),
         "generations": len(generations),
-        "search": header["search"],
+        "search": header.get("search"),
         **made_by(header.get("provenance", {})),
     }

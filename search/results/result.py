@@ -48,6 +48,7 @@ class SearchResult(Report):
         seconds: wall time of this run.
         seconds_each: median time of an evaluation; None if this run had none.
         out: the folder with its files.
+        drawn: whether the pictures were written.
     """
 
     architecture: Architecture
@@ -70,6 +71,7 @@ class SearchResult(Report):
     seconds: float
     seconds_each: float | None
     out: Path
+    drawn: bool = True
 
     @property
     def files(self) -> dict[str, Path]:
@@ -77,13 +79,13 @@ class SearchResult(Report):
         files = {
             "winner": self.out / "architecture.json",
             "history": self.out / "history.jsonl",
-            "picture": self.out / "search.png",
+            **({"picture": self.out / "search.png"} if self.drawn else {}),
             "result": self.out / "result.json",
         }
         for row in self.smaller:
             name = budget_text(row["budget"])
             files[f"best under {name}"] = self.out / f"architecture-{name}.json"
-        front = self.device or self.strategy == "pareto"
+        front = self.drawn and (self.device or self.strategy == "pareto")
         return files | ({"front": self.out / "pareto.png"} if front else {})
 
     def written(self) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ def previous_verification(
         evaluations: candidates in the history; the ranking of fewer was another one.
 
     Raises:
-        UserError: the file is not JSON.
+        UserError: the file is not JSON, or its measurements were damaged.
     """
     if not result.exists():
         return Verification()
@@ -67,12 +68,23 @@ def previous_verification(
         return Verification()
     if document.get("verified") is None:
         return Verification()
-    latencies = [row["measured_ms"] for row in document["rows"]]
-    return Verification(
-        measured_ms=tuple(latency for latency in latencies if latency is not None),
-        winner=document["winner"] - 1,
-        satisfied=document["verified"],
-    )
+    try:
+        latencies = [row["measured_ms"] for row in document["rows"]]
+        measured = tuple(float(latency) for latency in latencies if latency is not None)
+        winner = document["winner"] - 1
+        whole = (
+            isinstance(document["verified"], bool)
+            and isinstance(winner, int)
+            and 0 <= winner < len(measured)
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole or not all(math.isfinite(latency) and latency > 0 for latency in measured):
+        raise UserError(
+            f"{result} was changed or damaged: it does not contain the measurements of the winner.",
+            "Delete the file, then rerun the command to measure again.",
+        )
+    return Verification(measured_ms=measured, winner=winner, satisfied=document["verified"])
 
 
 def verify(

@@ -28,10 +28,11 @@ from edgecmp.version import __version__
 MAX_FLAGS = 8
 """Flags a command, `--json` and `--help` apart: what goes beyond belongs into a recipe."""
 
-MORE_FLAGS = {"search": 13, "train query": 9}
+MORE_FLAGS = {"bench": 9, "search": 13, "train query": 9}
 """`--quick` and `--seed` are a promise to users' scripts, a bound needs two flags more, and
 `--strategy` and `--input-sizes` choose how and over what the same command searches. Which method
-trains depends on the gallery at hand, so it cannot be left to the recipe."""
+trains depends on the gallery at hand, so it cannot be left to the recipe. The size of images is
+asked of `bench` for files that fix none."""
 
 GROUPS = ("", "data", "train", "gallery", "latency", "study")
 

@@ -20,10 +20,13 @@ from matplotlib.image import imread
 from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.errors import UserError
 from edgecmp.networks.architecture import Architecture
+from edgecmp.search.results.history import recorded_threads
+from edgecmp.search.results.verify import previous_verification
 from edgecmp.search.run import search_and_write
 from edgecmp.search.settings import SearchSettings
 from edgecmp.search.space.constraint import FlopsBudget
 from edgecmp.search.space.flops import FlopsTable
+from edgecmp.search.space.latency_budget import LatencyBudget
 from edgecmp.search.strategies.evolution import EvolutionSettings
 from edgecmp.search.strategies.random import evaluate_random
 from tests.fixtures.search_tables import flops_like
@@ -224,7 +227,8 @@ def test_a_full_disk_stops_it_and_it_resumes_later(tmp_path: Path) -> None:
     full.join(60)
     assert here.poll()
     assert "rerun the command to resume the search" in here.recv()
-    assert path.stat().st_size == len(content) // 2
+    assert content.startswith(path.read_bytes())
+    assert path.read_bytes().endswith(b"\n"), "a line that did not fit was not taken back"
     toy_search(path)
     assert path.read_bytes() == content
 
@@ -262,6 +266,67 @@ def test_the_four_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "satisfied by 35.1% of the 100M tier" in told
     assert told.count("Generation ") == 4
     assert "evaluations remain" in told
+
+
+SMALL = SearchSettings(
+    strategy=EvolutionSettings(population=10, generations=2, retain=2), metric="top1"
+)
+
+
+def test_pictures_that_cannot_be_written_do_not_lose_the_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The place of one is taken by a folder; the other, of an earlier result, is removed."""
+    bound = LatencyBudget(FlopsBudget(FlopsTable.of("100M"), 100_000_000), flops_like(), 0.8)
+    result = search_and_write(ToyEvaluator(), bound, SMALL, tmp_path)
+    assert set(result.files) == {"winner", "history", "picture", "result", "front"}
+    (tmp_path / "search.png").unlink()
+    (tmp_path / "search.png").mkdir()
+    capsys.readouterr()
+    again = search_and_write(ToyEvaluator(), bound, SMALL, tmp_path)
+    told = capsys.readouterr().err
+    assert "The pictures were not written, but the result is complete." in told
+    assert f"{tmp_path} cannot be written: Is a directory" in told
+    assert set(again.files) == {"winner", "history", "result"}
+    assert json.loads((tmp_path / "result.json").read_text()) == again.to_dict()
+    assert Architecture.load(tmp_path) == result.architecture
+    assert not (tmp_path / "pareto.png").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"winner": 99},
+        {"winner": "1"},
+        {"verified": "yes"},
+        {"rows": []},
+        {"rows": [1]},
+        {"rows": [{"measured_ms": -1}]},
+        {"rows": [{"measured_ms": "fast"}]},
+    ],
+)
+def test_damaged_measurements_of_an_earlier_run_are_refused(
+    change: dict[str, object], tmp_path: Path
+) -> None:
+    bound = {"flops": 100, "latency_ms": 4.0, "table": "0" * 64}
+    document = {
+        **{"budget": 100, "latency_ms": 4.0, "table": "0" * 64, "evaluations": 3},
+        **{"verified": True, "winner": 1, "rows": [{"measured_ms": 3.0}, {"measured_ms": None}]},
+    }
+    file = tmp_path / "result.json"
+    file.write_text(json.dumps(document))
+    assert previous_verification(file, bound, evaluations=3).measured_ms == (3.0,)
+    file.write_text(json.dumps({**document, **change}))
+    with pytest.raises(UserError, match="does not contain the measurements of the winner"):
+        previous_verification(file, bound, evaluations=3)
+
+
+@pytest.mark.parametrize("rest", [b"", b'{"format":"edge', b'{"format":"edgecmp-history/1","sea'])
+def test_a_history_whose_first_line_was_cut_off_starts_anew(rest: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(rest)
+    assert recorded_threads(path) is None
+    assert toy_search(path).new > 0
 
 
 @contextmanager
