@@ -98,7 +98,14 @@ def measure(sizes: Sizes, *, seed: int = 0) -> tuple[list[dict[str, Any]], dict[
     vectors = {
         letter: clock(
             f"templates {letter}",
-            partial(template_embeddings, features, world.rows, world.media, scores=world.scores),
+            partial(
+                template_embeddings,
+                features,
+                world.rows,
+                world.media,
+                ids=np.arange(sizes.templates),
+                scores=world.scores,
+            ),
         )
         for letter, features in world.features.items()
     }

@@ -1,4 +1,4 @@
-"""The speed of reading shards and of training, in images per second, alone and together.
+"""The speed of reading image files and shards and of training, in images per second.
 
     python -m edgecmp.benchmarks.studies.loading
     python -m edgecmp.benchmarks.studies.loading --images 4096 --rounds 5 --json loading.json
@@ -7,7 +7,8 @@ The images are drawings of the embedded set, enlarged to the size of aligned fac
 The training step is that of `fit` (augmentation, forward, margin softmax, backward, SGD) on the
 starter kit's architecture of the 100M tier. Reader and training share the cores, as they do in
 practice. The cases are timed in rounds, and figures are medians over the rounds. On a busy machine
-`cpu_ms`, the processor time per image, is more reliable than the wall time.
+`cpu_ms`, the processor time per image, is more reliable than the wall time. A second table has the
+speed of opening and reading folders of image files (see `edgecmp.benchmarks.studies.image_files`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from edgecmp import kit
+from edgecmp.benchmarks.studies.image_files import measure_files
 from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
 from edgecmp.data import Dataset, ImageSet, load_dataset
 from edgecmp.data.image_set import ImageSource, Integers, Pixels
@@ -38,6 +40,7 @@ from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import Batches, InMemory, Streamed
+from edgecmp.training.checkpoint import Checkpoint
 from edgecmp.training.fit import Schedule, fit
 
 __all__ = ["main", "measure"]
@@ -83,7 +86,6 @@ class _Task:
         self.head = CosFace(len(images.identity_names), architecture.embedding_dim)
         self.module = nn.ModuleDict({"network": self.network, "head": self.head})
         self.labels = torch.from_numpy(images.identities)
-        self.settings: dict[str, Any] = {}
 
     def loss(
         self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
@@ -119,7 +121,7 @@ def training(task: _Task, batches: Batches, preprocessing: Preprocessing, seed: 
             Schedule(epochs=1, batch_size=BATCH),
             Augmentation(),
             seed=seed,
-            checkpoints=Path(checkpoints),
+            checkpoint=Checkpoint.opened(Path(checkpoints), {}),
             name="training step",
         )
 
@@ -188,11 +190,14 @@ def main() -> None:
     say(f"Load average before: {before:.1f} on {os.cpu_count()} cores.")
     rows = measure(options.images, options.size, options.threads, options.rounds)
     print_rows(rows)
+    files = measure_files(options.rounds, side=options.size)
+    print_rows(files)
     if options.json:
         write_study(
             options.json,
             {
                 "rows": rows,
+                "files": files,
                 "images": options.images,
                 "size": options.size,
                 "threads": options.threads,
