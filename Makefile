@@ -8,11 +8,13 @@ OUT ?= runs/demo
 KIT ?= runs/kit
 READY := $(VENV)/.edgecmp-installed
 
-.PHONY: help demo test test-all testbeds litert-torch lint docs wheel kit
+# The number of mutants is divided among the kinds of artefacts; a table says what became of them.
+.PHONY: help demo test test-all fuzz testbeds litert-torch lint docs wheel kit
 help:
 	@echo "make demo   search, export, parity and bench with the starter kit, into $(OUT)"
 	@echo "make test   the quick tests, which cover every module, in under 5 minutes"
 	@echo "make test-all  all tests, in about 12 minutes; those of boards and phones after make testbeds"
+	@echo "make fuzz   10,000 mutated artefacts and files; none may crash edgecmp or be accepted as whole"
 	@echo "make testbeds  the virtual arm64 board of the device tests, into .testbeds (35 s, 176 MB)"
 	@echo "make litert-torch  its exporter, which one test compares ours with, into .testbeds (90 s, 2.1 GB)"
 	@echo "make lint   ruff and mypy"
@@ -28,6 +30,9 @@ test: $(READY)
 
 test-all: $(READY)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto $(PYTEST)
+
+fuzz: $(READY)
+	EDGECMP_FUZZ=10000 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto tests/fuzz $(PYTEST)
 
 testbeds: $(READY)
 	$(VENV)/bin/python -m scripts.testbeds

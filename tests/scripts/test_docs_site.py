@@ -259,3 +259,13 @@ def test_each_planted_fault_is_named(tmp_path: Path) -> None:
 )
 def test_links_out_of_docs_are_turned(page: str, text: str, expected: str) -> None:
     assert relinked(text, page, ROOT) == expected
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    tests = list(ROOT.joinpath("tests").rglob("test_*.py"))
+    text = "\n".join(path.read_text() for path in tests)
+    named = set(re.findall(r"^def (test_\w+)", text, re.MULTILINE))
+    page = ROOT.joinpath("docs", "explanation", "damaged-input.md").read_text()
+    found = set(re.findall(r"`(?:[\w/]*/)?(test_\w+(?:\.py)?)`", page))
+    assert len(found) > 100
+    assert found - named - {path.name for path in tests} == set()
