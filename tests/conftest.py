@@ -25,8 +25,11 @@ __all__ = ["adb_client", "adb_variables", "board", "edgecmp", "phone"]
 BOARD = "tests/benchmarks/devices/board/"
 """The modules that share the virtual board."""
 
-LONG = {"slow", "board", "peers", "packaging"}
+LONG = {"slow", "kills", "board", "peers", "packaging"}
 """The marks that `make test` leaves out; pyproject.toml explains them."""
+
+PARTLY = ("slow", "kills")
+"""The marks that may let some cases of a function into the quick suite."""
 
 settings.register_profile("edgecmp", deadline=None)  # a busy machine is no failure
 settings.load_profile("edgecmp")
@@ -52,13 +55,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Modules:
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Lets quick cases out of `slow`, and puts modules with long tests first, so none is left last.
+    """Lets quick cases out of their marks, and puts modules with long tests first.
 
-    `@pytest.mark.slow(quick=["case"])` marks all cases of a function but those named.
+    `@pytest.mark.slow(quick=["case"])` marks all cases of a function but those named; `kills` too.
     """
     unknown: dict[str, set[str]] = {}
     for item in items:
-        mark = next((mark for mark in item.own_markers if mark.name == "slow"), None)
+        mark = next((mark for mark in item.own_markers if mark.name in PARTLY), None)
         if mark is not None and "quick" in mark.kwargs:
             function, _, case = item.nodeid.partition("[")
             unknown.setdefault(function, set(mark.kwargs["quick"])).discard(case[:-1])

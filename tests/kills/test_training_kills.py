@@ -109,7 +109,7 @@ def undisturbed(world: World) -> Callable[[str], tuple[Sequence[str], dict[str, 
         for when in moments
     ],
 )
-@pytest.mark.slow(quick=["query 0.4", "query -3", "query -9"])
+@pytest.mark.kills(quick=["query 0.4", "query -3", "query -9"])
 def test_a_killed_command_ends_as_if_nothing_had_happened(
     command: str,
     when: float | int,
@@ -123,7 +123,7 @@ def test_a_killed_command_ends_as_if_nothing_had_happened(
     assert contents(tmp_path / "out") == expected
 
 
-@pytest.mark.slow
+@pytest.mark.kills
 def test_a_command_that_is_killed_again_and_again_ends_the_same(
     world: World,
     undisturbed: Callable[[str], tuple[Sequence[str], dict[str, Any]]],
@@ -146,7 +146,7 @@ def test_a_command_that_is_killed_again_and_again_ends_the_same(
 
 @pytest.mark.parametrize("happens", ["disk stays full", "SIGINT"])
 @pytest.mark.parametrize("when", [0.0, 0.2, 0.5, 0.65, -20, -16, -12])
-@pytest.mark.slow(quick=["0.5-disk stays full"])
+@pytest.mark.kills(quick=["0.5-disk stays full"])
 def test_a_full_disk_or_a_signal_costs_no_epoch(
     when: float | int,
     happens: str,

@@ -175,7 +175,7 @@ def cases(moments: Moments) -> list[Any]:
 
 
 @pytest.mark.parametrize(("command", "when"), cases(KILLS))
-@pytest.mark.slow(
+@pytest.mark.kills(
     quick=[
         *("gallery build 0.5", "gallery build rename .*new/images", "data shard 0.3"),
         *("data shard rename .*pieces$", "search rename .*new/search.png"),
@@ -194,7 +194,7 @@ def test_a_killed_command_ends_as_if_nothing_had_happened(
 
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT", "SIGHUP"])
 @pytest.mark.parametrize(("command", "when"), cases(KILLS))
-@pytest.mark.slow(
+@pytest.mark.kills(
     quick=[
         *("gallery build 0.5-SIGTERM", "data shard 0.3-SIGINT", "latency build 0.1-SIGTERM"),
         *("search rename .*new/search.png-SIGTERM", "search 0.5-SIGHUP"),
@@ -257,7 +257,7 @@ def run_on_a_full_disk(
 
 @pytest.mark.parametrize("happens", ["disk full", "disk stays full"])
 @pytest.mark.parametrize("command", KILLS)
-@pytest.mark.slow
+@pytest.mark.kills
 def test_a_disk_that_is_full_at_any_write_costs_nothing(
     command: str,
     happens: str,
@@ -308,7 +308,7 @@ def test_a_full_disk_costs_nothing(
 
 
 @pytest.mark.parametrize("command", KILLS)
-@pytest.mark.slow(quick=["gallery build"])
+@pytest.mark.kills(quick=["gallery build"])
 def test_a_real_disk_that_is_full_costs_nothing(
     command: str, world: World, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
