@@ -15,7 +15,7 @@ from edgecmp.export.formats.registry import targets
 from edgecmp.files import provenance
 from edgecmp.progress import progress
 from edgecmp.report import Report, key_values
-from edgecmp.temporary import temporary_files
+from edgecmp.storage.temporary import temporary_files
 
 __all__ = ["DoctorReport", "doctor"]
 

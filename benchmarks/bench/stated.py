@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgecmp.documents import peek_toml
 from edgecmp.errors import UserError
-from edgecmp.fields import Size
+from edgecmp.preprocessing.fields import Size
 
 __all__ = ["LARGEST_SIDE", "Stated", "parse_input_size", "stated"]
 

@@ -18,7 +18,7 @@ from edgecmp.benchmarks.devices.errors import DeviceLostError, DeviceRunError
 from edgecmp.benchmarks.devices.on_device.runner import RUNTIMES
 from edgecmp.benchmarks.devices.reasons import crash, explain
 from edgecmp.benchmarks.devices.summary import Summary
-from edgecmp.temporary import temporary_files
+from edgecmp.storage.temporary import temporary_files
 
 __all__ = ["END_MARK", "Device", "Visit"]
 

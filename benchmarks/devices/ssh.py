@@ -22,7 +22,7 @@ from edgecmp.benchmarks.devices.shell import (
 from edgecmp.benchmarks.devices.spec import DeviceSpec, local_path
 from edgecmp.benchmarks.devices.ssh_address import SshAddress
 from edgecmp.errors import UserError
-from edgecmp.temporary import unwritable
+from edgecmp.storage.temporary import unwritable
 
 __all__ = ["SshDevice"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from edgecmp.benchmarks.devices import Visit
 from edgecmp.errors import UserError
-from edgecmp.line_file import LineFile
+from edgecmp.storage.line_file import LineFile
 
 __all__ = ["Journal"]
 

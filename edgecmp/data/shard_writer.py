@@ -26,7 +26,7 @@ from edgecmp.files import json_bytes, provenance, seal, sha256_json
 from edgecmp.progress import progress, say
 from edgecmp.report import Report
 from edgecmp.storage import disk_errors
-from edgecmp.unfinished import Unfinished
+from edgecmp.storage.unfinished import Unfinished
 from edgecmp.wording import counted
 
 __all__ = ["ShardReport", "write_shards"]

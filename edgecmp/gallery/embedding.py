@@ -12,7 +12,7 @@ from edgecmp.errors import UserError
 from edgecmp.metrics.exact_search import Embeddings, checked
 from edgecmp.networks.embed import Embedder
 from edgecmp.progress import progress, say
-from edgecmp.unfinished import Unfinished
+from edgecmp.storage.unfinished import Unfinished
 from edgecmp.wording import counted
 
 __all__ = ["IMAGES_AT_ONCE", "embed_gallery", "gallery_settings"]

@@ -36,7 +36,7 @@ from edgecmp.networks.embed import Embedder
 from edgecmp.progress import say
 from edgecmp.report import Report
 from edgecmp.storage import write_folder
-from edgecmp.unfinished import Unfinished
+from edgecmp.storage.unfinished import Unfinished
 from edgecmp.wording import counted
 
 __all__ = ["GalleryIndex"]

@@ -25,10 +25,10 @@ from pydantic import BaseModel, ConfigDict
 
 from edgecmp.documents import read_description
 from edgecmp.errors import UserError
-from edgecmp.fields import Colours, Integer, Size, Triple
-from edgecmp.geometry import Filter, Geometry
 from edgecmp.networks.onnx_file import Layout, OnnxFile
 from edgecmp.preprocessing import Colour, Preprocessing
+from edgecmp.preprocessing.fields import Colours, Integer, Size, Triple
+from edgecmp.preprocessing.geometry import Filter, Geometry
 
 __all__ = ["OnnxDescription", "preprocessing_of", "template"]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from edgecmp.errors import UserError
 from edgecmp.files import provenance, read_bytes
-from edgecmp.line_file import LineFile
 from edgecmp.search.evaluation.candidate import Candidate
+from edgecmp.storage.line_file import LineFile
 
 __all__ = [
     "FORMAT",

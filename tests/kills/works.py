@@ -13,7 +13,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from edgecmp import line_file
 from edgecmp.benchmarks.devices.open import KINDS
 from edgecmp.cli import main
 from edgecmp.data import shard_writer
@@ -26,6 +25,7 @@ from edgecmp.search.settings import SearchSettings
 from edgecmp.search.space.constraint import FlopsBudget
 from edgecmp.search.space.flops import FlopsTable
 from edgecmp.search.strategies.evolution import EvolutionSettings
+from edgecmp.storage import line_file
 from tests.fixtures.steady_device import Steady, hollow_network, hollow_segments
 from tests.fixtures.toy_evaluator import ToyEvaluator
 

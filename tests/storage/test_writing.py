@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecmp import storage
 from edgecmp.errors import UserError
 from edgecmp.storage import (
     check_writable,
@@ -28,6 +27,7 @@ from edgecmp.storage import (
     write_atomic,
     write_folder,
 )
+from edgecmp.storage import writing as storage
 from tests.fixtures.small_disk import small_disk
 
 NAMES = st.text(
@@ -202,7 +202,7 @@ def test_a_list_of_failed_copies_is_one_sentence(tmp_path: Path) -> None:
 KILLED = """
 import os, signal
 from pathlib import Path
-from edgecmp import storage
+from edgecmp.storage import writing as storage
 Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 storage.{call}
 """

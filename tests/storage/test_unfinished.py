@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecmp.errors import UserError
-from edgecmp.unfinished import Unfinished
+from edgecmp.storage.unfinished import Unfinished
 
 SETTINGS = {"data": "a", "size": 3, "list": [1, 2]}
 

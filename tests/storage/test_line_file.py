@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecmp.errors import UserError
-from edgecmp.line_file import LineFile
+from edgecmp.storage.line_file import LineFile
 
 FIRST = b'{"work": "this"}'
 LINES = st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"")), max_size=5)

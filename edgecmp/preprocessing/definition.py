@@ -19,10 +19,10 @@ from pydantic import BaseModel, ConfigDict
 from edgecmp.decoding import flat
 from edgecmp.documents import parse_document
 from edgecmp.errors import UserError
-from edgecmp.fields import Colours, Integer, Size, Triple
 from edgecmp.files import sha256_json
-from edgecmp.geometry import Filter, Geometry, cropped, padded, stretched
-from edgecmp.normalisation import check_normalisation
+from edgecmp.preprocessing.fields import Colours, Integer, Size, Triple
+from edgecmp.preprocessing.geometry import Filter, Geometry, cropped, padded, stretched
+from edgecmp.preprocessing.normalisation import check_normalisation
 
 __all__ = ["Colour", "Preprocessing"]
 
