@@ -33,7 +33,7 @@ test-all: $(READY)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto -m "not kills" $(PYTEST)
 
 kills: $(READY)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto tests/kills $(PYTEST)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto tests/kills tests/cli/test_signals.py $(PYTEST)
 
 fuzz: $(READY)
 	EDGECMP_FUZZ=10000 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto tests/fuzz $(PYTEST)

@@ -128,7 +128,7 @@ SAYS = {
 """What a command prints when the signal is sent; after three seconds for the other."""
 
 
-@pytest.mark.slow(quick=["eval-group"])
+@pytest.mark.kills(quick=["eval-group"])
 @pytest.mark.parametrize("to", ["process", "group"])
 @pytest.mark.parametrize("command", SAYS)
 def test_a_real_command_leaves_no_process_and_no_temporary(

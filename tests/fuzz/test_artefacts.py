@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import signal
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,7 +16,7 @@ from types import FrameType
 import pytest
 
 from edgecmp.errors import UserError
-from tests.fixtures.mutations import mutated
+from tests.fixtures.mutations import mutated, peak_gib
 from tests.fuzz.kinds import DOCUMENTS, KINDS
 
 MUTANTS = int(os.environ.get("EDGECMP_FUZZ", "0"))
@@ -37,12 +35,6 @@ class _HungError(Exception):
 
 def _hung(_signal: int, _frame: FrameType | None) -> None:
     raise _HungError
-
-
-def _peak_gib() -> float:
-    """The largest memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def _outcome(kind: str, path: Path, expected: str) -> str:
@@ -75,7 +67,7 @@ def test_a_mutant_is_refused_or_means_the_same(
     count = MUTANTS // len(KINDS) + 1 if MUTANTS else SLICE
     outcomes: Counter[str] = Counter()
     faults = []
-    started, before = time.monotonic(), _peak_gib()
+    started, before = time.monotonic(), peak_gib()
     for number in range(count):
         file = generator.choice(files)
         content = file.read_bytes()
@@ -90,7 +82,7 @@ def test_a_mutant_is_refused_or_means_the_same(
                 faults.append(f"{number} ({file.name}): the change was accepted")
         outcomes[outcome] += 1
         file.write_bytes(content)
-    memory = _peak_gib()
+    memory = peak_gib()
     if MUTANTS:
         with capsys.disabled():
             print(

@@ -9,7 +9,6 @@ import contextlib
 import os
 import random
 import re
-import resource
 import time
 from collections import Counter
 
@@ -19,7 +18,7 @@ from PIL import Image
 
 from edgecmp.decoding import ImageError, decode, flat, upright_size
 from tests.fixtures.libvips import profile
-from tests.fixtures.mutations import mutated
+from tests.fixtures.mutations import mutated, peak_gib
 from tests.fixtures.odd_image import encoded, picture, turned
 from tests.fixtures.odd_photos import HEIC
 
@@ -71,7 +70,7 @@ def test_a_mutated_image_is_decoded_or_refused(kind: str) -> None:
     generator = random.Random(f"edgecmp image {kind}")
     count = MUTANTS // len(files()) + 1 if MUTANTS else SLICE
     outcomes: Counter[str] = Counter()
-    slowest = 0.0
+    slowest, before = 0.0, peak_gib()
     for _ in range(count):
         head = HEADER if generator.random() < 0.5 else len(whole)
         content = mutated(whole[:head], generator, document=False) + whole[head:]
@@ -88,12 +87,12 @@ def test_a_mutated_image_is_decoded_or_refused(kind: str) -> None:
             assert upright_size(content, max_megapixels=MEGAPIXELS) == image.size
             outcomes["decoded"] += 1
         slowest = max(slowest, time.monotonic() - started)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_gib()
     print(f"{kind}: {dict(outcomes)}, slowest {slowest:.2f} s, peak {peak:.2f} GiB")
     assert outcomes.total() == count
     assert outcomes["refused"]
     assert slowest < SECONDS
-    assert peak < MOST_MEMORY_GIB
+    assert peak <= max(MOST_MEMORY_GIB, before)  # other tests of the process may have used more
 
 
 @pytest.mark.filterwarnings("ignore")

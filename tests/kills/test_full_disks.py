@@ -144,7 +144,7 @@ def check(world: World, command: str, place: Path, at: int, expected: Collection
 
 
 @pytest.mark.parametrize("command", OUT)
-@pytest.mark.slow
+@pytest.mark.kills
 def test_a_full_disk_leaves_the_earlier_result(
     command: str,
     world: World,
