@@ -109,7 +109,7 @@ def undisturbed(world: World) -> Callable[[str], tuple[Sequence[str], dict[str, 
         for when in moments
     ],
 )
-@pytest.mark.kills(quick=["query 0.4", "query -3", "query -9"])
+@pytest.mark.kills(quick=["query 0.4", "query -9"])
 def test_a_killed_command_ends_as_if_nothing_had_happened(
     command: str,
     when: float | int,

@@ -110,6 +110,7 @@ def _nothing_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
 
 
+@pytest.mark.slow(quick=["query"])
 @pytest.mark.parametrize("kind", ["gallery", "query", "supernet"])
 def test_an_interrupted_training_resumes_only_with_its_own_inputs(
     kind: str, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -160,6 +161,7 @@ def test_a_finished_training_has_its_own_hold_out(world: World, tmp_path: Path) 
         _train("gallery", world, tmp_path / "out", data=str(data))
 
 
+@pytest.mark.slow(quick=["query"])
 @pytest.mark.parametrize("kind", ["gallery", "query", "supernet"])
 def test_a_finished_training_is_not_repeated_and_no_other_replaces_it(
     kind: str,
@@ -208,6 +210,7 @@ def _sha256(folder: Path) -> str:
     return Manifest.load(folder).weights_sha256
 
 
+@pytest.mark.slow(quick=["query"])
 @pytest.mark.parametrize("kind", ["gallery", "query", "supernet"])
 def test_epochs_outlive_a_network_that_could_not_be_saved(
     kind: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
