@@ -36,7 +36,7 @@ kills: $(READY)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto tests/kills tests/cli/test_signals.py $(PYTEST)
 
 fuzz: $(READY)
-	EDGECMP_FUZZ=10000 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto tests/fuzz $(PYTEST)
+	EDGECMP_FUZZ=10000 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto tests/fuzz -rP $(PYTEST)
 
 testbeds: $(READY)
 	$(VENV)/bin/python -m scripts.testbeds
