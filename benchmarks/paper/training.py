@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgecmp.artefacts.bundle import Manifest, QueryBundle
+from edgecmp.artefacts.bundle import QueryBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.benchmarks.paper.run import Run, Runs
 from edgecmp.data import Dataset, load_dataset
 from edgecmp.data.ijbc import AlignedFaces, find_ijbc, read_ijbc

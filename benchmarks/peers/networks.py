@@ -82,7 +82,8 @@ def prepare(architecture: Architecture, folder: Path) -> Path:
     Returns:
         The folder of the network; image.npy and embedding.npy are beside it.
     """
-    from edgecmp.artefacts.bundle import Manifest, QueryBundle
+    from edgecmp.artefacts.bundle import QueryBundle
+    from edgecmp.artefacts.manifest import Manifest
     from edgecmp.networks.random_weights import patch_images, random_network
     from edgecmp.preprocessing import Preprocessing
 

@@ -14,14 +14,9 @@ import numpy as np
 import torch
 
 from edgecmp import kit
-from edgecmp.artefacts.bundle import (
-    WEIGHTS,
-    GalleryBundle,
-    Manifest,
-    QueryBundle,
-    SupernetBundle,
-)
+from edgecmp.artefacts.bundle import WEIGHTS, GalleryBundle, QueryBundle, SupernetBundle
 from edgecmp.artefacts.latency_table import LatencyTable
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.data.shards import check_shards, read_index
 from edgecmp.errors import UserError
 from edgecmp.files import read_json, read_tensors, sha256_tensors

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgecmp import kit
-from edgecmp.artefacts.bundle import GalleryBundle, Manifest, QueryBundle
+from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.data import load_dataset
 from edgecmp.errors import unknown_choice
 from edgecmp.evaluation.holdout import HoldOut

@@ -10,7 +10,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import re
 import shutil
 import stat
 import sys
@@ -20,115 +19,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgecmp.errors import UserError
+from edgecmp.storage.checking import disk_errors
+from edgecmp.storage.locking import is_at
 
-__all__ = [
-    "check_writable",
-    "check_writable_folder",
-    "disk_errors",
-    "folder_lock",
-    "replacing_folder",
-    "temporary_folder",
-    "write_atomic",
-    "write_folder",
-]
+__all__ = ["replacing_folder", "temporary_folder", "write_atomic", "write_folder"]
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MARK = ".part"
 _LONGEST_NAME = 200
 """Bytes of a file's name that its temporary's name repeats; file systems allow 255 in all."""
-
-_HELD: set[int] = set()
-"""Descriptors of locked folders. A worker that is forked must not keep them: it may outlive a
-process that was killed."""
-
-
-def _release_in_child() -> None:
-    for handle in _HELD:
-        os.close(handle)
-    _HELD.clear()
-
-
-os.register_at_fork(after_in_child=_release_in_child)
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turns an error of the file system while `path` is written into a UserError."""
-    try:
-        yield
-    except OSError as error:
-        code = _code(error)
-        if code in _FULL:
-            raise UserError(
-                f"The disk is full: {path} was not written, and an earlier version is unchanged.",
-                "Free some space or name another folder with --out, then run the command again.",
-            ) from error
-        raise UserError(
-            f"{path} cannot be written: {os.strerror(code) if code else error}.",
-            "Name a path that you are allowed to write to.",
-        ) from error
-    except ValueError as error:
-        if "embedded null" not in str(error):
-            raise
-        raise UserError(
-            f"{str(path)!r} cannot be written: its name contains a NUL character.",
-            "Name a path that you are allowed to write to.",
-        ) from error
-
-
-def _code(error: OSError) -> int | None:
-    """The number of the system's error; shutil.Error has it in texts of (source, target, text)."""
-    found = re.search(r"\[Errno (\d+)\]", str(error)) if isinstance(error, shutil.Error) else None
-    return int(found[1]) if found else error.errno
-
-
-def check_writable(path: str | Path) -> Path:
-    """Refuses a file that a command could not write at its end; call it before the work starts.
-
-    Raises:
-        UserError: the path is a folder, or its folder can neither be written to nor be made.
-    """
-    path = Path(path)
-    with disk_errors(path):
-        found = _mode(path)
-        if found is not None and stat.S_ISDIR(found):
-            raise UserError(f"{path} is a folder, not a file.", f"Name a file such as {path}/NAME.")
-        regular = found is None or stat.S_ISREG(found)
-        _check_place(path.parent if regular else path)  # a device is written to, not replaced
-    return path
-
-
-def check_writable_folder(folder: str | Path) -> Path:
-    """Refuses a folder that a command could not make or write to, before the work starts.
-
-    Raises:
-        UserError: the path is a file, or the folder can neither be written to nor be made.
-    """
-    folder = Path(folder)
-    with disk_errors(folder):
-        found = _mode(folder)
-        if found is not None and not stat.S_ISDIR(found):
-            raise UserError(
-                f"{folder} is a file, not a folder.", "Name a folder, which need not exist yet."
-            )
-        _check_place(folder)
-    return folder
-
-
-def _mode(path: Path) -> int | None:
-    """What a path is, as in `stat`; None if there is nothing. Other errors are raised."""
-    try:
-        return path.stat().st_mode
-    except FileNotFoundError:
-        return None
-
-
-def _check_place(place: Path) -> None:
-    """Raises an OSError unless `place`, or the first folder above it, can be written to."""
-    while _mode(place) is None and place != place.parent:
-        place = place.parent
-    if not os.access(place, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def write_atomic(path: str | Path, data: bytes) -> Path:
@@ -265,44 +163,6 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_lock(folder: str | Path, what: str, *, named: Path | None = None) -> Iterator[None]:
-    """Holds a folder for one process, so that two do not write to it at the same time.
-
-    Args:
-        folder: is made if it does not exist.
-        what: what writes to it, for the error: "training".
-        named: the path that the user gave, if that is another one.
-
-    Raises:
-        UserError: another process holds the folder, or it cannot be made.
-    """
-    folder = Path(folder)
-    while True:
-        with disk_errors(named or folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise UserError(
-                f"Another {what} is writing to {named or folder}.",
-                "Wait until it ends, or name another folder with --out.",
-            ) from None
-        except OSError:
-            pass  # a file system without locks
-        if _is_at(handle, folder):
-            break
-        os.close(handle)  # the process that held it has removed it
-    _HELD.add(handle)
-    try:
-        yield
-    finally:
-        _HELD.discard(handle)
-        os.close(handle)
-
-
-@contextmanager
 def temporary_folder(parent: Path, name: str) -> Iterator[Path]:
     """A locked temporary folder in `parent` for what will be called `name`; removed at the end."""
     _remove_stale(parent, name)
@@ -337,15 +197,7 @@ def _lock(handle: int, path: Path) -> bool:
     """Locks a new temporary; False if another process took it for a stale one meanwhile."""
     with suppress(OSError):  # a file system without locks
         fcntl.flock(handle, fcntl.LOCK_EX)
-    return _is_at(handle, path)
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    """Whether an open file or folder still is what the path names."""
-    try:
-        return os.fstat(handle).st_ino == path.stat().st_ino
-    except FileNotFoundError:
-        return False
+    return is_at(handle, path)
 
 
 def _prefix(name: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from edgecmp.artefacts.bundle import GalleryBundle, Manifest, QueryBundle, SupernetBundle
+from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle, SupernetBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.data import Dataset, load_dataset
 from edgecmp.data.image_set import ImageSet
 from edgecmp.errors import UserError

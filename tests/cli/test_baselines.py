@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from edgecmp.artefacts.bundle import GalleryBundle, Manifest, QueryBundle
+from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.cli import main
 from edgecmp.data import load_dataset
 from edgecmp.export import targets

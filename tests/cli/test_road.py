@@ -16,7 +16,8 @@ import torch
 from onnx import numpy_helper
 from PIL import Image
 
-from edgecmp.artefacts.bundle import GalleryBundle, Manifest, QueryBundle, SupernetBundle
+from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle, SupernetBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.cli import main
 from edgecmp.data import load_dataset
 from edgecmp.integrity import UNSEALED, seal

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgecmp.artefacts.bundle import Manifest, QueryBundle
+from edgecmp.artefacts.bundle import QueryBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.export import export, targets
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.baselines import BaselineNet, random_baseline

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgecmp.artefacts.bundle import Manifest, QueryBundle
+from edgecmp.artefacts.bundle import QueryBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.errors import UserError
 from edgecmp.export import Metadata, export, targets
 from edgecmp.export.formats import registry as registry

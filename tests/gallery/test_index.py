@@ -10,7 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from edgecmp.artefacts.bundle import GalleryBundle, Manifest
+from edgecmp.artefacts.bundle import GalleryBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.data import ImageSet, load_dataset
 from edgecmp.errors import UserError
 from edgecmp.files import (

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from edgecmp import Architecture, UserError
-from edgecmp.artefacts.bundle import Manifest, QueryBundle
+from edgecmp.artefacts.bundle import QueryBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.networks.baselines import BASELINES, Baseline, random_baseline
 from edgecmp.networks.form import load_form, load_searched
 from edgecmp.networks.fvcore_flops import count_fvcore

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from edgecmp import Architecture, UserError
-from edgecmp.artefacts.bundle import Manifest, SupernetBundle
+from edgecmp.artefacts.bundle import SupernetBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.networks.blocks import ChoiceBlock, ConvBN
 from edgecmp.networks.filter_scale import limit_filter_scale
 from edgecmp.networks.recalibrate import recalibrate

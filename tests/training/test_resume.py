@@ -17,7 +17,8 @@ from PIL import Image
 
 import edgecmp.training.supernet as supernet_module
 from edgecmp import Architecture, UserError
-from edgecmp.artefacts.bundle import GalleryBundle, Manifest, QueryBundle, SupernetBundle
+from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle, SupernetBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.gallery.source import ModelSource, TableSource
 from edgecmp.storage import folder_lock
 from edgecmp.training import fit as fit_module

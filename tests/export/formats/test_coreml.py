@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgecmp.artefacts.bundle import Manifest, QueryBundle
+from edgecmp.artefacts.bundle import QueryBundle
+from edgecmp.artefacts.manifest import Manifest
 from edgecmp.errors import UserError
 from edgecmp.export import export, targets
 from edgecmp.export.formats.coreml import writer as coreml
