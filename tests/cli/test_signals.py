@@ -23,13 +23,16 @@ from edgecmp.cli import main
 def work(files):
     try:
         print("working", flush=True)
-        time.sleep(60)
+        for _ in range(600):  # a signal just before a sleep is handled only after it
+            time.sleep(0.1)
     except KeyboardInterrupt:
         print("cleaning", flush=True)
         time.sleep({cleaning})
         raise
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
+# Ignored in background jobs and under nohup.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 {before}
 api.count_flops = work
 sys.exit(main(["flops", "a.json"]))

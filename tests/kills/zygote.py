@@ -83,6 +83,8 @@ def child(request: dict[str, Any]) -> int:
 
 def main() -> None:
     """Answers requests until stdin ends."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup
     for module in sys.argv[1:]:
         importlib.import_module(module)
     print("ready", flush=True)
