@@ -11,6 +11,7 @@ import traceback
 
 from edgecmp.errors import UserError
 from edgecmp.printable import printable
+from edgecmp.storage.temporary import unwritable
 from edgecmp.version import __version__
 
 __all__ = ["BUG", "PIPE_CLOSED", "USER_ERROR", "fail", "failed"]
@@ -82,7 +83,10 @@ def _system(error: OSError) -> int:
     """An error of the operating system: the user's, unless edgecmp caused it."""
     named = isinstance(error.filename, str | bytes)
     where = f"{os.fsdecode(error.filename)}: " if named else ""
-    temporary = tempfile.gettempdir()
+    try:
+        temporary = tempfile.gettempdir()
+    except FileNotFoundError as none:
+        return fail(str(unwritable(none)))
     if error.errno in FULL and where and not where.startswith(f"{temporary}{os.sep}"):
         return fail(
             f"{where}{os.strerror(error.errno)}. Free some disk space or name another path, then "

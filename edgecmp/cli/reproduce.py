@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.choices import TABLES, TASK_RECIPES
-from edgecmp.cli.options import Gallery, JsonFile, help_text, recipe_option
+from edgecmp.cli.options import Gallery, JsonFile, help_text, recipe_option, writable_folder
 from edgecmp.errors import UserError
 from edgecmp.report import finish, on_interrupt
 
@@ -36,9 +36,10 @@ def reproduce(
         str | None, typer.Argument(metavar="|".join(TABLES), help="Which table.")
     ] = None,
     recipe: Annotated[str, recipe_option(TASK_RECIPES)] = "emoji",
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of all runs.")] = Path(
-        "runs/reproduce"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", callback=writable_folder, help="Folder of all runs."),
+    ] = Path("runs/reproduce"),
     data: Annotated[
         str | None,
         typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,11 +21,21 @@ def temporary_files() -> Iterator[Path]:
     Raises:
         UserError: the system's folder for temporary files cannot be written.
     """
+    folder = None
     try:
         with tempfile.TemporaryDirectory(prefix="edgecmp-") as folder:
             yield Path(folder)
     except OSError as error:
-        raise unwritable(error) from error
+        if folder is None or _concerns(error, folder):
+            raise unwritable(error) from error
+        raise
+
+
+def _concerns(error: OSError, folder: str) -> bool:
+    """Whether an error of what runs with the folder is about the folder."""
+    if isinstance(error.filename, str | bytes):
+        return os.fsdecode(error.filename).startswith(folder)
+    return error.errno in (None, errno.ENOSPC, errno.EDQUOT)  # numpy names neither file nor reason
 
 
 def unwritable(error: OSError) -> UserError:

@@ -71,6 +71,20 @@ def test_a_full_folder_for_temporary_files_is_named(
         assert "network0" not in result.err
 
 
+def test_a_machine_without_a_folder_for_temporary_files(
+    monkeypatch: pytest.MonkeyPatch, edgecmp: Callable[..., Any]
+) -> None:
+    failing(monkeypatch, OSError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"))
+
+    def no_folder() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", no_folder)
+    result = edgecmp("flops", "a.json")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "environment variable TMPDIR" in result.err
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [
