@@ -27,8 +27,8 @@ Moments = dict[str, tuple[float | str, ...]]
 
 WRITING: Moments = {
     "gallery build": (
-        *("mkdir /out/.files", "open .*new/images", "link .*out/embeddings", "rename .*embeddings"),
-        *("link .*out/images", "rename .*new/images", "rename .*new/manifest", r"rmdir .*part$"),
+        *("mkdir /out/.files", "open .*new/images", "rename .*embeddings", "rename .*new/images"),
+        *("rename .*new/manifest", r"rmdir .*part$"),
         *("remove .*pieces/", "remove .*settings", "rmdir /out/.unfinished$"),
     ),
     "data shard": (
@@ -41,11 +41,17 @@ WRITING: Moments = {
     ),
     "search": (
         *("mkdir /out/.files", "open .*architecture.json", "open .*png", "open .*result.json"),
-        *("rename .*architecture.json", "link .*out/search.png", "rename .*new/search.png"),
-        *("rename .*new/result.json", r"rmdir .*part$"),
+        *("rename .*architecture.json", "rename .*new/search.png", "rename .*new/result.json"),
+        r"rmdir .*part$",
     ),
 }
 """By command: events of the final phase, when the result is written."""
+
+WRITING_OVER: Moments = {
+    "gallery build": ("link .*out/embeddings", "link .*out/images", "rename .*new/images"),
+    "search": ("link .*out/search.png", "rename .*new/result.json"),
+}
+"""By command: events while the result is written over an earlier one."""
 
 WORKING: Moments = {
     "gallery build": (0.0, 0.3, 0.5),
@@ -192,6 +198,27 @@ def test_a_killed_command_ends_as_if_nothing_had_happened(
     assert result_of(command, place) == expected
 
 
+@pytest.mark.parametrize("happens", ["SIGKILL", "SIGTERM"])
+@pytest.mark.parametrize(("command", "when"), cases(WRITING_OVER))
+@pytest.mark.kills(quick=["gallery build link .*out/images-SIGKILL"])
+def test_a_command_that_ends_while_it_writes_over_an_earlier_result(
+    command: str,
+    when: str,
+    happens: str,
+    world: World,
+    undisturbed: Undisturbed,
+    events_over: Callable[[str], Sequence[str]],
+    tmp_path: Path,
+) -> None:
+    events, expected = events_over(command), undisturbed(command)[1]
+    place = tmp_path / "it"
+    with_earlier_result(world, command, place)
+    ended = world.run(command, place, die_at=event(events, when), happens=happens)
+    assert ended.code == (-9 if happens == "SIGKILL" else 2), ended.output
+    world.run_again(command, place)
+    assert result_of(command, place) == expected
+
+
 @pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT", "SIGHUP"])
 @pytest.mark.parametrize(("command", "when"), cases(KILLS))
 @pytest.mark.kills(
@@ -219,6 +246,14 @@ def test_a_signal_ends_a_command_with_a_sentence(
     assert result_of(command, place) == expected
 
 
+def with_earlier_result(world: World, command: str, place: Path) -> None:
+    """Makes `place`, with a finished result of other settings in it."""
+    earlier = world.folder / f"earlier {command}"
+    if not earlier.exists():
+        assert world.run(command, earlier, *EARLIER[command]).code == 0
+    shutil.copytree(earlier, place)
+
+
 def temporaries(place: Path) -> list[Path]:
     """The temporary files and folders that were left behind."""
     return [path for path in place.rglob("*") if path.name.endswith(".part")]
@@ -233,10 +268,7 @@ def run_on_a_full_disk(
         How the first run ended.
     """
     if command in EARLIER:
-        earlier = world.folder / f"earlier {command}"
-        if not earlier.exists():
-            assert world.run(command, earlier, *EARLIER[command]).code == 0
-        shutil.copytree(earlier, place)
+        with_earlier_result(world, command, place)
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     outcome = world.run(command, place, die_at=at, happens=happens)
     told = outcome.output.splitlines()[-1] if outcome.output else ""
