@@ -1,7 +1,7 @@
 """Bundles: a network on disk together with its origin, preprocessing and hashes.
 
-A bundle is a folder: weights.safetensors, manifest.json (kind, origin, preprocessing, hashes) and,
-for a query network, architecture.json.
+A bundle is a folder: weights.safetensors, manifest.json (kind, origin, preprocessing, hashes), for
+a query network architecture.json, and seen.safetensors if images without labels were trained on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgecmp.artefacts.manifest import ARCHITECTURE, COPY_AGAIN, MANIFEST, Manifest
+from edgecmp.artefacts.seen import SEEN, SeenImages
+from edgecmp.data.protocol_names import GALLERY_KNOWN, IDENTITIES_UNSEEN, ProtocolName
 from edgecmp.errors import UserError
 from edgecmp.files import (
     json_bytes,
@@ -45,10 +47,12 @@ class _Bundle:
     Attributes:
         manifest: the document in manifest.json.
         folder: where it was read from; None for a bundle that is not saved.
+        seen: the images without labels that it was trained on; None if there were none.
     """
 
     manifest: Manifest
     folder: Path | None = field(default=None)
+    seen: SeenImages | None = field(default=None)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -64,6 +68,12 @@ class _Bundle:
     def gallery_sha256(self) -> str | None:
         """Hash of the gallery model that it is compatible with."""
         return self.manifest.gallery_sha256
+
+    @property
+    def protocol_name(self) -> ProtocolName:
+        """The protocol of its figures on the data that it was trained on."""
+        known = self.seen is not None and bool(self.seen.gallery.any())
+        return GALLERY_KNOWN if known else IDENTITIES_UNSEEN
 
     @property
     def name(self) -> str:
@@ -93,6 +103,8 @@ class _Bundle:
         )
         related = () if architecture is None else (architecture,)
         first = {} if architecture is None else {ARCHITECTURE: json_bytes(architecture)}
+        if self.seen is not None:
+            first[SEEN] = tensor_bytes(self.seen.tensors())
         sealed = seal(manifest.model_dump(), *related)
         return write_folder(
             folder, {**first, WEIGHTS: tensor_bytes(stored), MANIFEST: json_bytes(sealed)}
@@ -160,7 +172,7 @@ class QueryBundle(_EmbedderBundle):
         _check_sizes(manifest, form.embedding_dim, form.input_size, folder)
         network = form.build()
         _fill(network, tensors, folder)
-        return cls(network=network, manifest=manifest, folder=folder)
+        return cls(network=network, manifest=manifest, folder=folder, seen=_seen(manifest, folder))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +202,7 @@ class SupernetBundle(_Bundle):
             str(manifest.network.get("tier")), embedding_dim=embedding_dim, input_size=input_size
         )
         _fill(network, tensors, folder)
-        return cls(network=network, manifest=manifest, folder=folder)
+        return cls(network=network, manifest=manifest, folder=folder, seen=_seen(manifest, folder))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,6 +272,12 @@ def _read(folder: Path, kind: str) -> tuple[Manifest, dict[str, Tensor]]:
             COPY_AGAIN,
         )
     return manifest, tensors
+
+
+def _seen(manifest: Manifest, folder: Path) -> SeenImages | None:
+    """The images without labels that the network in a folder was trained on, if any."""
+    sha256 = manifest.data.get("seen_sha256")
+    return None if sha256 is None else SeenImages.load(folder, sha256)
 
 
 def _check_sizes(manifest: Manifest, embedding_dim: int, input_size: int, folder: Path) -> None:

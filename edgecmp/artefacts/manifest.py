@@ -29,7 +29,8 @@ class Manifest(BaseModel):
         weights_sha256: hash of the weights.
         preprocessing: the document of `Preprocessing`.
         gallery_sha256: hash of the gallery model that the network is compatible with.
-        data: name and fingerprint of the training data.
+        data: name and fingerprint of the training data; "unlabelled" and "gallery_known" describe
+            the images that were added without identities, whose list has the hash "seen_sha256".
         recipe: all settings of the training, including the seed.
         metrics: results when it was made.
         provenance: the versions and the command that made it.
@@ -44,7 +45,7 @@ class Manifest(BaseModel):
     weights_sha256: str = ""
     preprocessing: dict[str, Any]
     gallery_sha256: str | None = None
-    data: dict[str, str] = Field(default_factory=dict)
+    data: dict[str, Any] = Field(default_factory=dict)
     recipe: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
     provenance: dict[str, str] = Field(default_factory=provenance)

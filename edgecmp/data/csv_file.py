@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from edgecmp.documents import first_fault
 from edgecmp.errors import UserError, system_reason
 
-__all__ = ["bad_row", "csv_header", "csv_rows", "unreadable_text"]
+__all__ = ["bad_row", "csv_header", "csv_rows", "unreadable_text", "wrong_row"]
 
 _DELIMITERS = ",;\t"
 _LONGEST_LINE = 2**20
@@ -129,6 +129,11 @@ def bad_row(path: Path, line: int, error: ValidationError) -> UserError:
         wrong = f"there is no {field!r}"
     else:
         wrong = first_fault(error)
+    return wrong_row(path, line, wrong)
+
+
+def wrong_row(path: Path, line: int, reason: str) -> UserError:
+    """The error for a row that cannot be used, for the given reason."""
     return UserError(
-        f"{path}, line {line}: {wrong}.", "Correct the row, then run the same command again."
+        f"{path}, line {line}: {reason}.", "Correct the row, then run the same command again."
     )

@@ -2,6 +2,7 @@
 
     path = "photos"            # relative to this file
     format = "folder"          # if unclear from the path; see docs/reference/data-formats.md
+    labels = "none"            # no two images show the same: folders are albums, not identities
     gallery_domain = "shop"    # the domain whose images form the gallery
     on_bad_image = "skip"      # skip unreadable images; "refuse" is the default
     validation_share = 0.05    # of the training identities, held out for searches; 0.1 by default
@@ -19,6 +20,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from edgecmp.data.boxes import BoxFormat
+from edgecmp.data.folder_labels import Labels
 from edgecmp.data.user_dataset import OnBadImage
 from edgecmp.decoding import MAX_MEGAPIXELS
 from edgecmp.documents import read_description
@@ -32,6 +34,8 @@ class DataDescription(BaseModel):
     """The keys of the file; see the module's docstring.
 
     Attributes:
+        labels: for folder and manifest: "none" if each image is its own identity, "identities" if
+            sub-folders are identities although they are called like albums; None: by their names.
         box_format: for manifest: what a box in one column is, "xyxy" (x1, y1, x2, y2) or "xywh"
             (x, y, width, height).
         category_in_key: for deepfashion2: whether items of the same pair and style are different
@@ -45,6 +49,7 @@ class DataDescription(BaseModel):
 
     path: Path
     format: str | None = None
+    labels: Labels | None = None
     gallery_domain: str | None = None
     on_bad_image: OnBadImage = "refuse"
     validation_share: float | None = Field(None, gt=0, lt=1)

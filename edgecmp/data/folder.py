@@ -3,6 +3,8 @@
 The folders of the splits may have other usual names, in any case (`Training`, `valid`, `dev`); a
 split may be divided into `query` and `gallery`, which become the domains of its images. If one
 folder alone contains all others, as archives unpacked into a folder of their own do, it is entered.
+
+Images need no identities: see `edgecmp.data.folder_labels` for what tells albums from them.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgecmp.data.folder_labels import Labels, called_like_albums
 from edgecmp.data.folder_tree import FolderTree, Listing
 from edgecmp.data.image_files import ImageRecord
 from edgecmp.data.split import named_part
@@ -35,14 +38,17 @@ class _Part:
     domain: str = ""
 
 
-def read_folder(folder: Path, *, skip_empty: bool = False) -> list[ImageRecord]:
+def read_folder(
+    folder: Path, *, labels: Labels | None = None, skip_empty: bool = False
+) -> list[ImageRecord]:
     """The images of `folder`/IDENTITY/..., sorted by key; other files are counted and left out.
 
     If the subfolders are called after splits (see `edgecmp.data.split.named_part`), the identity
-    folders are inside them.
+    folders are inside them. Images without labels are each an identity, called by its key.
 
     Args:
         folder: the folder.
+        labels: whether sub-folders are identities, or images have no labels; None: by their names.
         skip_empty: leave out identity folders without an image instead of refusing them.
 
     Raises:
@@ -51,10 +57,12 @@ def read_folder(folder: Path, *, skip_empty: bool = False) -> list[ImageRecord]:
     """
     top = _entered(FolderTree(folder), folder)
     tree = FolderTree(top)
+    parts = _parts(tree, labels)
+    unlabelled = labels == "none" or (labels is None and _unlabelled(tree, parts))
     records: dict[str, ImageRecord] = {}
     empty: list[str] = []
-    for part in _parts(tree):
-        for identity in _identity_folders(tree, part):
+    for part in parts:
+        for identity in [part.folder] if unlabelled else _identity_folders(tree, part):
             before = len(records)
             for path in tree.images(identity):
                 key = clean_name(path.relative_to(top).as_posix())
@@ -63,11 +71,11 @@ def read_folder(folder: Path, *, skip_empty: bool = False) -> list[ImageRecord]:
                 records[key] = ImageRecord(
                     path=path,
                     key=key,
-                    identity=clean_name(identity.name),
+                    identity=key if unlabelled else clean_name(identity.name),
                     domain=part.domain,
                     split=part.split,
                 )
-            if len(records) == before:
+            if len(records) == before and not unlabelled:
                 empty.append(identity.relative_to(top).as_posix())
     if not records:
         others = f", but {tree.others}" if tree.others else ""
@@ -112,17 +120,65 @@ def _entered(tree: FolderTree, folder: Path) -> Path:
     return inner
 
 
-def _parts(tree: FolderTree) -> list[_Part]:
-    """The folders that contain identity folders."""
-    folders = tree.listing(tree.top).folders
-    if not _all_named(tree.top, folders):
+def _parts(tree: FolderTree, labels: Labels | None) -> list[_Part]:
+    """The folders that contain identity folders, or images without labels."""
+    found = tree.listing(tree.top)
+    folders = found.folders
+    if labels == "none":
+        if found.images or not all(named_part(folder.name) for folder in folders):
+            return [_Part(folder=tree.top)]
+    elif not _all_named(tree.top, folders):
         _refuse_splits_inside(tree, folders)
         return [_Part(folder=tree.top)]
     parts: list[_Part] = []
     for folder in folders:
         split, domain = named_part(folder.name) or ("", "")
-        parts += _parts_of_split(tree, _Part(folder=folder, split=split, domain=domain))
+        part = _Part(folder=folder, split=split, domain=domain)
+        parts += [part] if labels == "none" else _parts_of_split(tree, part)
+    if labels == "none":
+        _refuse_roles(tree.top, parts)
     return parts
+
+
+def _unlabelled(tree: FolderTree, parts: Sequence[_Part]) -> bool:
+    """Whether no part has identity folders; says so."""
+    if not all(_holds_albums(tree, part) for part in parts):
+        return False
+    if not any(tree.listing(part.folder).images or part.split for part in parts):
+        albums = [folder.name for part in parts for folder in tree.listing(part.folder).folders]
+        say(
+            f"The folders in {tree.top} are read as albums ({named(albums)}), whose images have no "
+            'labels: each is its own identity. If they are identities, set labels = "identities" '
+            "in a .toml description of the data."
+        )
+    else:
+        say(
+            f"The images of {tree.top} are not in identity folders, so each is its own identity. "
+            'To say so in a .toml description of the data, set labels = "none".'
+        )
+    _refuse_roles(tree.top, parts)
+    return True
+
+
+def _holds_albums(tree: FolderTree, part: _Part) -> bool:
+    """Whether a part has images that no identity folder contains, and no identity folder."""
+    found = tree.listing(part.folder)
+    names = [folder.name for folder in found.folders]
+    if not names:
+        return bool(found.images)
+    alone = len(names) == 1 and not part.split and not tree.listing(found.folders[0]).folders
+    return called_like_albums(names) or (alone and not found.images)
+
+
+def _refuse_roles(top: Path, parts: Sequence[_Part]) -> None:
+    """Refuses images without labels in folders of queries and of the gallery."""
+    if any(part.domain for part in parts):
+        raise UserError(
+            f"{top} has queries and a gallery, but their images are not in identity folders, so "
+            "nothing says which of them match.",
+            "Add identity folders, or list the pairs in a table with the columns query and match "
+            "(see docs/reference/data-formats.md).",
+        )
 
 
 def _parts_of_split(tree: FolderTree, part: _Part) -> list[_Part]:
@@ -183,7 +239,8 @@ def _identity_folders(tree: FolderTree, part: _Part) -> Iterator[Path]:
     if found.images:
         raise UserError(
             f"{found.images[0]} is not in an identity folder.",
-            f"Move each image of {part.folder} into a subfolder named after its identity.",
+            f"Move each image of {part.folder} into a subfolder named after its identity, or set "
+            'labels = "none" in a .toml description of the data if no two images show the same.',
         )
     if part.split and not found.folders:
         raise UserError(

@@ -14,6 +14,7 @@ from edgecmp.data.imdb_face import is_imdb_face, read_imdb_face
 from edgecmp.data.manifest import read_manifest
 from edgecmp.data.manifest_rows import MANIFEST_SUFFIXES
 from edgecmp.data.market1501 import is_market1501, read_market1501
+from edgecmp.data.pairs import is_pairs, read_pairs
 from edgecmp.data.record_files import is_record_file, open_record_file
 from edgecmp.data.shards import is_shards, open_shards
 from edgecmp.data.user_dataset import user_dataset
@@ -23,7 +24,8 @@ from edgecmp.progress import say
 __all__ = ["FORMATS", "Format", "format_of"]
 
 _IMAGES = frozenset({"on_bad_image", "max_megapixels"})
-_SPLIT_BY_SHARE = _IMAGES | {"gallery_domain", "validation_share", "test_share"}
+_BY_SHARE = _IMAGES | {"validation_share", "test_share"}
+_SPLIT_BY_SHARE = _BY_SHARE | {"gallery_domain"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,13 +103,22 @@ def _record(name: str, described: DataDescription) -> Dataset:
 
 
 def _folder(name: str, described: DataDescription) -> Dataset:
-    records = read_folder(described.path, skip_empty=described.on_bad_image == "skip")
+    records = read_folder(
+        described.path, labels=described.labels, skip_empty=described.on_bad_image == "skip"
+    )
     return user_dataset(name, records, **described.model_dump(include=set(_SPLIT_BY_SHARE)))
 
 
 def _manifest(name: str, described: DataDescription) -> Dataset:
-    records = read_manifest(described.path, box_format=described.box_format)
+    records = read_manifest(
+        described.path, box_format=described.box_format, labels=described.labels
+    )
     return user_dataset(name, records, **described.model_dump(include=set(_SPLIT_BY_SHARE)))
+
+
+def _pairs(name: str, described: DataDescription) -> Dataset:
+    records = read_pairs(described.path)
+    return user_dataset(name, records, **described.model_dump(include=set(_BY_SHARE)))
 
 
 FORMATS = {
@@ -134,13 +145,14 @@ FORMATS = {
     "record": Format(
         recognises=is_record_file,
         read=_record,
-        options=_IMAGES | {"validation_share", "test_share"},
+        options=_BY_SHARE,
     ),
-    "folder": Format(recognises=Path.is_dir, read=_folder, options=_SPLIT_BY_SHARE),
+    "folder": Format(recognises=Path.is_dir, read=_folder, options=_SPLIT_BY_SHARE | {"labels"}),
+    "pairs": Format(recognises=is_pairs, read=_pairs, options=_BY_SHARE),
     "manifest": Format(
         recognises=lambda path: path.suffix.lower() in MANIFEST_SUFFIXES,
         read=_manifest,
-        options=_SPLIT_BY_SHARE | {"box_format"},
+        options=_SPLIT_BY_SHARE | {"box_format", "labels"},
     ),
 }
 """The formats by name; a path is read by the first one that recognises it."""

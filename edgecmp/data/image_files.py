@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import stat
 from collections.abc import Sequence
@@ -11,19 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from edgecmp.data.image_set import Integers, Pixels
+from edgecmp.data.prepared_cache import CACHE_BYTES, PreparedCache
 from edgecmp.decoding import MAX_MEGAPIXELS, ImageError, decode, pillow_limits, upright_size
 from edgecmp.errors import UserError, system_reason
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import progress
 
-__all__ = ["CACHE_BYTES", "FileImages", "ImageRecord", "check_files", "read_image"]
-
-CACHE_BYTES = 512 * 2**20
-"""Memory for prepared images; images that do not fit are decoded again each time."""
+__all__ = ["FileImages", "ImageRecord", "check_files", "read_image"]
 
 _WORKERS = min(4, os.cpu_count() or 1)
 
@@ -197,9 +193,7 @@ class FileImages:
         self.fingerprint = hashlib.sha256("".join(lines).encode()).hexdigest()
         self.shards: Integers | None = None
         self._max_megapixels = max_megapixels
-        self._cache_bytes = cache_bytes
-        self._cached_for = ""
-        self._cache: dict[int, Pixels] = {}
+        self._cache = PreparedCache(cache_bytes)
 
     def pixels(self, rows: Integers, preprocessing: Preprocessing) -> Pixels:
         """The images of `rows` (n,), prepared: (n, H, W, 3) uint8.
@@ -207,29 +201,9 @@ class FileImages:
         Raises:
             UserError: a file that was readable when the data was opened no longer is.
         """
-        if self._cached_for != preprocessing.fingerprint:
-            self._cache.clear()
-            self._cached_for = preprocessing.fingerprint
-        room = self._cache_bytes // math.prod(preprocessing.shape)
-        prepared = np.empty((len(rows), *preprocessing.shape), np.uint8)
-
-        def prepare(place: int) -> None:
-            row = int(rows[place])
-            image = self._cache.get(row)
-            prepared[place] = self._prepare(row, preprocessing) if image is None else image
-
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            for _ in pool.map(prepare, range(len(rows))):
-                pass
-        for place, row in enumerate(rows.tolist()):
-            if len(self._cache) >= room:
-                break
-            if row not in self._cache:
-                self._cache[row] = prepared[place].copy()
-        return prepared
-
-    def _prepare(self, row: int, preprocessing: Preprocessing) -> Pixels:
-        return preprocessing.fit(self.image(row))
+        return self._cache.pixels(
+            rows, preprocessing, lambda row: preprocessing.fit(self.image(row))
+        )
 
     def file(self, row: int) -> Path | None:
         """The file of one image."""

@@ -53,7 +53,7 @@ class ImageSet:
 
     Args:
         name: the name of the set in messages and reports.
-        identities: (N,) int64, indices into `identity_names`.
+        identities: (N,) int64, indices into `identity_names`; -1 for images without labels.
         identity_names: the identities.
         domains: (N,) int16, indices into `domain_names`.
         domain_names: the domains ("shop" and "user", or vendors); ("",) if there are none.
@@ -100,7 +100,8 @@ class ImageSet:
         """SHA-256 over the source's content and the keys, labels and cameras of the set."""
         digest = hashlib.sha256(self.source.fingerprint.encode())
         for key, identity, domain in zip(self.keys, self.identities, self.domains, strict=True):
-            names = f"{self.identity_names[identity]}\t{self.domain_names[domain]}"
+            name = self.identity_names[identity] if identity >= 0 else ""
+            names = f"{name}\t{self.domain_names[domain]}"
             digest.update(f"{key}\t{names}\n".encode())
         if self.cameras is not None:
             digest.update(self.cameras.astype(np.int64).tobytes())

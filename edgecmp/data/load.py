@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import get_args
 
 from edgecmp.data import emoji  # noqa: F401  (registers itself)
+from edgecmp.data.altered_queries import with_altered_queries
 from edgecmp.data.dataset import Dataset
 from edgecmp.data.description import DESCRIPTION_SUFFIX, DataDescription
 from edgecmp.data.formats import format_of
 from edgecmp.data.registry import DATASETS
 from edgecmp.data.user_dataset import OnBadImage
 from edgecmp.errors import UserError, system_reason, unknown_choice
+from edgecmp.kept import kept
 
 __all__ = ["load_dataset"]
 
@@ -25,10 +27,10 @@ def load_dataset(
     """Loads a dataset.
 
     Args:
-        name_or_path: a registered name ("emoji"), a folder with one subfolder per identity, a
-            .csv, .tsv or .jsonl manifest, a folder in the layout of Market-1501 or DeepFashion2,
-            IMDb-Face.csv, a folder of shards, or a .toml file that describes one of them and its
-            options.
+        name_or_path: a registered name ("emoji"), a folder of images with one subfolder per
+            identity or without labels, a .csv, .tsv or .jsonl manifest or table of pairs, a folder
+            in the layout of Market-1501 or DeepFashion2, IMDb-Face.csv, a .rec file or its folder,
+            a folder of shards, or a .toml file that describes one of them and its options.
         gallery_domain: the domain whose images form the gallery; None: the dataset's default.
         on_bad_image: "refuse" the user's data if an image cannot be read or an identity has no
             image, or "skip" them; registered datasets have no such images.
@@ -47,7 +49,10 @@ def load_dataset(
     if name in DATASETS:
         return DATASETS[name](gallery_domain)
     try:
-        return _load(name, path, gallery_domain, on_bad_image)
+        return kept(
+            ("data", name, gallery_domain, on_bad_image),
+            lambda: _load(name, path, gallery_domain, on_bad_image),
+        )
     except OSError as error:
         raise UserError(
             f"{name} cannot be read: {system_reason(error)}.",
@@ -72,7 +77,8 @@ def _load(name: str, path: Path, gallery_domain: str | None, on_bad_image: OnBad
         described = described.model_copy(update={"gallery_domain": gallery_domain})
     if (found := format_of(described)) is not None:
         format_, inner = found
-        return format_.read(name, described.model_copy(update={"path": inner}))
+        dataset = format_.read(name, described.model_copy(update={"path": inner}))
+        return with_altered_queries(dataset)
     if described.path.exists():
         raise UserError(
             f"{described.path} is neither a folder nor a .csv, .tsv, .jsonl or .toml file.",

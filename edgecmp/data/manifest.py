@@ -27,16 +27,17 @@ from pydantic import (
 )
 
 from edgecmp.data.boxes import BoxFormat, blank, is_relative
-from edgecmp.data.csv_file import bad_row
+from edgecmp.data.csv_file import bad_row, wrong_row
+from edgecmp.data.folder_labels import Labels
 from edgecmp.data.image_files import ImageRecord
-from edgecmp.data.manifest_columns import Columns
+from edgecmp.data.manifest_columns import COLUMNS, Columns
 from edgecmp.data.manifest_rows import REQUIRED, ManifestRows
 from edgecmp.data.split import SPLITS, named_part
 from edgecmp.errors import UserError
 from edgecmp.progress import say
 from edgecmp.wording import clean_name, counted
 
-__all__ = ["read_manifest"]
+__all__ = ["NeededText", "PartName", "located", "plain_path", "read_manifest"]
 
 _LABELS = ("identity", "split", "domain", "camera")
 
@@ -68,7 +69,8 @@ def _part(value: str) -> str:
 
 
 _Text = Annotated[str, AfterValidator(_text)]
-_Needed = Annotated[str, Field(min_length=1), AfterValidator(_needed)]
+NeededText = Annotated[str, Field(min_length=1), AfterValidator(_needed)]
+PartName = Annotated[str, AfterValidator(_part)]
 _Flag = Annotated[bool, BeforeValidator(lambda flag: {"1.0": True, "0.0": False}.get(flag, flag))]
 
 
@@ -79,10 +81,10 @@ class _Row(BaseModel):
         frozen=True, extra="forbid", str_strip_whitespace=True, coerce_numbers_to_str=True
     )
 
-    path: _Needed
-    identity: _Needed
+    path: NeededText
+    identity: NeededText
     domain: _Text = ""
-    split: Annotated[str, AfterValidator(_part)] = ""
+    split: PartName = ""
     camera: _Text = ""
     is_query: _Flag | None = None
     is_gallery: _Flag | None = None
@@ -106,7 +108,9 @@ class _Entry:
     both: bool
 
 
-def read_manifest(path: Path, *, box_format: BoxFormat | None = None) -> list[ImageRecord]:
+def read_manifest(
+    path: Path, *, box_format: BoxFormat | None = None, labels: Labels | None = None
+) -> list[ImageRecord]:
     """The images that a .csv, .tsv or .jsonl manifest lists, in its order.
 
     Rows that repeat another one are merged and counted.
@@ -115,6 +119,8 @@ def read_manifest(path: Path, *, box_format: BoxFormat | None = None) -> list[Im
         path: the manifest.
         box_format: what a box in one column is: "xyxy" (x1, y1, x2, y2) or "xywh" (x, y, width,
             height); None: "xyxy" in a column `box`, and otherwise not known.
+        labels: "none": only paths, boxes and splits are read, and each image or box is its own
+            identity, called by its key.
 
     Raises:
         UserError: the file cannot be read, is empty or lacks a column, a row is wrong, or two rows
@@ -122,15 +128,19 @@ def read_manifest(path: Path, *, box_format: BoxFormat | None = None) -> list[Im
     """
     entries: dict[tuple[str, Any], _Entry] = {}
     merged = 0
-    rows, folder = ManifestRows(path, box_format), path.parent
-    for line, row, columns in rows:
+    read = ("path", "split") if labels == "none" else tuple(COLUMNS)
+    required = [column for column in REQUIRED if column in read]
+    rows, folder = ManifestRows(path, box_format, required), path.parent
+    for line, row, found in rows:
+        of = {column: name for column, name in found.of.items() if column in read}
+        columns = replace(found, of=of)
         try:
-            entry = _entry(folder, line, row, columns)
+            entry = _entry(folder, line, row, columns, labels)
         except ValidationError as error:
             raise bad_row(path, line, error) from error
         except ValueError as error:
-            raise _wrong(path, line, str(error)) from error
-        first = entries.setdefault((_plain(entry.record.path), entry.box), entry)
+            raise wrong_row(path, line, str(error)) from error
+        first = entries.setdefault((plain_path(entry.record.path), entry.box), entry)
         if first is not entry:
             _refuse_contradiction(path, first, entry)
             merged += 1
@@ -147,7 +157,9 @@ def read_manifest(path: Path, *, box_format: BoxFormat | None = None) -> list[Im
     return _records(path, list(entries.values()))
 
 
-def _entry(folder: Path, line: int, row: Mapping[str, Any], columns: Columns) -> _Entry:
+def _entry(
+    folder: Path, line: int, row: Mapping[str, Any], columns: Columns, labels: Labels | None
+) -> _Entry:
     """One row as a record.
 
     Raises:
@@ -159,20 +171,25 @@ def _entry(folder: Path, line: int, row: Mapping[str, Any], columns: Columns) ->
         if column in REQUIRED or not blank(row[name])
     }
     box = None if columns.box is None else columns.box.cells(row)
+    labelled = labels != "none"
+    if not labelled:
+        cells["identity"] = cells.get("path")
     entry = _Row.model_validate(cells if box is None else cells | {"box": box})
-    file, key = _located(folder, entry.path)
+    file, key = located(folder, entry.path)
     corners = None
     if entry.box is not None and columns.box is not None:
         corners = columns.box.corners(entry.box)
         key += "#" + ",".join(f"{corner:.10g}" for corner in corners)
     split, domain = (named_part(entry.split) if entry.split else None) or ("", "")
+    if domain and not labelled:
+        raise ValueError("an image without a label cannot be a query or a gallery image")
     query, gallery = _flags(entry, columns)
     if query != gallery:
         domain = "query" if query else "gallery"
     record = ImageRecord(
         path=file,
         key=key,
-        identity=clean_name(entry.identity),
+        identity=clean_name(entry.identity) if labelled else key,
         domain=clean_name(entry.domain) or domain,
         split=split,
         camera=clean_name(entry.camera),
@@ -194,7 +211,7 @@ def _flags(row: _Row, columns: Columns) -> tuple[bool, bool]:
     return bool(query), bool(gallery)
 
 
-def _located(folder: Path, written: str) -> tuple[Path, str]:
+def located(folder: Path, written: str) -> tuple[Path, str]:
     """The file that a path in a manifest names, and its key.
 
     Backslashes separate folders if there is no file with backslashes in its name, and accented
@@ -211,7 +228,7 @@ def _located(folder: Path, written: str) -> tuple[Path, str]:
     return folder / found, clean_name(found)
 
 
-def _plain(path: Path) -> str:
+def plain_path(path: Path) -> str:
     """The path without "..", so that two ways of writing it are one."""
     written = str(path)
     return os.path.normpath(written) if ".." in written else written
@@ -231,7 +248,7 @@ def _check_both(path: Path, entries: Sequence[_Entry]) -> None:
     """Says what happens if images are query and gallery at once; refuses it for some of them."""
     both = [entry for entry in entries if entry.both]
     if both and any(entry.record.domain for entry in entries):
-        raise _wrong(
+        raise wrong_row(
             path,
             both[0].line,
             "the image is query and gallery at the same time, but others are only one of the two",
@@ -246,7 +263,7 @@ def _check_both(path: Path, entries: Sequence[_Entry]) -> None:
 def _refuse_contradiction(path: Path, first: _Entry, second: _Entry) -> None:
     """Refuses two rows of one image, or of one box in it, that differ in a label."""
     if first.both != second.both:
-        raise _wrong(path, second.line, f"{second.record.key} is listed twice, with other flags")
+        raise wrong_row(path, second.line, f"{second.record.key} is listed twice, with other flags")
     for label in _LABELS:
         one, two = (getattr(entry.record, label) or "none" for entry in (first, second))
         if one != two:
@@ -255,9 +272,3 @@ def _refuse_contradiction(path: Path, first: _Entry, second: _Entry) -> None:
                 f"{label} {two!r} and, in line {first.line}, {one!r}.",
                 "Keep one row per image or box.",
             )
-
-
-def _wrong(path: Path, line: int, reason: str) -> UserError:
-    return UserError(
-        f"{path}, line {line}: {reason}.", "Correct the row, then run the same command again."
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from edgecmp.data.manifest_columns import COLUMNS, Columns, find_columns
 from edgecmp.errors import UserError
 from edgecmp.files import read_bytes
 
-__all__ = ["MANIFEST_SUFFIXES", "REQUIRED", "ManifestRows"]
+__all__ = ["MANIFEST_SUFFIXES", "REQUIRED", "ManifestRows", "jsonl_rows"]
 
 MANIFEST_SUFFIXES = (".csv", ".tsv", ".jsonl")
 REQUIRED = ("path", "identity")
@@ -28,10 +28,13 @@ class ManifestRows:
     Args:
         path: the file.
         box_format: how boxes in one column are to be read.
+        required: the columns that the table must have.
     """
 
-    def __init__(self, path: Path, box_format: BoxFormat | None) -> None:
-        self._path, self._box_format = path, box_format
+    def __init__(
+        self, path: Path, box_format: BoxFormat | None, required: Sequence[str] = REQUIRED
+    ) -> None:
+        self._path, self._box_format, self._required = path, box_format, required
         self._known: dict[tuple[str, ...], Columns] = {}
 
     @property
@@ -41,11 +44,11 @@ class ManifestRows:
 
     def __iter__(self) -> Iterator[tuple[int, Mapping[str, Any], Columns]]:
         if self._path.suffix.lower() == ".jsonl":
-            for line, row in _jsonl_rows(self._path):
+            for line, row in jsonl_rows(self._path):
                 yield line, row, self._columns(tuple(row))
         elif header := csv_header(self._path):
             columns = self._columns(tuple(header))
-            _check_header(self._path, header, columns)
+            _check_header(self._path, header, columns, self._required)
             for line, row in csv_rows(self._path):
                 yield line, row, columns
 
@@ -55,9 +58,9 @@ class ManifestRows:
         return self._known[names]
 
 
-def _check_header(path: Path, header: list[str], columns: Columns) -> None:
+def _check_header(path: Path, header: list[str], columns: Columns, required: Sequence[str]) -> None:
     """Refuses a first line without the required columns."""
-    missing = [column for column in REQUIRED if column not in columns.of]
+    missing = [column for column in required if column not in columns.of]
     if not missing:
         return
     if not columns.of and columns.box is None:
@@ -66,15 +69,25 @@ def _check_header(path: Path, header: list[str], columns: Columns) -> None:
             "Put the names of the columns in the first line, such as path,identity.",
         )
     others = " or ".join(COLUMNS[missing[0]])
+    alone = ""
+    if missing == ["identity"]:
+        alone = (
+            ' If no two images show the same, set labels = "none" in a .toml description of the '
+            "data."
+        )
     raise UserError(
         f"{path} has no column {' and no column '.join(map(repr, missing))}.",
         f"Add it to the first line, which names the columns {', '.join(header)}, or rename a "
-        f"column to it ({others} would be understood too).",
+        f"column to it ({others} would be understood too).{alone}",
     )
 
 
-def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and object of each line that is not blank."""
+def jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and object of each line that is not blank.
+
+    Raises:
+        UserError: the file cannot be read, or a line is not a JSON object.
+    """
     content = read_bytes(path, what="a list of images")
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if not line.strip():

@@ -145,6 +145,7 @@ def _write(dataset: Dataset, work: Unfinished, encode: ImageEncoder, most: int) 
         identities={row["split"]: row["identities"] for row in rows},
         domain_names=dataset.train.domain_names,
         gallery_domain=dataset.gallery_domain,
+        queries_note=dataset.queries_note,
         longest_side=encode.longest_side,
         lossless=encode.lossless,
         shards=tuple(shards),

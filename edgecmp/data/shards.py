@@ -78,6 +78,7 @@ class ShardIndex(BaseModel):
         images: number of images by split.
         identities: number of identities by split.
         longest_side: bound of the longer side of the images in pixels; None: original sizes.
+        queries_note: of the original data (see `Dataset`).
         rows_sha256: of rows.npz.
         fingerprint: SHA-256 over the hashes of rows.npz and the shards.
         provenance: the versions and the command that made the shards.
@@ -93,6 +94,7 @@ class ShardIndex(BaseModel):
     identities: dict[str, int]
     domain_names: tuple[str, ...]
     gallery_domain: str | None
+    queries_note: str = ""
     longest_side: int | None
     lossless: bool
     shards: tuple[Shard, ...]
@@ -225,6 +227,7 @@ def open_shards(
         validation=images_of("validation"),
         test=images_of("test"),
         gallery_domain=gallery_domain or index.gallery_domain,
+        queries_note=index.queries_note,
     )
 
 

@@ -10,7 +10,15 @@ import numpy as np
 from edgecmp.data.dataset import Dataset
 from edgecmp.data.image_files import FileImages, ImageRecord, check_files
 from edgecmp.data.image_set import ImageSet
-from edgecmp.data.split import SPLITS, TEST_SHARE, VALIDATION_SHARE, split_identities
+from edgecmp.data.posed_queries import posed_queries
+from edgecmp.data.split import (
+    LEAST_QUERIES,
+    SPLITS,
+    TEST_SHARE,
+    VALIDATION_SHARE,
+    dominant,
+    split_identities,
+)
 from edgecmp.decoding import MAX_MEGAPIXELS
 from edgecmp.errors import UserError, unknown_choice
 from edgecmp.progress import say
@@ -34,9 +42,12 @@ def user_dataset(
 ) -> Dataset:
     """The dataset of `records`.
 
-    The records may assign the splits. If they do not, 40 % of the identities form the test split
-    and a tenth of the others the validation split, by the hash of their names. If they assign no
-    validation split, it is taken from the training identities.
+    The records may assign the splits. If they do not, identities are assigned by the hash of their
+    names, in the sizes of `edgecmp.data.split`. If they assign no validation split, it is taken
+    from the training identities.
+
+    Of images that have no labels, which are called by their keys, those of the same file are read
+    once.
 
     Args:
         name: name of the data in messages: its path.
@@ -44,7 +55,8 @@ def user_dataset(
         gallery_domain: the domain whose images form the gallery; None: the domain "gallery" if
             there is one, else the first image (by key) of each identity.
         on_bad_image: "refuse" the data if an image cannot be read, or "skip" such images.
-        validation_share: share of the training identities, 0..1; None: a tenth.
+        validation_share: share of the training identities, 0..1; None: a tenth, or more of small
+            data.
         test_share: share of all identities, 0..1; None: 40 %.
         max_megapixels: larger images count as images that cannot be read.
 
@@ -55,7 +67,7 @@ def user_dataset(
     records = sorted(records, key=lambda record: record.key)
     domain_names = tuple(sorted({record.domain for record in records}))
     gallery = _gallery_domain(name, domain_names, gallery_domain)
-    splits = _splits(name, records, validation_share, test_share)
+    splits = _splits(name, records, gallery, validation_share, test_share)
     cameras = _camera_numbers(name, records)
     readable = _readable(name, records, on_bad_image, max_megapixels)
     images = _image_set(name, *readable, domain_names, cameras)
@@ -69,7 +81,15 @@ def _gallery_domain(name: str, domains: Sequence[str], asked: str | None) -> str
     """The domain whose images form the gallery, or None for each identity's first image."""
     present = [domain for domain in domains if domain]
     if asked is None:
-        return _GALLERY if _GALLERY in present else None
+        if not present or _GALLERY in present:
+            return _GALLERY if present else None
+        verb = "is the domain" if len(present) == 1 else "are the domains"
+        say(
+            f"In {name} there {verb} {named(present)}, and none is called 'gallery', so the first "
+            "image of each identity forms the gallery, whatever its domain. gallery_domain in a "
+            ".toml description of the data names another gallery."
+        )
+        return None
     if not present:
         raise UserError(
             f"{name} has no domains, so {asked!r} cannot be its gallery domain.",
@@ -77,26 +97,55 @@ def _gallery_domain(name: str, domains: Sequence[str], asked: str | None) -> str
         )
     if clean_name(asked) not in present:
         raise unknown_choice("gallery domain", asked, present)
+    if len(domains) == 1:
+        raise UserError(
+            f"All images of {name} are of the domain {asked!r}, so none would be a query.",
+            "Remove gallery_domain: the first image of each identity then forms the gallery.",
+        )
     return clean_name(asked)
 
 
 def _splits(
     name: str,
     records: Sequence[ImageRecord],
+    gallery: str | None,
     validation_share: float | None,
     test_share: float | None,
 ) -> Mapping[str, str]:
     """The split of each identity: assigned by the records, or else by hash."""
     assigned = _assigned_splits(name, records)
-    held_out = VALIDATION_SHARE if validation_share is None else validation_share
-    if set(assigned.values()) == {""}:
-        tested = TEST_SHARE if test_share is None else test_share
-        return split_identities(assigned, test_share=tested, validation_share=held_out)
-    _check_assigned(name, assigned, validation_share, test_share)
-    if "validation" in assigned.values():
-        return assigned
-    training = [identity for identity, split in assigned.items() if split == "train"]
-    return assigned | split_identities(training, test_share=0.0, validation_share=held_out)
+    queries = posed_queries(records, gallery)
+    _report_unasked(name, queries, gallery)
+    if set(assigned.values()) != {""}:
+        _check_assigned(name, assigned, validation_share, test_share)
+        if "validation" in assigned.values():
+            return assigned
+        test_share = 0.0
+    divided = [identity for identity, split in assigned.items() if split in ("", "train")]
+    queries = {identity: queries[identity] for identity in divided}
+    for identity in dominant(queries):
+        say(
+            f"{identity!r} would pose {queries[identity]:,} of the {sum(queries.values()):,} "
+            f"queries of {name} and decide every figure, so it is trained on."
+        )
+    return assigned | split_identities(
+        divided,
+        queries=queries,
+        test_share=TEST_SHARE if test_share is None else test_share,
+        validation_share=VALIDATION_SHARE if validation_share is None else validation_share,
+        least_queries=LEAST_QUERIES if validation_share is None else 0,
+    )
+
+
+def _report_unasked(name: str, queries: Mapping[str, int], gallery: str | None) -> None:
+    """Says how many identities have one image where each first image is in the gallery."""
+    single = sum(not count for count in queries.values())
+    if gallery is None and single:
+        say(
+            f"{single:,} of {counted(len(queries), 'identity')} of {name} "
+            f"{'has' if single == 1 else 'have'} one image, which no query asks for: in a gallery "
+            "it is a distractor."
+        )
 
 
 def _assigned_splits(name: str, records: Sequence[ImageRecord]) -> dict[str, str]:
@@ -146,9 +195,24 @@ def _readable(
     if broken:
         _report_broken(name, records, broken, skip=on_bad_image == "skip")
     kept = [place for place in range(len(records)) if place not in broken]
+    if all(record.identity == record.key for record in records):
+        kept = _different(name, records, digests, kept)
     readable = [records[place] for place in kept]
     digests = [digests[place] for place in kept]
     return readable, FileImages(readable, digests, max_megapixels=max_megapixels)
+
+
+def _different(
+    name: str, records: Sequence[ImageRecord], digests: Sequence[str], kept: Sequence[int]
+) -> list[int]:
+    """The first of all images of the same file and box: its copies would be its own queries."""
+    first: dict[tuple[str, object], int] = {}
+    for place in kept:
+        first.setdefault((digests[place], records[place].box), place)
+    copies = len(kept) - len(first)
+    if copies:
+        say(f"Left out {counted(copies, 'image')} of {name} with the same file as an earlier one.")
+    return list(first.values())
 
 
 def _image_set(

@@ -20,6 +20,7 @@ def evaluate(
     gallery: Gallery = None,
     data: str | Path = "emoji",
     split: Literal["validation", "test"] = "test",
+    limit: int | None = None,
     results: str | Path | None = None,
 ) -> EvaluationReport | IjbcReport:
     """Measures M(g,g), M(q,q) and M(q,g) of one query network and one gallery model.
@@ -32,6 +33,7 @@ def evaluate(
         data: name or path of a data set; a folder in IJB-C's layout, or a .toml file that describes
             one, is evaluated by IJB-C's 1:1 and 1:N protocols.
         split: "test", or "validation" for the hold-out of searches; not for IJB-C.
+        limit: number of queries, evenly spaced; all if None; not for IJB-C.
         results: file for the ranking under M(q,g), in the format of DeepFashion2's official
             evaluation.
 
@@ -42,13 +44,15 @@ def evaluate(
     ijbc = find_ijbc(data)
     if ijbc is None:
         return evaluate_retrieval(
-            model, gallery=gallery, data=str(data), split=split, results=results
+            model, gallery=gallery, data=str(data), split=split, limit=limit, results=results
         )
     if results is not None:
         raise UserError(
             f"{data} is not DeepFashion2, and --results writes a file for its official evaluation.",
             "Omit --results.",
         )
+    if limit is not None:
+        raise UserError(f"{data} is IJB-C, whose protocols have fixed queries.", "Omit --limit.")
     if split != "test":
         raise UserError(
             f"{data} is IJB-C, which has no {split} split.", 'Evaluate it with split="test".'

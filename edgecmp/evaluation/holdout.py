@@ -39,7 +39,8 @@ class HoldOut:
         seed: of their choice, which depends on nothing else.
 
     Raises:
-        UserError: the dataset has no validation task, or the gallery cannot be read.
+        UserError: the dataset has no training images or no validation task, or the gallery cannot
+            be read.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class HoldOut:
         calibration_images: int = 1024,
         seed: int = 0,
     ) -> None:
+        dataset.require("train")
         task = dataset.retrieval("validation")
         self.preprocessing = preprocessing
         self.query_ids = task.queries.identities
         self.gallery_ids = task.gallery.identities
         self.cameras = task.cameras
+        self.notes = task.notes
         pixels = [images.pixels(preprocessing) for images in (task.queries, task.gallery)]
         self.images = np.concatenate(pixels)
         self.gallery_embeddings = open_source(gallery).embeddings(task.gallery)

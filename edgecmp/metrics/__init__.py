@@ -7,8 +7,10 @@ from edgecmp.metrics.open_set import tpir_insightface, tpir_nist
 from edgecmp.metrics.pairs import pair_scores
 from edgecmp.metrics.retrieval import top_k
 from edgecmp.metrics.verification import tar_at_far, tar_from_scores
+from edgecmp.metrics.wilson import FEW_QUERIES, wilson
 
 __all__ = [
+    "FEW_QUERIES",
     "Searches",
     "closed_set",
     "pair_scores",
@@ -20,4 +22,5 @@ __all__ = [
     "top_k",
     "tpir_insightface",
     "tpir_nist",
+    "wilson",
 ]

@@ -21,7 +21,14 @@ from edgecmp.documents import parse_document
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_json
 from edgecmp.preprocessing.fields import Colours, Integer, Size, Triple
-from edgecmp.preprocessing.geometry import Filter, Geometry, cropped, padded, stretched
+from edgecmp.preprocessing.geometry import (
+    Filter,
+    Geometry,
+    Placement,
+    cropped,
+    padded,
+    stretched,
+)
 from edgecmp.preprocessing.normalisation import check_normalisation
 
 __all__ = ["Colour", "Preprocessing"]
@@ -161,11 +168,14 @@ class Preprocessing:
         upright = flat(image, self.background)
         if self.keeps(*upright.size):
             return np.array(upright)
+        return np.array(self.placement(*upright.size).framed(upright, self.filter, self.background))
+
+    def placement(self, width: int, height: int) -> Placement:
+        """Where an upright image of this width and height lies in what the network reads."""
+        size, frame = (width, height), (self.size[1], self.size[0])
         if self.short_side is not None:
-            return np.array(cropped(upright, *self.size, self.filter, self.short_side))
-        if self.geometry == "stretch":
-            return np.array(stretched(upright, *self.size, self.filter))
-        return np.array(padded(upright, *self.size, self.filter, self.background))
+            return cropped(size, frame, self.short_side)
+        return stretched(size, frame) if self.geometry == "stretch" else padded(size, frame)
 
     def normalise(self, images: np.ndarray[Any, np.dtype[np.uint8]]) -> torch.Tensor:
         """The network's input for prepared images.

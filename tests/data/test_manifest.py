@@ -255,7 +255,7 @@ def test_the_table_of_open_metric_learning_is_read_as_it_is(tmp_path: Path) -> N
     assert data.train.source.image(0).size == (10, 8)
     assert data.describe().endswith(
         "6 training images of 2 identities; hold-out: 2 queries of 2 identities, 4 gallery images "
-        "of 2."
+        "of 2; with so few queries, 50 % means 9 to 91 % (95 % interval)."
     )
 
 

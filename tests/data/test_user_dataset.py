@@ -82,7 +82,7 @@ def test_folders_named_after_splits_are_the_split(tmp_path: Path) -> None:
 
 
 def test_a_missing_validation_split_is_taken_from_training(tmp_path: Path) -> None:
-    fill_folder(tmp_path / "train", identities=20, images=1)
+    fill_folder(tmp_path / "train", identities=20, images=11)
     write_image(tmp_path / "test" / "other" / "1.png")
     data = load_dataset(tmp_path)
     assert len(data.train.identity_names) == 18
@@ -270,6 +270,7 @@ def test_binary_manifest_missing_file_and_loose_images(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="contains no images"):
         load_dataset(tmp_path)
     write_image(tmp_path / "loose.png")
+    write_image(tmp_path / "anna" / "1.png")
     with pytest.raises(UserError, match="is not in an identity folder"):
         load_dataset(tmp_path)
     with pytest.raises(UserError, match="neither a folder nor"):
@@ -295,9 +296,10 @@ def test_domains_and_splits_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         load_dataset(write_csv(tmp_path / "m.csv", rows))
 
 
-def test_one_image_per_identity_is_not_a_task(tmp_path: Path) -> None:
-    data = load_dataset(fill_folder(tmp_path, images=1))
-    with pytest.raises(UserError, match="at least two images"):
+def test_data_without_a_task_is_refused(tmp_path: Path) -> None:
+    fill_folder(tmp_path / "shop" / "gallery", images=1)
+    data = load_dataset(tmp_path / "shop")
+    with pytest.raises(UserError, match=r"no query.*10 for test.*at least two images"):
         data.retrieval("test")
     with pytest.raises(UserError, match="only one identity in its gallery"):
         load_dataset(fill_folder(tmp_path / "three", identities=3)).retrieval("validation")
@@ -343,3 +345,51 @@ def test_registered_datasets_keep_the_contract(name: str) -> None:
         assert images.pixels(SMALL, [0]).shape == (1, 8, 8, 3)
     assert len(data.retrieval("validation").queries)
     assert len(data.retrieval("test").queries)
+
+
+def domain_rows(folder: Path, domains: Sequence[str]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for identity in "abcdefghij":
+        for number, domain in enumerate(domains):
+            name = f"{identity}{number}.png"
+            write_image(folder / name, (ord(identity), number, 0))
+            rows.append({"path": name, "identity": identity, "domain": domain})
+    return rows
+
+
+def test_the_gallery_of_domains_that_are_not_named_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = write_csv(tmp_path / "many.csv", domain_rows(tmp_path, ("shop", "user", "user")))
+    task = load_dataset(many).retrieval("test")
+    said = capsys.readouterr().err
+    assert "there are the domains shop, user, and none is called 'gallery'" in said
+    assert "the first image of each identity forms the gallery" in said
+    assert {key[1] for key in task.gallery.keys} == {"0"}
+    assert len(load_dataset(many, gallery_domain="user").retrieval("test").gallery) == 8
+    assert "gallery" not in capsys.readouterr().err
+
+    one = write_csv(tmp_path / "one.csv", domain_rows(tmp_path, ("shop", "shop")))
+    assert len(load_dataset(one).retrieval("test").queries) == 4
+    assert "there is the domain shop, and none is called 'gallery'" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"All images of .* are of the domain 'shop'"):
+        load_dataset(one, gallery_domain="shop")
+
+
+def test_an_identity_of_half_the_images_is_trained_on_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(60):
+        write_image(tmp_path / "shop" / "all" / f"{number}.png", (number, 0, 1))
+    data = load_dataset(fill_folder(tmp_path / "shop", identities=20))
+    assert "'all' would pose 59 of the 99 queries of" in capsys.readouterr().err
+    assert "all" in data.train.identity_names
+    assert not {"all"} & {*data.validation.identity_names, *data.test.identity_names}
+
+
+def test_a_task_that_asks_for_one_identity_says_so(tmp_path: Path) -> None:
+    fill_folder(tmp_path / "test", identities=4, images=2)
+    for number in range(17):
+        write_image(tmp_path / "test" / "most" / f"{number}.png", (number, 0, 1))
+    described = load_dataset(tmp_path).retrieval("test").describe()
+    assert "80% of the queries ask for 'most'" in described
