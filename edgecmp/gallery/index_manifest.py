@@ -13,7 +13,7 @@ from edgecmp.errors import UserError
 from edgecmp.files import provenance, read_json, seal_of, sha256_json
 from edgecmp.preprocessing import Preprocessing
 
-__all__ = ["BUILD_AGAIN", "MANIFEST", "IndexManifest"]
+__all__ = ["BUILD_AGAIN", "MANIFEST", "IndexManifest", "is_index"]
 
 BUILD_AGAIN = "Copy the complete folder again, or build it again with `edgecmp gallery build`."
 """What to do about an index that is damaged."""
@@ -85,6 +85,15 @@ class IndexManifest(BaseModel):
             refusal=f"{folder / MANIFEST} is not a manifest of this version",
             way_out="Build the index again with `edgecmp gallery build`.",
         )
+
+
+def is_index(folder: Path) -> bool:
+    """Whether the path is a folder with a manifest of a gallery index."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return False
+    document = read_json(manifest, what="the manifest of a gallery")
+    return str(document.get("format")).startswith("edgecmp-index/")
 
 
 def _document(folder: Path) -> dict[str, Any]:

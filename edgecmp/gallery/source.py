@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +18,10 @@ from torch import Tensor
 from edgecmp import kit
 from edgecmp.artefacts.bundle import GalleryBundle
 from edgecmp.data import ImageSet
-from edgecmp.files import read_json
 from edgecmp.gallery.embedding_table import EmbeddingTable, describes_table
+from edgecmp.gallery.index_manifest import is_index
 from edgecmp.gallery.open import open_gallery
+from edgecmp.kept import kept
 from edgecmp.networks.embed import Embedder, embed_set
 from edgecmp.preprocessing import Preprocessing
 
@@ -78,6 +78,19 @@ class GallerySource(ABC):
         """
         raise NotImplementedError
 
+    def embed_planes(self, planes: Tensor) -> Tensor:
+        """Embeddings (N, D) of changed images at its network's size; needs `Need.NETWORK`.
+
+        Args:
+            planes: float32 (N, 3, H, W) in 0..255, RGB, which are overwritten.
+        """
+        raise NotImplementedError
+
+    @property
+    def reads(self) -> Preprocessing:
+        """How images are prepared for its network; needs `Need.NETWORK`."""
+        raise NotImplementedError
+
     def same_pixels(self, preprocessing: Preprocessing) -> bool:
         """Whether its network reads the same pixels as a query network of this preprocessing."""
         return False
@@ -99,8 +112,9 @@ class ModelSource(GallerySource):
 
     def embeddings(self, images: ImageSet) -> NDArray[np.float32]:
         """See `GallerySource.embeddings`."""
-        found: NDArray[np.float32] = embed_set(self.model, images)
-        return found
+        key = "embeddings", self.sha256, self.reads.fingerprint, images.fingerprint
+        found: NDArray[np.float32] = kept(key, lambda: embed_set(self.model, images))
+        return found.copy()
 
     def missing(self, images: ImageSet) -> int:
         """Zero: see `GallerySource.missing`."""
@@ -113,23 +127,38 @@ class ModelSource(GallerySource):
         trained_on = self.model.manifest.data.get("fingerprint")
         return self.model.classifier if trained_on == train.fingerprint else None
 
+    @property
+    def reads(self) -> Preprocessing:
+        """See `GallerySource.reads`."""
+        return self.model.preprocessing
+
     def same_pixels(self, preprocessing: Preprocessing) -> bool:
         """See `Preprocessing.same_pixels`."""
-        return self.model.preprocessing.same_pixels(preprocessing)
+        return self.reads.same_pixels(preprocessing)
 
     @torch.no_grad()
     def embed_normalised(self, images: Tensor, preprocessing: Preprocessing) -> Tensor:
+        """See `GallerySource.embed_normalised` and `embed_planes`."""
+        same = self.model.preprocessing.fingerprint == preprocessing.fingerprint
+        if same and isinstance(self.model, GalleryBundle):
+            return self._in_bfloat16(self.model, images)
+        return self.embed_planes(preprocessing.denormalise(images))
+
+    @torch.no_grad()
+    def embed_planes(self, planes: Tensor) -> Tensor:
         """See `GallerySource`; a bundle runs in bfloat16, an ONNX file on 8-bit pixels."""
-        mine = self.model.preprocessing
         if isinstance(self.model, GalleryBundle):
-            if mine.fingerprint != preprocessing.fingerprint:
-                images = mine.normalise_planes(preprocessing.denormalise(images))
-            with torch.autocast("cpu", torch.bfloat16):
-                targets: Tensor = self.model.network(images)
-            return targets
-        pixels = preprocessing.denormalise(images).round_().clamp_(0, 255).to(torch.uint8)
+            return self._in_bfloat16(self.model, self.model.preprocessing.normalise_planes(planes))
+        pixels = planes.round_().clamp_(0, 255).to(torch.uint8)
         embedded = self.model.embed(pixels.permute(0, 2, 3, 1).contiguous().numpy())
         return torch.from_numpy(embedded)
+
+    @staticmethod
+    def _in_bfloat16(model: GalleryBundle, inputs: Tensor) -> Tensor:
+        """Embeddings (N, D) of normalised inputs (N, 3, S, S)."""
+        with torch.autocast("cpu", torch.bfloat16):
+            targets: Tensor = model.network(inputs)
+        return targets
 
 
 class TableSource(GallerySource):
@@ -171,14 +200,6 @@ def open_source(gallery: Gallery) -> GallerySource:
     if not isinstance(gallery, str | Path):
         return ModelSource(gallery)
     path = Path(gallery)
-    if _is_index(path) or (path.suffix == ".toml" and describes_table(path)):
+    if is_index(path) or (path.suffix == ".toml" and describes_table(path)):
         return TableSource(EmbeddingTable.load(path))
     return ModelSource(open_gallery(path))
-
-
-def _is_index(path: Path) -> bool:
-    manifest = path / "manifest.json"
-    if not manifest.is_file():
-        return False
-    document: dict[str, Any] = read_json(manifest, what="the manifest of a gallery")
-    return str(document.get("format")).startswith("edgecmp-index/")

@@ -143,9 +143,11 @@ class Architecture:
         """The tier: the name in tables."""
         return self.tier
 
-    def resized(self, input_size: int) -> Architecture:
-        """The same network on images of another size."""
-        return replace(self, input_size=input_size)
+    def resized(self, input_size: int, embedding_dim: int | None = None) -> Architecture:
+        """The same network for images, and if given embeddings, of another size."""
+        return replace(
+            self, input_size=input_size, embedding_dim=embedding_dim or self.embedding_dim
+        )
 
     def build(self) -> QueryNet:
         """The network of this shape with random initial weights."""

@@ -69,9 +69,11 @@ class Baseline:
         """SHA-256 of the JSON document."""
         return sha256_json(self.to_dict())
 
-    def resized(self, input_size: int) -> Baseline:
-        """The same network on images of another size."""
-        return replace(self, input_size=input_size)
+    def resized(self, input_size: int, embedding_dim: int | None = None) -> Baseline:
+        """The same network for images, and if given embeddings, of another size."""
+        return replace(
+            self, input_size=input_size, embedding_dim=embedding_dim or self.embedding_dim
+        )
 
     def build(self) -> BaselineNet:
         """The network with random initial weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,9 @@ from edgecmp.networks.collapse import warn_if_collapsed
 from edgecmp.preprocessing import Preprocessing
 
 __all__ = ["Embedder", "embed", "embed_set"]
+
+MOST_IMAGES, MOST_BYTES = 1024, 2**28
+"""Of prepared images that `embed_set` has in memory at a time."""
 
 
 class Embedder(Protocol):
@@ -56,8 +60,10 @@ def embed_set(model: Embedder, images: ImageSet) -> NDArray[Any]:
     Raises:
         UserError: an embedding is not finite.
     """
+    preprocessing = model.preprocessing
+    at_once = max(1, min(MOST_IMAGES, MOST_BYTES // math.prod(preprocessing.shape)))
     found: NDArray[Any] = np.concatenate(
-        [model.embed(batch) for batch in images.batches(model.preprocessing)]
+        [model.embed(batch) for batch in images.batches(preprocessing, at_once)]
     )
     if not np.isfinite(found).all():
         raise UserError(

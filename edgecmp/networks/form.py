@@ -46,8 +46,8 @@ class Form(Protocol):
     def build(self) -> nn.Module:
         """The network with random initial weights; its `architecture` is this form."""
 
-    def resized(self, input_size: int) -> Form:
-        """The same network on images of another size."""
+    def resized(self, input_size: int, embedding_dim: int | None = None) -> Form:
+        """The same network for images, and if given embeddings, of another size."""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document, whose "format" names the family."""

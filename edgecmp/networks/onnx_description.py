@@ -11,21 +11,24 @@ filter = "bilinear"              # or "bicubic"
 background = [255, 255, 255]     # around padded images; white by default
 layout = "NCHW"                  # or "NHWC"; only if it does not follow from the file
 output = "embedding"             # only if the network has several outputs
+token = 0                        # only if the output has a row per token, (N, T, D): which row is
+                                 # the embedding, 0 for the class token; or "mean" of all rows
 gallery = "gallery.toml"         # for a query network: the gallery model it is compatible with,
                                  # as a path or as its SHA-256
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from edgecmp.documents import read_description
 from edgecmp.errors import UserError
-from edgecmp.networks.onnx_file import Layout, OnnxFile
+from edgecmp.networks.onnx_file import Layout, OnnxFile, Tensor
 from edgecmp.preprocessing import Colour, Preprocessing
 from edgecmp.preprocessing.fields import Colours, Integer, Size, Triple
 from edgecmp.preprocessing.geometry import Filter, Geometry
@@ -49,6 +52,7 @@ class OnnxDescription(BaseModel):
     background: Colours = (255, 255, 255)
     layout: Layout | None = None
     output: str | None = None
+    token: Integer | Literal["mean"] | None = None
     gallery: str | None = None
 
     @classmethod
@@ -170,7 +174,15 @@ def template(file: OnnxFile) -> str:
         if None in size
         else f"# input_size = {_text(size)}  # fixed by the file"
     )
+    output = _likely(file.outputs)
     if len(file.outputs) > 1:
         names = ", ".join(tensor.name for tensor in file.outputs)
-        lines.append(f'output = "{file.outputs[0].name}"  # check: one of {names}')
+        lines.append(f'output = "{output.name}"  # check: one of {names}')
+    if len(output.shape) == 3:
+        lines.append('token = 0  # check: the row that is the embedding, or "mean" of all rows')
     return "\n".join(lines)
+
+
+def _likely(outputs: Sequence[Tensor]) -> Tensor:
+    """The output that most likely is the embedding: one row per image, and "embed" in its name."""
+    return max(outputs, key=lambda one: (len(one.shape) == 2, "embed" in one.name))

@@ -20,6 +20,7 @@ from edgecmp.errors import UserError, system_reason, unknown_choice
 from edgecmp.files import read_bytes, sha256_file
 from edgecmp.integrity import verify
 from edgecmp.networks.onnx_refusal import load_refusal, one_line
+from edgecmp.networks.onnx_tokens import Token, row_of_token
 from edgecmp.networks.onnx_trial import try_onnx
 
 __all__ = ["Layout", "OnnxFile", "Tensor"]
@@ -150,8 +151,15 @@ class OnnxFile:
             )
         return by_name[name] if name is not None else self.outputs[0]
 
-    def run(self, output: str, images: NDArray[Any]) -> NDArray[np.float32]:
+    def run(
+        self, output: str, images: NDArray[Any], token: Token | None = None
+    ) -> NDArray[np.float32]:
         """Runs one batch, in the layout and type of the input, to embeddings (n, D).
+
+        Args:
+            output: its name.
+            images: the batch.
+            token: see `Token`; None: the output has one row per image.
 
         Raises:
             UserError: the file does not run, or does not return one vector per image.
@@ -162,6 +170,7 @@ class OnnxFile:
             raise self.unusable(f"ONNX Runtime cannot run it: {one_line(error)}") from error
         values = np.asarray(values)
         shape = values.shape
+        values = row_of_token(values, token, output=output, path=self.path)
         if len(shape) == 4 and shape[2:] == (1, 1):
             values = values[:, :, 0, 0]
         if values.ndim != 2 or len(values) != len(images) or values.dtype.kind != "f":

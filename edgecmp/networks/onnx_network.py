@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecmp.data.protocol_names import IDENTITIES_UNSEEN
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_json
 from edgecmp.networks.onnx_description import OnnxDescription, preprocessing_of
 from edgecmp.networks.onnx_file import Layout, OnnxFile
 from edgecmp.networks.onnx_probe import probe
+from edgecmp.networks.onnx_tokens import Token
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
 
@@ -32,8 +34,10 @@ class OnnxModel:
         preprocessing: how images are prepared.
         layout: of the input.
         output: name of the output with the embedding.
+        token: the row of it that is the embedding, see `Token`; None: it has one row per image.
         gallery_sha256: hash of the gallery model it is compatible with, if known.
         weights_sha256: hash of the edgecmp network that it was exported from; None: it is external.
+        protocol_name: of the figures of that network on the data of its training.
 
     Raises:
         UserError: the file does not run, does not return one embedding per image, or the
@@ -48,16 +52,19 @@ class OnnxModel:
         preprocessing: Preprocessing,
         layout: Layout,
         output: str,
+        token: Token | None = None,
         gallery_sha256: str | None = None,
         weights_sha256: str | None = None,
+        protocol_name: str = IDENTITIES_UNSEEN,
     ) -> None:
         self.file = file
         self.name = name
-        self.sha256 = weights_sha256 or file.sha256
+        self.sha256 = weights_sha256 or _sha256(file, output, token)
         self.external = weights_sha256 is None
         self.preprocessing = preprocessing
         self.gallery_sha256 = gallery_sha256
-        self._layout, self._output = layout, output
+        self.protocol_name = protocol_name
+        self._layout, self._output, self._token = layout, output, token
         self._warned = False
         probed = probe(file, self._run, preprocessing.size, name)
         self._batch, self.embedding_dim = probed.batch, probed.embedding_dim
@@ -90,6 +97,7 @@ class OnnxModel:
             preprocessing=preprocessing_of(description, file, layout, source),
             layout=layout,
             output=file.output(description.output).name,
+            token=description.token,
             gallery_sha256=gallery,
         )
 
@@ -107,6 +115,7 @@ class OnnxModel:
             intact = sha256_json(preprocessing) == document["preprocessing_fingerprint"]
             layout: Layout = "NHWC" if document["input"] == "image" else "NCHW"
             gallery, weights = document["gallery_sha256"], document["weights_sha256"]
+            protocol_name = str(document.get("protocol_name", IDENTITIES_UNSEEN))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
                 f"The edgecmp metadata in {file.path} are damaged or of another version.", again
@@ -132,6 +141,7 @@ class OnnxModel:
             output=file.output("embedding").name,
             gallery_sha256=gallery,
             weights_sha256=weights,
+            protocol_name=protocol_name,
         )
 
     def embed(self, images: NDArray[Any]) -> NDArray[np.float32]:
@@ -163,7 +173,7 @@ class OnnxModel:
 
     def _run(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Exactly one batch."""
-        return self.file.run(self._output, self._read(images))
+        return self.file.run(self._output, self._read(images), self._token)
 
     def _read(self, images: NDArray[Any]) -> NDArray[Any]:
         """Images (n, H, W, 3) uint8 in the layout, order and type of the input."""
@@ -174,3 +184,13 @@ class OnnxModel:
             planes = self.preprocessing.normalise(images).numpy()  # (n, 3, H, W)
         given = planes if self._layout == "NCHW" else planes.transpose(0, 2, 3, 1)
         return np.ascontiguousarray(given, self.file.dtype)
+
+
+def _sha256(file: OnnxFile, output: str, token: Token | None) -> str:
+    """Hash of an external network: that of its file, and of the choice of the embedding in it.
+
+    Two outputs of one file are embeddings of two spaces, which must not be taken for one another.
+    """
+    if len(file.outputs) == 1 and token is None:
+        return file.sha256
+    return sha256_json({"file": file.sha256, "output": output, "token": token})

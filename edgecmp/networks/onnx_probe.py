@@ -17,8 +17,9 @@ from edgecmp.progress import say
 __all__ = ["Probed", "probe", "probe_images"]
 
 BATCH = 32
-BATCH_PIXELS = 2**23
-"""Pixels of the images in a batch: large images are embedded a few at a time."""
+BATCH_PIXELS = 2**21
+"""Pixels of the images in a batch: large images are embedded a few at a time, since the memory of a
+vision transformer grows with the square of their pixels."""
 PROBES = 3
 SAME = 1e-6
 """Largest difference, relative to the values, between outputs of a constant network."""

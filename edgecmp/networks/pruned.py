@@ -156,9 +156,11 @@ class Pruned:
         """SHA-256 of the JSON document."""
         return sha256_json(self.to_dict())
 
-    def resized(self, input_size: int) -> Pruned:
-        """The same network on images of another size."""
-        return replace(self, input_size=input_size)
+    def resized(self, input_size: int, embedding_dim: int | None = None) -> Pruned:
+        """The same network for images, and if given embeddings, of another size."""
+        return replace(
+            self, input_size=input_size, embedding_dim=embedding_dim or self.embedding_dim
+        )
 
     def build(self) -> PrunedNet:
         """The network with random initial weights."""

@@ -50,10 +50,15 @@ class QueryNet(nn.Module):
         self.embedding = Embedding(space.head_channels, architecture.embedding_dim)
         initialise(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalised images (N, 3, H, W) to embeddings (N, D) of unit length."""
+    def features(self, x: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) to the pooled features (N, C) that the embedding reads."""
         x = self.stem(x)
         for block in self.blocks:
             x = block(x)
-        embeddings: Tensor = self.embedding(self.head(x).mean((2, 3)))
+        pooled: Tensor = self.head(x).mean((2, 3))
+        return pooled
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised images (N, 3, H, W) to embeddings (N, D) of unit length."""
+        embeddings: Tensor = self.embedding(self.features(x))
         return embeddings

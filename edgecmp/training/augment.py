@@ -7,13 +7,15 @@ one that points right.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Augmentation"]
+from edgecmp.training.draws import Draws
+from edgecmp.training.fields import Number, Share
+
+__all__ = ["AUGMENTATIONS", "LIGHT", "NONE", "STRONG", "Augmentation"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,33 +35,32 @@ class Augmentation:
         erase: probability of erasing a rectangle of up to a third of each side.
     """
 
-    rotation: float = 15.0
-    scale: float = 0.2
-    stretch: float = 0.1
-    shift: float = 0.08
-    brightness: float = 0.3
-    contrast: float = 0.3
-    saturation: float = 0.5
-    hue: float = 0.3
-    gray: float = 0.1
-    erase: float = 0.3
+    rotation: Number = 15.0
+    scale: Number = 0.2
+    stretch: Number = 0.1
+    shift: Number = 0.08
+    brightness: Number = 0.3
+    contrast: Number = 0.3
+    saturation: Number = 0.5
+    hue: Number = 0.3
+    gray: Share = 0.1
+    erase: Share = 0.3
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Augments a batch.
+        """Augments a batch: uint8 (N, S, S, 3) to float32 (N, 3, S, S) in 0..255."""
+        return self.draw(len(images), generator).apply(images)
+
+    def draw(self, n: int, generator: torch.Generator) -> Draws:
+        """The changes of a batch of n images.
 
         Args:
-            images: uint8 (N, S, S, 3).
+            n: number of images.
             generator: of the random numbers.
-
-        Returns:
-            Float32 (N, 3, S, S) in 0..255.
         """
 
         def uniform(*shape: int) -> Tensor:
             return torch.rand(*shape, generator=generator) * 2 - 1
 
-        n, size = images.shape[:2]
-        x = images.permute(0, 3, 1, 2).float() - 255.0  # white is 0, the value of padding
         angle = uniform(n) * math.radians(self.rotation)
         zoom = torch.exp(uniform(n) * self.scale)
         stretch = torch.exp(uniform(n) * self.stretch / 2)
@@ -69,15 +70,32 @@ class Augmentation:
             torch.stack([cos * stretch, -sin * stretch, shift[0]], 1),
             torch.stack([sin / stretch, cos / stretch, shift[1]], 1),
         ]
-        grid = F.affine_grid(torch.stack(rows, 1), [n, 3, size, size], align_corners=False)
-        x = F.grid_sample(x, grid, "bilinear", "zeros", align_corners=False) + 255.0
-
         colour = self._colour_matrices(n, generator)  # (N, 3, 3)
         contrast = torch.exp(uniform(n) * self.contrast)[:, None, None]
         offset = (uniform(n) * self.brightness * 128.0)[:, None, None] + 128.0
-        x = torch.bmm(colour * contrast, x.flatten(2) - 128.0) + offset
-        x = x.view(n, 3, size, size).clamp_(0.0, 255.0)
-        return self._erase(x, generator)
+        erasing = torch.rand(n, 8, generator=generator)
+        return Draws(
+            affine=torch.stack(rows, 1),
+            colour=colour * contrast,
+            offset=offset,
+            extents=erasing[:, :2],
+            starts=erasing[:, 2:4],
+            erased=erasing[:, 4] < self.erase,
+            fill=erasing[:, 5:],
+        )
+
+    def reach(self, side: float) -> float:
+        """How far from the centre a changed image may show points of the original.
+
+        Args:
+            side: half the side of the square that is shown, as a share of half the image's side.
+
+        Returns:
+            A bound of the distance along either axis, as the same share.
+        """
+        turned = math.radians(min(self.rotation, 45.0))
+        wider = math.exp(self.scale + self.stretch / 2)
+        return side * (math.cos(turned) + math.sin(turned)) * wider + 2 * self.shift
 
     def _colour_matrices(self, n: int, generator: torch.Generator) -> Tensor:
         """(N, 3, 3): hue rotation about the gray axis, then saturation."""
@@ -95,18 +113,33 @@ class Augmentation:
         keep = saturation[:, None, None]
         return torch.bmm(keep * torch.eye(3) + (1 - keep) * luma, rotation)
 
-    def _erase(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Fills a random rectangle with a random colour, in a random share of the images."""
-        n, _, size, _ = x.shape
-        draws = torch.rand(n, 8, generator=generator)
-        steps = torch.arange(size)
-        inside = []
-        for axis in (0, 1):
-            extent = (0.1 + 0.25 * draws[:, axis]) * size
-            start = draws[:, 2 + axis] * (size - extent)
-            inside.append((steps >= start[:, None]) & (steps < (start + extent)[:, None]))  # (N, S)
-        chosen = draws[:, 4] < self.erase
-        mask = (
-            inside[0][:, None, :, None] & inside[1][:, None, None, :] & chosen[:, None, None, None]
-        )
-        return torch.where(mask, draws[:, 5:8, None, None] * 255.0, x)
+
+def _times(factor: float) -> Augmentation:
+    """The default strengths and probabilities, multiplied by a factor."""
+    return Augmentation(
+        **{name: factor * strength for name, strength in asdict(Augmentation()).items()}
+    )
+
+
+NONE = _times(0.0)
+"""The images as they are."""
+
+LIGHT = _times(0.3)
+"""For networks that start from trained weights, or are trained for a short time."""
+
+STRONG = Augmentation(
+    rotation=20.0,
+    scale=0.25,
+    stretch=0.15,
+    shift=0.1,
+    brightness=0.4,
+    contrast=0.4,
+    saturation=0.7,
+    hue=0.5,
+    gray=0.2,
+    erase=0.5,
+)
+"""For a network that overfits the training images under the default augmentation."""
+
+AUGMENTATIONS = {"none": NONE, "light": LIGHT, "strong": STRONG}
+"""The augmentations with a name, as `--augment` takes them."""

@@ -8,9 +8,9 @@ shuffling of webdataset depends on the number of workers and is therefore not us
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,11 +21,28 @@ from torch.utils.data import DataLoader, Dataset
 from edgecmp.data import ImageSet
 from edgecmp.errors import UserError
 from edgecmp.preprocessing import Preprocessing
+from edgecmp.training.pictures import Picture, PictureStore, TwoFrames
+from edgecmp.training.shares import evenly
 
-__all__ = ["Batches", "InMemory", "Streamed", "open_batches", "steps_of"]
+__all__ = ["Batches", "Drawn", "InMemory", "Streamed", "open_batches", "steps_of"]
 
 WINDOW = 8
 """Number of shards whose images are mixed; each shard is a random sample of the images."""
+
+
+class Drawn(NamedTuple):
+    """One batch.
+
+    Attributes:
+        indices: training indices (B,) int64.
+        images: (B, S, S, 3) uint8.
+        pictures: the same images for a gallery model that prepares them in its own way; None if
+            nobody asks for them.
+    """
+
+    indices: Tensor
+    images: Tensor
+    pictures: Sequence[Picture] | None = None
 
 
 class Batches(Protocol):
@@ -34,8 +51,8 @@ class Batches(Protocol):
     def __len__(self) -> int:
         """Number of images."""
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """`steps_of` batches: training indices (B,) int64 and images (B, S, S, 3) uint8.
+    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Drawn]:
+        """`steps_of` batches.
 
         All random numbers are taken from the generator before the first batch.
         """
@@ -52,20 +69,28 @@ class InMemory:
 
     Args:
         pixels: uint8 (M, S, S, 3).
+        store: of the gallery model's pictures; None: the batches have none.
+        labelled: (M,) bool, whether each image has a label; None: all have. Each batch has both
+            kinds in the shares of the set.
     """
 
     pixels: NDArray[Any]
+    store: PictureStore | None = None
+    labelled: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Drawn]:
         """The batches of one epoch; see `Batches.epoch`."""
         source = torch.from_numpy(self.pixels)
         order = torch.randperm(len(source), generator=generator)
+        if self.labelled is not None:
+            order = torch.from_numpy(evenly(order.numpy(), self.labelled))
         for step in range(steps_of(self, batch_size)):
             indices = order[step * batch_size : (step + 1) * batch_size]
-            yield indices, source[indices]
+            pictures = None if self.store is None else self.store.of(indices.tolist())
+            yield Drawn(indices, source[indices], pictures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +101,18 @@ class Streamed:
         images: a set whose source has shards.
         preprocessing: how the images are prepared.
         workers: number of processes that read and decode; 0: this process does it.
+        frames: how the images are prepared for the gallery model too; None: they are not.
     """
 
     images: ImageSet
     preprocessing: Preprocessing
     workers: int
+    frames: TwoFrames | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, batch_size: int, generator: torch.Generator) -> Iterator[Drawn]:
         """The batches of one epoch; see `Batches.epoch`."""
         order = self.order(generator)
         batches = [
@@ -93,21 +120,23 @@ class Streamed:
             for step in range(steps_of(self, batch_size))
         ]
         loader: DataLoader[Any] = DataLoader(
-            _Decoder(self.images, self.preprocessing),
+            _Decoder(self.images, self.preprocessing, self.frames),
             batch_sampler=batches,  # type: ignore[arg-type]  # arrays work like lists
             num_workers=self.workers,
             collate_fn=_as_it_is,
             generator=torch.Generator(),  # the default would use the global one
         )
-        for indices, images in zip(batches, loader, strict=True):
-            if isinstance(images, _Failure):
-                raise UserError(images.what, images.way_out)
-            yield torch.from_numpy(indices), torch.from_numpy(images)
+        for indices, decoded in zip(batches, loader, strict=True):
+            if isinstance(decoded, _Failure):
+                raise UserError(decoded.what, decoded.way_out)
+            images, pictures = decoded
+            yield Drawn(torch.from_numpy(indices), torch.from_numpy(images), pictures)
 
     def order(self, generator: torch.Generator) -> NDArray[np.int64]:
         """The training indices (M,) of one epoch.
 
-        `WINDOW` shards in random order are mixed at a time, with their images in random order.
+        `WINDOW` shards in random order are mixed at a time, with their images in random order;
+        images without labels are then spread evenly among the others.
         """
         assert self.images.source.shards is not None
         shards, shard_of = np.unique(
@@ -117,7 +146,7 @@ class Streamed:
         shuffled = torch.randperm(len(self), generator=generator).numpy()
         window = place_of[shard_of[shuffled]] // WINDOW
         order: NDArray[np.int64] = shuffled[np.argsort(window, kind="stable")]
-        return order
+        return evenly(order, self.images.identities >= 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +160,19 @@ class _Failure:
 class _Decoder(Dataset[Any]):
     """The dataset of a worker process, which decodes a complete batch at a time."""
 
-    def __init__(self, images: ImageSet, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self, images: ImageSet, preprocessing: Preprocessing, frames: TwoFrames | None
+    ) -> None:
         self.images, self.preprocessing = images, preprocessing
+        self.store = None if frames is None else PictureStore(images, frames, limit=0)
 
-    def __getitems__(self, indices: NDArray[np.int64]) -> NDArray[np.uint8] | _Failure:
+    def __getitems__(
+        self, indices: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint8], Sequence[Picture] | None] | _Failure:
         try:
-            return self.images.pixels(self.preprocessing, indices)
+            if self.store is None:
+                return self.images.pixels(self.preprocessing, indices), None
+            return self.store.both(indices.tolist())
         except UserError as error:
             return _Failure(error.what, error.way_out)
 
@@ -150,7 +186,11 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def open_batches(
-    images: ImageSet, preprocessing: Preprocessing, *, workers: int | None = None
+    images: ImageSet,
+    preprocessing: Preprocessing,
+    *,
+    workers: int | None = None,
+    frames: TwoFrames | None = None,
 ) -> Batches:
     """Streamed batches if the images are in shards, else batches from memory.
 
@@ -159,9 +199,14 @@ def open_batches(
         preprocessing: how they are prepared.
         workers: number of processes that decode; None: half of the processor's cores, at most 8.
             The batches do not depend on it.
+        frames: how the images are prepared for the gallery model too; None: they are not.
     """
     if images.source.shards is None:
-        return InMemory(images.pixels(preprocessing))
+        labelled = images.identities >= 0
+        if frames is None:
+            return InMemory(images.pixels(preprocessing), labelled=labelled)
+        store = PictureStore(images, frames)
+        return InMemory(store.prepared(), store, labelled)
     if workers is None:
         workers = min(8, max(1, (os.cpu_count() or 1) // 2))
-    return Streamed(images, preprocessing, workers)
+    return Streamed(images, preprocessing, workers, frames)

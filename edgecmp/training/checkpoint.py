@@ -28,9 +28,12 @@ from edgecmp.files import (
 )
 from edgecmp.training.differences import differences, sentence_of
 
-__all__ = ["Checkpoint"]
+__all__ = ["VIEWS", "Checkpoint"]
 
 DOCUMENT = "checkpoint.json"
+VIEWS = "views.bin"
+"""The gallery model's embeddings of views of the images, kept here until the training ends; see
+`edgecmp.training.embedding_log`."""
 
 
 class _Document(BaseModel):
@@ -169,6 +172,7 @@ class Checkpoint:
         """Removes the checkpoint of a training whose result is saved."""
         (self.folder / DOCUMENT).unlink(missing_ok=True)
         _remove_tensors(self.folder, keep=None)
+        (self.folder / VIEWS).unlink(missing_ok=True)
         with suppress(OSError):  # it does not exist, or holds other files
             self.folder.rmdir()
         self._found, self.epoch = None, 0

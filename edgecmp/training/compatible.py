@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from edgecmp.errors import UserError
 from edgecmp.gallery.source import Need
 from edgecmp.training.methods import METHODS, Batch, Method
+from edgecmp.training.shown import Blend, Shown
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["CompatibleLoss"]
@@ -21,54 +22,61 @@ class CompatibleLoss(nn.Module):
     Args:
         methods: the methods, with their settings.
         supervision: the gallery's outputs for the training images.
+        views: of each image, see `QueryRecipe`; images are then not blended.
+
+    Attributes:
+        runs_network: whether a method needs the gallery model's embeddings of changed images.
+        views: 0 also where no method needs them.
 
     Raises:
         UserError: the gallery does not provide what a method needs; the message lists the methods
-            that work with it.
+            that work with it. Or there are images without labels, and all methods need labels.
     """
 
-    def __init__(self, methods: Sequence[Method], supervision: Supervision) -> None:
+    def __init__(
+        self, methods: Sequence[Method], supervision: Supervision, *, views: int = 0
+    ) -> None:
         super().__init__()
         _require_usable(methods, supervision)
-        self.methods = tuple(methods)
-        self.mixed = max((method.mixed for method in methods), default=0.0)
+        self.methods, self.supervision = tuple(methods), supervision
+        self.runs_network = any(Need.NETWORK in method.needs for method in methods)
+        self.views = views if self.runs_network else 0
+        self.mixed = 0.0 if self.views else max((method.mixed for method in methods), default=0.0)
         self.labels = supervision.labels
+        self.unlabelled = bool((self.labels < 0).any())
         self.losses = nn.ModuleList(method.loss(supervision) for method in methods)
 
-    def mix(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def mix(self, shown: Shown, generator: torch.Generator) -> Shown:
         """Rotates, mirrors and blends a share of the images (mixup, https://arxiv.org/abs/1710.09412).
 
         Args:
-            images: normalised, (N, 3, S, S).
+            shown: N images.
             generator: of the random numbers.
 
         Returns:
-            (N, 3, S, S), of which the first `mixed` share is blended pairwise.
+            The same images, of which the first `mixed` share is blended pairwise.
         """
-        mixed = self._mixed(len(images))
-        if mixed:
-            share = torch.rand(mixed, 1, 1, 1, generator=generator)
-            images = images.clone()
-            oriented = _in_random_directions(images[:mixed], generator)
-            images[:mixed] = torch.lerp(oriented, oriented.roll(-1, 0), share)
-        return images
+        mixed = self._mixed(len(shown))
+        return shown.blended(Blend.drawn(mixed, generator)) if mixed else shown
 
-    def forward(self, embeddings: Tensor, indices: Tensor, images: Tensor) -> Tensor:
+    def forward(self, embeddings: Tensor, shown: Shown) -> Tensor:
         """The loss, a scalar.
 
         Args:
             embeddings: (N, D), of unit length.
-            indices: training indices (N,).
-            images: the result of `mix`, which is the network's input, (N, 3, S, S).
+            shown: the result of `mix`, whose images the network has embedded.
         """
-        batch = Batch(embeddings, self.labels[indices], indices, images)
-        mixed = self._mixed(len(images))
-        clean = batch
-        if mixed:
-            clean = Batch(embeddings[mixed:], batch.labels[mixed:], indices[mixed:], images[mixed:])
+        batch = Batch(embeddings, self.labels[shown.indices], shown)
+        mixed = self._mixed(len(shown))
+        clean = batch.of(slice(mixed, None)) if mixed else batch
         total = embeddings.new_zeros(())
         for method, loss in zip(self.methods, self.losses, strict=True):
-            total = total + loss(batch if method.sees_mixed else clean)
+            part = batch if method.sees_mixed else clean
+            if method.uses_labels and self.unlabelled:
+                part = part.labelled()
+                if not len(part.labels):
+                    continue
+            total = total + loss(part)
         return total
 
     def _mixed(self, images: int) -> int:
@@ -77,42 +85,29 @@ class CompatibleLoss(nn.Module):
 
 
 def _require_usable(methods: Sequence[Method], supervision: Supervision) -> None:
-    """Refuses methods that need what the gallery does not provide."""
+    """Refuses methods that need what the gallery or the images do not provide."""
+    if all(method.uses_labels for method in methods) and bool((supervision.labels < 0).any()):
+        use = [name for name, kind in METHODS.items() if not kind.uses_labels]
+        raise UserError(
+            f"{' and '.join(method.name for method in methods)} needs the identities of the "
+            "images, so images without labels have no effect.",
+            f"Train without them, or use a method that needs no labels: {', '.join(use)}.",
+        )
     source = supervision.source
     provided = source.provides(supervision.train)
-    same_pixels = source.same_pixels(supervision.preprocessing)
-    usable = provided if same_pixels else provided - {Need.NETWORK}
     for method in methods:
-        lacking = [need for need in Need if need in method.needs - usable]
+        lacking = [need for need in Need if need in method.needs - provided]
         if lacking:
-            works = [name for name, kind in METHODS.items() if kind.needs <= usable]
+            works = [name for name, kind in METHODS.items() if kind.needs <= provided]
             raise UserError(
-                _refusal(method, lacking, provided, supervision),
+                _refusal(method, lacking[0], supervision),
                 f"Use a method that works with this gallery: {', '.join(works)}.",
             )
 
 
-def _refusal(
-    method: Method, lacking: Sequence[Need], provided: Set[Need], supervision: Supervision
-) -> str:
+def _refusal(method: Method, lacking: Need, supervision: Supervision) -> str:
     """Why a method cannot use the gallery."""
     source, train = supervision.source, supervision.train
-    if lacking == [Need.NETWORK] and Need.NETWORK in provided:
-        return (
-            f"{method.name} shows both networks the same pixels, but the gallery model in "
-            f"{source.name} prepares images differently."
-        )
     missing = source.missing(train)
     gap = f"has none for {missing:,} of {len(train):,} images" if missing else "does not provide it"
-    return f"{method.name} needs {lacking[0].value}, but {source.name} {gap}."
-
-
-def _in_random_directions(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Images (N, 3, S, S), each rotated by 0 to 3 quarter turns and mirrored or not at random."""
-    direction = torch.randint(8, (len(images),), generator=generator)
-    images = images.clone()
-    for value in range(1, 8):
-        chosen = direction == value
-        rotated = images[chosen].rot90(value % 4, (2, 3))
-        images[chosen] = rotated.flip(3) if value >= 4 else rotated
-    return images
+    return f"{method.name} needs {lacking.value}, but {source.name} {gap}."

@@ -13,9 +13,12 @@ WHOLE = {
     "test_images": "the test data",
     "holdout": "the hold-out images",
     "gallery": "the gallery model",
+    "unlabelled": "the images without labels",
+    "gallery_images": "the gallery's images",
     "preprocessing": "the preprocessing",
     "architecture": "the architecture",
     "start_sha256": "the network that it starts from",
+    "start_head": "whether the head of that network is fitted anew",
 }
 """Fields that are named without their values, which are hashes or long."""
 

@@ -11,7 +11,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,11 @@ from torch import Tensor, nn
 from edgecmp.errors import UserError
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import progress
-from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import Batches, steps_of
 from edgecmp.training.checkpoint import Checkpoint
+from edgecmp.training.fields import Count, Decay, Number
+from edgecmp.training.shown import Shown
+from edgecmp.training.views import Views
 
 __all__ = ["Schedule", "Task", "TrainingState", "document_of", "fit"]
 
@@ -39,16 +42,25 @@ class Schedule:
         optimizer: "sgd" or "adamw".
         ema: decay of the exponential average of weights that is the result; 0: no averaging.
         bf16: forward pass in bfloat16; the weights stay float32.
+        epoch_images: training images of an epoch, another random sample in each; None: all.
     """
 
-    epochs: int
-    batch_size: int = 128
-    lr: float = 0.1
-    weight_decay: float = 5e-4
-    warmup_epochs: float = 1.0
-    optimizer: str = "sgd"
-    ema: float = 0.0
+    epochs: Count
+    batch_size: Count = 128
+    lr: Number = 0.1
+    weight_decay: Number = 5e-4
+    warmup_epochs: Number = 1.0
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    ema: Decay = 0.0
     bf16: bool = False
+    epoch_images: Count | None = None
+
+    def steps_of(self, batches: Batches) -> int:
+        """Batches of an epoch."""
+        steps = steps_of(batches, self.batch_size)
+        if self.epoch_images is None:
+            return steps
+        return min(steps, max(1, self.epoch_images // self.batch_size))
 
 
 class Task(Protocol):
@@ -59,14 +71,11 @@ class Task(Protocol):
         """The module with all parameters."""
         ...
 
-    def loss(
-        self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
-    ) -> Tensor:
+    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
         """The loss of a batch, a scalar.
 
         Args:
-            images: normalised, (N, 3, S, S).
-            indices: training indices (N,).
+            shown: the batch.
             progress: share of the training that is done, 0..1.
             generator: of random numbers.
         """
@@ -78,7 +87,7 @@ def fit(
     batches: Batches,
     preprocessing: Preprocessing,
     schedule: Schedule,
-    augmentation: Augmentation,
+    views: Views,
     *,
     seed: int,
     checkpoint: Checkpoint,
@@ -92,7 +101,7 @@ def fit(
         batches: the prepared training images (see `open_batches`).
         preprocessing: how augmented images are normalised.
         schedule: of the optimisation.
-        augmentation: of the training images.
+        views: how the epochs change the training images.
         seed: of all random numbers.
         checkpoint: where the training resumes, and where each epoch is kept; the caller removes it
             when the result is saved. A resumed training ends with the same weights.
@@ -107,7 +116,7 @@ def fit(
         UserError: the loss or a weight is no longer finite, or the checkpoint cannot be read or
             written.
     """
-    state = TrainingState(task.module, schedule, steps_of(batches, schedule.batch_size))
+    state = TrainingState(task.module, schedule, schedule.steps_of(batches))
     if checkpoint.epoch:
         state.resume(checkpoint)
     first, records = checkpoint.epoch, list(checkpoint.records)
@@ -119,20 +128,17 @@ def fit(
             torch.manual_seed(seed * 100_003 + epoch)
             task.module.train()
             total = 0.0
-            drawn = batches.epoch(schedule.batch_size, generator)
-            for step, (indices, pixels) in enumerate(drawn):
-                images = augmentation(pixels, generator)
-                images = preprocessing.normalise_planes(images)
+            view = views.of_epoch(epoch)
+            drawn = islice(batches.epoch(schedule.batch_size, generator), state.steps)
+            for step, batch in enumerate(drawn):
+                shown = view.shown(batch, preprocessing, generator)
                 done = (epoch + step / state.steps) / schedule.epochs
                 state.set_lr(epoch * state.steps + step)
                 with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
-                    loss = task.loss(images, indices, done, generator)
+                    loss = task.loss(shown, done, generator)
                 if not loss.isfinite():
                     raise _diverged("The loss", name, epoch, checkpoint)
-                state.optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                state.optimizer.step()
-                state.average()
+                state.update(loss)
                 total += loss.item()
                 bar.advance(1)
             record = {
@@ -144,6 +150,7 @@ def fit(
             if not state.finite:
                 raise _diverged("A weight", name, epoch, checkpoint)
             records.append(record)
+            views.sync()
             checkpoint.save(state.tensors(), epoch + 1, records)
             line = f"epoch {epoch + 1}/{schedule.epochs} loss {record['loss']:.4f}"
             with state.averaged():
@@ -158,8 +165,8 @@ def _diverged(what: str, name: str, epoch: int, checkpoint: Checkpoint) -> UserE
     return UserError(
         f"{what} of the {name} became infinite or not a number in epoch {epoch + 1}, so the "
         "training was stopped.",
-        f"Use a recipe with a lower learning rate or a longer warm-up, and another folder than "
-        f"{checkpoint.folder.parent}{kept}.",
+        "Use a lower learning rate (--lr) or a recipe with a longer warm-up, and another folder "
+        f"than {checkpoint.folder.parent}{kept}.",
     )
 
 
@@ -194,11 +201,18 @@ class TrainingState:
         warmup = self.schedule.warmup_epochs * self.steps
         total = self.schedule.epochs * self.steps
         if step < warmup:
-            factor = (step + 1) / warmup
+            factor = min(1.0, (step + 1) / warmup)
         else:
             factor = 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.lr * factor
+
+    def update(self, loss: Tensor) -> None:
+        """One step of the weights, and of their average."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.average()
 
     @torch.no_grad()
     def average(self) -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgecmp.artefacts.bundle import GalleryBundle
-from edgecmp.data import quarter_turns
+from edgecmp.data import Dataset, quarter_turns
 from edgecmp.errors import UserError
 from edgecmp.evaluation.retrieval import protocol
 from edgecmp.losses import CosFace
@@ -20,9 +20,11 @@ from edgecmp.networks.embed import embed
 from edgecmp.networks.gallery import build_gallery
 from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
+from edgecmp.training.fields import Count, Number, Positive, Side
 from edgecmp.training.fit import Schedule, document_of
 from edgecmp.training.report import TrainingReport
 from edgecmp.training.session import TrainingSession
+from edgecmp.training.shown import Shown
 
 __all__ = ["GalleryRecipe", "train_gallery"]
 
@@ -46,14 +48,14 @@ class GalleryRecipe:
     """
 
     network: str
-    input_size: int
+    input_size: Side
     schedule: Schedule
-    embedding_dim: int = 128
-    scale: float = 24.0
-    margin: float = 0.2
+    embedding_dim: Count = 128
+    scale: Positive = 24.0
+    margin: Number = 0.2
     augmentation: Augmentation = field(default_factory=Augmentation)
     quarter_turns: bool = False
-    watch_every: int = 5
+    watch_every: Count = 5
     half: bool = False
 
 
@@ -83,10 +85,8 @@ class _Task:
             length = self.head.weight.norm(dim=1).mean()
             self.head.weight.copy_(F.normalize(sums, dim=1) * length)
 
-    def loss(
-        self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
-    ) -> Tensor:
-        loss: Tensor = self.head(self.network(images), self.labels[indices])
+    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
+        loss: Tensor = self.head(self.network(shown.images), self.labels[shown.indices])
         return loss
 
 
@@ -95,7 +95,7 @@ def train_gallery(
     *,
     out: str | Path,
     start: str | Path | None = None,
-    data: str = "emoji",
+    data: str | Dataset = "emoji",
     seed: int = 0,
 ) -> TrainingReport:
     """Trains a gallery model on the training identities of `data` and writes its bundle to `out`.
@@ -108,7 +108,7 @@ def train_gallery(
         out: folder for the bundle and the checkpoint.
         start: folder of a gallery model of the same network, whose weights initialise it; None:
             random initial weights.
-        data: name or path of the data.
+        data: name or path of the data, or the data, opened.
         seed: of all random numbers.
 
     Raises:
@@ -122,12 +122,29 @@ def train_gallery(
         if recipe.quarter_turns:
             session.images = quarter_turns(session.dataset.train)
         settings = {**document_of(recipe), "start_sha256": first.sha256 if first else None}
+        _check_identities(session.dataset)
         if (finished := session.open(settings)) is not None:
             return finished
         task = _Task(recipe, torch.from_numpy(session.images.identities))
         if first is not None and not session.resumed:
             _start_from(first, task, session)
         return _trained(session, recipe, task)
+
+
+def _check_identities(dataset: Dataset) -> None:
+    """Refuses training images of one identity; says what is learnt where each has one image."""
+    images_of = np.bincount(dataset.train.identities)
+    if np.count_nonzero(images_of) < 2:
+        raise UserError(
+            f"All training images of {dataset.name} show one identity, and a gallery model learns "
+            "to tell identities apart.",
+            "Add images of others to the training split.",
+        )
+    if images_of.max() == 1:
+        say(
+            f"Each training identity of {dataset.name} has one image, so the gallery model learns "
+            "to recognise augmented views of it, not other photos of the same thing."
+        )
 
 
 def _start_from(first: GalleryBundle, task: _Task, session: TrainingSession) -> None:
@@ -156,7 +173,8 @@ def _trained(session: TrainingSession, recipe: GalleryRecipe, task: _Task) -> Tr
         row = homogeneous()
         return f"hold-out M(g,g) top-1 {row['top1']} top-10 {row['top10']}"
 
-    records = session.fit(task, name="gallery model", watch=watch)
+    watched = len(held_out.queries) + len(held_out.gallery)
+    records = session.fit(task, name="gallery model", watch=watch, watched=watched)
     with session.ending():
         row = homogeneous()
         manifest = session.manifest(

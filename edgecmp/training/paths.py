@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from edgecmp.networks.supernet import LayerPath
 from edgecmp.networks.tiers import BLOCKS, DEPTH, WIDTHS
+from edgecmp.training.fields import Share
 
 __all__ = ["Path", "Phase", "Sampling", "sample_paths"]
 
@@ -24,6 +26,8 @@ that each process a part of the batch. This is the strict fairness of FairNAS, C
 2021, https://arxiv.org/abs/1907.01845.
 """
 
+WidthIndex: TypeAlias = Annotated[int, Field(ge=0, le=len(WIDTHS) - 1)]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phase:
@@ -35,9 +39,9 @@ class Phase:
         narrowest: width indices are sampled from `narrowest` .. 9; 9 means full width only.
     """
 
-    until: float
-    blocks: int
-    narrowest: int
+    until: Share
+    blocks: Literal[1, 2, 4]
+    narrowest: WidthIndex
 
 
 def sample_paths(

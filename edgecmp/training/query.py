@@ -8,18 +8,23 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edgecmp.artefacts.bundle import QueryBundle, SupernetBundle
-from edgecmp.errors import UserError
+from edgecmp.artefacts.bundle import QueryBundle
+from edgecmp.data import Dataset
 from edgecmp.evaluation.holdout import HoldOut
 from edgecmp.gallery.source import Gallery, GallerySource, open_source
-from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.form import Form, load_form
+from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.compatible import CompatibleLoss
+from edgecmp.training.fields import Count, Side, Whole
 from edgecmp.training.fit import Schedule, document_of
 from edgecmp.training.methods import Method
+from edgecmp.training.more_images import NO_MORE, MoreImages
 from edgecmp.training.report import TrainingReport
 from edgecmp.training.session import TrainingSession
+from edgecmp.training.shown import Shown
+from edgecmp.training.start_weights import Start, start_settings
+from edgecmp.training.starts import NONE, query_start
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["QueryRecipe", "train_query"]
@@ -34,15 +39,20 @@ class QueryRecipe:
         schedule: of the optimisation.
         methods: that make it compatible with its gallery; their losses are added.
         augmentation: of the training images.
+        views: of each image, where a method runs the gallery model on augmented images. 0: every
+            step draws new ones, for gallery models that cost little. K: there are K views of each
+            image, the first of which is the image as it is; epoch e shows view e mod K, the gallery
+            model embeds each view once, and images are not blended.
         watch_every: epochs between evaluations on the hold-out.
         half: store the weights in float16.
     """
 
-    input_size: int
+    input_size: Side
     schedule: Schedule
     methods: tuple[Method, ...]
     augmentation: Augmentation = field(default_factory=Augmentation)
-    watch_every: int = 10
+    views: Whole = 0
+    watch_every: Count = 10
     half: bool = False
 
 
@@ -53,11 +63,9 @@ class _Task:
         self.network, self.criterion = network, criterion
         self.module = nn.ModuleDict({"network": network, "criterion": criterion})
 
-    def loss(
-        self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
-    ) -> Tensor:
-        images = self.criterion.mix(images, generator)
-        loss: Tensor = self.criterion(self.network(images), indices, images)
+    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
+        shown = self.criterion.mix(shown, generator)
+        loss: Tensor = self.criterion(self.network(shown.images), shown)
         return loss
 
 
@@ -67,9 +75,10 @@ def train_query(
     architecture: str | Path | Form,
     out: str | Path,
     gallery: Gallery = None,
-    supernet: str | Path | None = None,
-    start: str | Path | None = None,
-    data: str = "emoji",
+    supernet: str | Path | None = NONE,
+    start: str | Path | Start | None = None,
+    data: str | Dataset = "emoji",
+    more: MoreImages = NO_MORE,
     seed: int = 0,
 ) -> TrainingReport:
     """Trains a query network against a gallery and writes its bundle to `out`.
@@ -80,57 +89,68 @@ def train_query(
     Args:
         recipe: the settings.
         architecture: path of an architecture.json, whose input size is used; or the name of a
-            baseline or a `Form`, for which the recipe's input size is used.
+            baseline or a `Form`, for which the recipe's input size is used. The number of embedding
+            values is always the gallery's.
         out: folder for the bundle and the checkpoint.
         gallery: a gallery, as for `open_source`; None: the starter kit's.
-        supernet: folder of a supernet, whose weights initialise the network; None: random initial
-            weights.
-        start: folder of a query network of this architecture, whose weights initialise it instead.
-        data: name or path of the data.
+        supernet: a supernet whose weights initialise the network, as `query_start` takes it; by
+            default random initial weights.
+        start: folder of a query network of this architecture, whose weights initialise it instead,
+            or a start that is open already.
+        data: name or path of the data, or the data, opened.
+        more: images without labels that are trained on too; none by default.
         seed: of all random numbers.
 
     Raises:
-        UserError: the embedding sizes of architecture and gallery differ, the gallery does not
-            provide what a method needs, `start` has another architecture, both `supernet` and
-            `start` are given, the training diverges, or `out` contains another training.
+        UserError: the gallery does not provide what a method needs, `supernet` has a wider tier,
+            `start` has another architecture, both are given, the training diverges, or `out`
+            contains another training.
     """
     source = open_source(gallery)
-    input_size = recipe.input_size
+    input_size, path = recipe.input_size, None
     if isinstance(architecture, str | Path):
-        path, architecture = Path(architecture), load_form(architecture)
-        if path.exists():
-            input_size = architecture.input_size  # chosen by the search
-    if architecture.embedding_dim != source.embedding_dim:
-        raise UserError(
-            f"The architecture has {architecture.embedding_dim} embedding values, but the gallery "
-            f"{source.name} has {source.embedding_dim}.",
-            f"Set embedding_dim to {source.embedding_dim} in the architecture file.",
-        )
-    architecture = architecture.resized(input_size)
+        given, architecture = Path(architecture), load_form(architecture)
+        if given.exists():
+            path, input_size = given, architecture.input_size  # chosen by the search
+    form = architecture.resized(input_size, source.embedding_dim)
     with TrainingSession.begin(
-        recipe, kind="query", data=data, input_size=input_size, out=out, seed=seed
+        recipe, kind="query", data=data, input_size=input_size, out=out, seed=seed, more=more
     ) as session:
-        network, started_from = _first_network(architecture, supernet, start)
+        first = query_start(form, path=path, supernet=supernet, start=start)
+        if first is not None:
+            session.starts_from(first.bundle)
         settings = {
             **document_of(recipe),
-            "architecture": architecture.to_dict(),
-            "start_sha256": started_from,
+            "architecture": form.to_dict(),
+            **start_settings(first, source, form.label),
         }
         if (finished := session.open(settings, gallery=source)) is not None:
             return finished
+        if form.embedding_dim != architecture.embedding_dim:
+            say(
+                f"The network has {form.embedding_dim:,} embedding values, like {source.name}, "
+                f"instead of {architecture.embedding_dim:,}."
+            )
+        network = form.build()
         for method in recipe.methods:
             method.check(network)
-        return _trained(session, recipe, network, source)
+        return _trained(session, recipe, network, source, first)
 
 
 def _trained(
-    session: TrainingSession, recipe: QueryRecipe, network: nn.Module, source: GallerySource
+    session: TrainingSession,
+    recipe: QueryRecipe,
+    network: nn.Module,
+    source: GallerySource,
+    first: Start | None,
 ) -> TrainingReport:
-    """Trains the network in an opened session, and writes it."""
+    """Initialises and trains the network in an opened session, and writes it."""
     dataset, preprocessing = session.dataset, session.preprocessing
-    supervision = Supervision(source, dataset.train, preprocessing)
-    criterion = CompatibleLoss(recipe.methods, supervision)
+    supervision = Supervision(source, session.images, preprocessing)
+    criterion = CompatibleLoss(recipe.methods, supervision, views=recipe.views)
     holdout = HoldOut(dataset, source, preprocessing)
+    if first is not None and not session.resumed:
+        first.fill(network, supervision, session.seed)
 
     def evaluate() -> dict[str, float]:
         scores = holdout.evaluate(network, calibrate=False)
@@ -143,39 +163,18 @@ def _trained(
             f"M(q,g) top-1 {row['qg_top1']:.1f} top-10 {row['qg_top10']:.1f}"
         )
 
-    records = session.fit(_Task(network, criterion), name="query network", watch=watch)
+    records = session.fit(
+        _Task(network, criterion),
+        name="query network",
+        watch=watch,
+        watched=len(holdout.images),
+        criterion=criterion,
+    )
     with session.ending():
         for method in recipe.methods:
             if method.post_hoc:
                 method.finish(network, supervision)
-        row = evaluate()
+        row = {"protocol_name": session.protocol_name, **evaluate()}
         manifest = session.manifest(metrics={"holdout": row})
-        bundle = QueryBundle(network=network, manifest=manifest)
+        bundle = QueryBundle(network=network, manifest=manifest, seen=session.seen)
         return session.finish(bundle, rows=[row], records=records)
-
-
-def _first_network(
-    architecture: Form, supernet: str | Path | None, start: str | Path | None
-) -> tuple[nn.Module, str | None]:
-    """The network before training, and the hash of the model that initialised it, if any."""
-    if supernet is not None and start is not None:
-        raise UserError(
-            "A query network starts from a supernet or from another query network, not from both.",
-            "Omit --supernet or --start.",
-        )
-    if supernet is not None:
-        if not isinstance(architecture, Architecture):
-            raise UserError(
-                f"A supernet does not contain a {architecture.label}.", "Omit --supernet."
-            )
-        source = SupernetBundle.load(supernet)
-        return source.network.extract(architecture), source.sha256
-    if start is None:
-        return architecture.build(), None
-    bundle = QueryBundle.load(start)
-    if bundle.architecture != architecture:
-        raise UserError(
-            f"{start} contains a network of another architecture.",
-            f"Use --architecture {Path(start) / 'architecture.json'}, or omit --start.",
-        )
-    return bundle.network, bundle.sha256

@@ -20,12 +20,19 @@ class TrainingReport(Report):
         records: one per epoch: "epoch", "loss", "lr", "seconds".
         path: the bundle that was written.
         kind: "gallery", "supernet" or "query".
+        queries_note: what belongs to all results on the hold-out: that its queries are altered
+            copies, or few; empty for most data.
     """
 
     rows: list[dict[str, Any]]
     records: list[dict[str, float]]
     path: Path
     kind: str
+    queries_note: str = ""
+
+    def sentences(self) -> list[str]:
+        """What the queries of the hold-out are."""
+        return [self.queries_note] if self.queries_note else []
 
     def written(self) -> dict[str, Path]:
         """What was written, and where."""
@@ -38,5 +45,6 @@ class TrainingReport(Report):
             "kind": self.kind,
             "path": str(self.path),
             "rows": self.rows,
+            "queries_note": self.queries_note,
             "epochs": self.records,
         }

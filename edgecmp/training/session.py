@@ -12,8 +12,10 @@ import torch
 
 from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle, SupernetBundle
 from edgecmp.artefacts.manifest import Manifest
+from edgecmp.artefacts.seen import SeenImages
 from edgecmp.data import Dataset, load_dataset
 from edgecmp.data.image_set import ImageSet
+from edgecmp.data.protocol_names import IDENTITIES_UNSEEN, ProtocolName
 from edgecmp.errors import UserError
 from edgecmp.gallery.source import GallerySource, ModelSource
 from edgecmp.preprocessing import Preprocessing
@@ -22,9 +24,13 @@ from edgecmp.storage import folder_lock
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import open_batches
 from edgecmp.training.checkpoint import Checkpoint
+from edgecmp.training.compatible import CompatibleLoss
+from edgecmp.training.estimate import measure
 from edgecmp.training.finished import FinishedTraining, find_finished, write_finished
 from edgecmp.training.fit import Schedule, Task, fit
+from edgecmp.training.more_images import NO_MORE, MoreImages
 from edgecmp.training.report import TrainingReport
+from edgecmp.training.views import opened_views
 
 __all__ = ["Kind", "TrainingSession", "WatchedRecipe"]
 
@@ -65,6 +71,10 @@ class TrainingSession:
         out: folder of the bundle and, until it is written, of the checkpoint.
         seed: of all random numbers.
         images: the training images, which may be more than the training split.
+        more: those of them that have no labels.
+        seen: the hashes of all images without labels that the network was trained on, those of the
+            network that it starts from included; None if there are none.
+        protocol_name: of results on the hold-out.
         settings: see `open`.
         gallery: see `open`.
     """
@@ -76,6 +86,9 @@ class TrainingSession:
     out: Path
     seed: int
     images: ImageSet
+    more: MoreImages
+    seen: SeenImages | None
+    protocol_name: ProtocolName = IDENTITIES_UNSEEN
     settings: Mapping[str, Any] = field(default_factory=dict)
     gallery: GallerySource | None = None
     _made_from: dict[str, Any] = field(default_factory=dict)
@@ -88,19 +101,24 @@ class TrainingSession:
         recipe: WatchedRecipe,
         *,
         kind: Kind,
-        data: str,
+        data: str | Dataset,
         input_size: int,
         out: str | Path,
         seed: int,
+        more: MoreImages = NO_MORE,
     ) -> Iterator[TrainingSession]:
         """Seeds torch, loads the data, and holds `out` so that no other training writes to it.
 
+        Data that is open already is used as it is.
+
         Raises:
-            UserError: there is no such data set, it cannot be read, or another training is writing
-                to `out`.
+            UserError: there is no such data set, it cannot be read, it has no training images or no
+                task for the hold-out, or another training is writing to `out`.
         """
         torch.manual_seed(seed)
-        dataset, out = load_dataset(data), Path(out)
+        dataset = data if isinstance(data, Dataset) else load_dataset(data)
+        dataset.require("train", "validation")
+        out = Path(out)
         is_new = not out.exists()
         try:
             with folder_lock(out, "training"):
@@ -111,7 +129,9 @@ class TrainingSession:
                     preprocessing=Preprocessing(input_size=input_size),
                     out=out,
                     seed=seed,
-                    images=dataset.train,
+                    images=more.joined(dataset.train),
+                    more=more,
+                    seen=more.seen,
                 )
         finally:
             if is_new:
@@ -132,7 +152,8 @@ class TrainingSession:
             The report of the same training if it is finished already, else None.
 
         Raises:
-            UserError: `out` contains another network or the checkpoint of another training.
+            UserError: `out` contains another network or the checkpoint of another training, or the
+                network that it starts from was trained on queries of the hold-out.
         """
         self.settings, self.gallery = settings, gallery
         compared = self._compared()
@@ -145,7 +166,14 @@ class TrainingSession:
                 "the folder to train it again."
             )
             return self._report(finished)
+        if self.seen is not None:
+            task = self.dataset.retrieval("validation")
+            self.protocol_name = self.seen.protocol_of(task, network=str(self.out))
+            say(f'The protocol of results on the hold-out is "{self.protocol_name}".')
         say(self.dataset.describe())
+        if len(self.more):
+            share = len(self.more) / len(self.images)
+            say(f"In each batch {share:.0%} of the images are without labels.")
         if self.resumed:
             epochs = self.recipe.schedule.epochs
             say(f"Resuming after epoch {self.checkpoint.epoch} of {epochs} in {self.out}.")
@@ -172,16 +200,29 @@ class TrainingSession:
             "images": {"number": len(self.images), "fingerprint": self.images.fingerprint},
             "preprocessing": self.preprocessing.to_dict(),
             "gallery": _identity(self.gallery),
+            **self.more.compared,
         }
 
-    def fit(self, task: Task, *, name: str, watch: Callable[[int], str]) -> list[dict[str, float]]:
+    def fit(
+        self,
+        task: Task,
+        *,
+        name: str,
+        watch: Callable[[int], str],
+        watched: int,
+        criterion: CompatibleLoss | None = None,
+    ) -> list[dict[str, float]]:
         """Trains the task, resuming from a checkpoint; returns one record per epoch.
+
+        Before the first epoch it says what the training costs on this machine.
 
         Args:
             task: what is trained.
             name: for the progress bar and errors.
             watch: takes the number of finished epochs, evaluates on the hold-out, and returns the
                 text to print.
+            watched: images that pass a network in one evaluation.
+            criterion: what makes the network compatible with the gallery; None: nothing does.
         """
 
         def after_epoch(epoch: int) -> str | None:
@@ -191,17 +232,33 @@ class TrainingSession:
             except UserError as error:  # it may learn yet; the last evaluation decides
                 return f"no result on the hold-out: {error.what}"
 
-        return fit(
-            task,
-            open_batches(self.images, self.preprocessing),
-            self.preprocessing,
-            self.recipe.schedule,
-            self.recipe.augmentation,
-            seed=self.seed,
-            checkpoint=self.checkpoint,
-            name=name,
-            after_epoch=after_epoch,
-        )
+        with opened_views(
+            criterion, self.recipe.augmentation, seed=self.seed, folder=self.checkpoint.folder
+        ) as views:
+            batches = open_batches(self.images, self.preprocessing, frames=views.frames)
+            if self.checkpoint.epoch < self.recipe.schedule.epochs:
+                cost = measure(
+                    task,
+                    batches,
+                    self.preprocessing,
+                    self.recipe,
+                    views,
+                    seed=self.seed,
+                    epoch=self.checkpoint.epoch,
+                    watched=watched,
+                )
+                say(cost.sentence(resumed=self.resumed))
+            return fit(
+                task,
+                batches,
+                self.preprocessing,
+                self.recipe.schedule,
+                views,
+                seed=self.seed,
+                checkpoint=self.checkpoint,
+                name=name,
+                after_epoch=after_epoch,
+            )
 
     @contextmanager
     def ending(self) -> Iterator[None]:
@@ -240,8 +297,16 @@ class TrainingSession:
 
     def _report(self, finished: FinishedTraining) -> TrainingReport:
         return TrainingReport(
-            rows=finished.rows, records=finished.epochs, path=self.out, kind=self.kind
+            rows=finished.rows,
+            records=finished.epochs,
+            path=self.out,
+            kind=self.kind,
+            queries_note=self._queries_note,
         )
+
+    @property
+    def _queries_note(self) -> str:
+        return " ".join(self.dataset.retrieval("validation").notes)
 
     def manifest(
         self, *, metrics: Mapping[str, Any], network: Mapping[str, Any] | None = None
@@ -258,10 +323,15 @@ class TrainingSession:
             network=dict(network or {}),
             preprocessing=self.preprocessing.to_dict(),
             gallery_sha256=self.gallery.sha256 if self.gallery else None,
-            data={"name": self.dataset.name, "fingerprint": self.dataset.train.fingerprint},
+            data=self.more.manifest_data(self.dataset.train, self.dataset.name, self.seen),
             recipe={**settings, "seed": self.seed},
-            metrics=dict(metrics),
+            metrics={**metrics, **({"queries_note": note} if (note := self._queries_note) else {})},
         )
+
+    def starts_from(self, bundle: SupernetBundle | QueryBundle) -> None:
+        """Notes what a network was trained on whose weights initialise the trained one."""
+        if bundle.seen is not None:
+            self.seen = bundle.seen if self.seen is None else bundle.seen.joined(self.seen)
 
 
 def _identity(gallery: GallerySource | None) -> dict[str, Any] | None:

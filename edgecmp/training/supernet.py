@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edgecmp.artefacts.bundle import QueryBundle, SupernetBundle
+from edgecmp.data import Dataset
 from edgecmp.errors import UserError
 from edgecmp.evaluation.holdout import HoldOut
 from edgecmp.gallery.source import Gallery, GallerySource, open_source
@@ -19,14 +20,20 @@ from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.grow import grow, seed_architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.supernet import Supernet
+from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.compatible import CompatibleLoss
+from edgecmp.training.fields import Count, Side, TierName, Whole
 from edgecmp.training.fit import Schedule, document_of
 from edgecmp.training.methods import Method
+from edgecmp.training.more_images import NO_MORE, MoreImages
 from edgecmp.training.paths import Phase, Sampling, sample_paths
 from edgecmp.training.query import QueryRecipe, train_query
 from edgecmp.training.report import TrainingReport
 from edgecmp.training.session import TrainingSession
+from edgecmp.training.shown import Shown
+from edgecmp.training.start_weights import Start, start_settings
+from edgecmp.training.starts import NONE, supernet_start
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["SupernetRecipe", "train_supernet"]
@@ -45,26 +52,31 @@ class SupernetRecipe:
         schedule: of the optimisation.
         phases: the paths that are sampled in each phase of the training (see `Phase`).
         methods: that make all paths compatible with the gallery; their losses are added.
-        seed_schedule: of the network that the supernet grows from; None: the supernet is trained
-            from random initial weights, as in the paper.
+        seed_schedule: of the network that a supernet without a start grows from; None: such a
+            supernet is trained from random initial weights, as in the paper.
         sampling: how the paths of a step are sampled (see `Sampling`).
         augmentation: of the training images.
+        views: of each image, where a method runs the gallery model on augmented images. 0: every
+            step draws new ones, for gallery models that cost little. K: there are K views of each
+            image, the first of which is the image as it is; epoch e shows view e mod K, the gallery
+            model embeds each view once, and images are not blended.
         watch_every: epochs between evaluations of random subnets.
         watched: number of random subnets in an evaluation.
         metric: of the rewards of searches in the supernet (supplement A.3).
         half: store the weights in float16.
     """
 
-    tier: str
-    input_size: int
+    tier: TierName
+    input_size: Side
     schedule: Schedule
     phases: tuple[Phase, ...]
     methods: tuple[Method, ...]
     seed_schedule: Schedule | None = None
     sampling: Sampling = "uniform"
     augmentation: Augmentation = field(default_factory=Augmentation)
-    watch_every: int = 5
-    watched: int = 5
+    views: Whole = 0
+    watch_every: Count = 5
+    watched: Count = 5
     metric: str = "top1"
     half: bool = False
 
@@ -78,16 +90,13 @@ class _Task:
         self.recipe, self.network, self.criterion = recipe, network, criterion
         self.module = nn.ModuleDict({"network": network, "criterion": criterion})
 
-    def loss(
-        self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
-    ) -> Tensor:
+    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
         recipe = self.recipe
         paths = sample_paths(recipe.phases, progress, recipe.sampling, generator)
         parts = [
-            self.criterion(self.network(part, path), rows, part)
-            for part, rows, path in zip(
-                (self.criterion.mix(part, generator) for part in images.chunk(len(paths))),
-                indices.chunk(len(paths)),
+            self.criterion(self.network(part.images, path), part)
+            for part, path in zip(
+                (self.criterion.mix(part, generator) for part in shown.chunks(len(paths))),
                 paths,
                 strict=True,
             )
@@ -122,27 +131,32 @@ def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int
 
 
 def _seed_network(
-    recipe: SupernetRecipe, gallery: GallerySource, folder: Path, data: str, seed: int
+    recipe: SupernetRecipe, gallery: GallerySource, session: TrainingSession
 ) -> QueryNet:
-    """The network that the supernet grows from: trained, or the same training's from `folder`."""
+    """The network that the supernet grows from: trained, or the same training's from "seed"."""
     assert recipe.seed_schedule is not None
     query_recipe = QueryRecipe(
         input_size=recipe.input_size,
         schedule=recipe.seed_schedule,
         methods=recipe.methods,
         augmentation=recipe.augmentation,
+        views=recipe.views,
         watch_every=recipe.watch_every,
     )
     architecture = seed_architecture(
         recipe.tier, embedding_dim=gallery.embedding_dim, input_size=recipe.input_size
     )
+    folder = session.out / "seed"
+    first, then = recipe.seed_schedule.epochs, recipe.schedule.epochs
+    say(f"{first} epochs of a network of full width; then the supernet grows from it in {then}.")
     train_query(
         query_recipe,
         architecture=architecture,
         out=folder,
         gallery=gallery,
-        data=data,
-        seed=seed,
+        data=session.dataset,
+        more=session.more,
+        seed=session.seed,
     )
     network = QueryBundle.load(folder).network
     assert isinstance(network, QueryNet)  # as `seed_architecture` is an `Architecture`
@@ -154,8 +168,9 @@ def train_supernet(
     *,
     out: str | Path,
     gallery: Gallery = None,
-    start: str | Path | None = None,
-    data: str = "emoji",
+    start: str | Path | Start | None = NONE,
+    data: str | Dataset = "emoji",
+    more: MoreImages = NO_MORE,
     seed: int = 0,
 ) -> TrainingReport:
     """Trains a supernet against a gallery and writes its bundle to `out`.
@@ -167,16 +182,17 @@ def train_supernet(
         recipe: the settings.
         out: folder for the bundle and the checkpoint.
         gallery: a gallery, as for `open_source`; None: the starter kit's.
-        start: folder of a supernet of the same tier, embedding and input size, whose weights
-            initialise it, such as one for an earlier gallery model; None: as the recipe says.
-        data: name or path of the data.
+        start: a supernet whose weights initialise it, as `supernet_start` takes it; no seed network
+            is then trained. By default random initial weights.
+        data: name or path of the data, or the data, opened.
+        more: images without labels that are trained on too; none by default.
         seed: of all random numbers.
 
     Raises:
-        UserError: `start` contains another supernet, a method cannot train supernets or lacks
-            something from the gallery, `out` contains another training, the training diverges, or
-            random subnets are at chance after it: since rewards would then be noise, no supernet
-            is written.
+        UserError: `start` contains a supernet of a wider tier, a method cannot train supernets or
+            lacks something from the gallery, `out` contains another training, the training
+            diverges, or random subnets are at chance after it: since rewards would then be noise,
+            no supernet is written.
     """
     for method in recipe.methods:
         if method.post_hoc:
@@ -188,26 +204,30 @@ def train_supernet(
             )
     source = open_source(gallery)
     with TrainingSession.begin(
-        recipe, kind="supernet", data=data, input_size=recipe.input_size, out=out, seed=seed
+        recipe,
+        kind="supernet",
+        data=data,
+        input_size=recipe.input_size,
+        out=out,
+        seed=seed,
+        more=more,
     ) as session:
         network = Supernet(
             recipe.tier, embedding_dim=source.embedding_dim, input_size=recipe.input_size
         )
-        first = None
-        if start is not None:
-            with torch.random.fork_rng():  # the classifiers do not depend on --start
-                first = _starting_supernet(network, start)
-        settings = {**document_of(recipe), "start_sha256": first.sha256 if first else None}
+        first = supernet_start(start, tier=recipe.tier)
+        if first is not None:
+            session.starts_from(first.bundle)
+        settings = {**document_of(recipe), **start_settings(first, source, recipe.tier)}
         if (finished := session.open(settings, gallery=source)) is not None:
             return finished
-        criterion = CompatibleLoss(
-            recipe.methods, Supervision(source, session.dataset.train, session.preprocessing)
-        )
+        supervision = Supervision(source, session.images, session.preprocessing)
+        criterion = CompatibleLoss(recipe.methods, supervision, views=recipe.views)
         holdout = HoldOut(session.dataset, source, session.preprocessing)
-        if first is not None:
-            network.load_state_dict(first.network.state_dict())
+        if first is not None and not session.resumed:
+            first.fill(network, supervision, seed)
         elif recipe.seed_schedule is not None and not session.resumed:
-            seed_network = _seed_network(recipe, source, session.out / "seed", data, seed)
+            seed_network = _seed_network(recipe, source, session)
             grow(network, seed_network, holdout.batches[0])
         return _trained(session, recipe, _Task(recipe, network, criterion), holdout)
 
@@ -225,9 +245,19 @@ def _trained(
             f"M(q,g) top-1 {row['qg_top1']:.1f} top-10 {row['qg_top10']:.1f}"
         )
 
-    records = session.fit(task, name=f"supernet {recipe.tier}", watch=watch)
+    per_subnet = len(holdout.images) + sum(map(len, holdout.batches))
+    records = session.fit(
+        task,
+        name=f"supernet {recipe.tier}",
+        watch=watch,
+        watched=recipe.watched * per_subnet,
+        criterion=task.criterion,
+    )
     with session.ending():
-        row = _final_row(recipe, network, holdout)
+        row = {
+            "protocol_name": session.protocol_name,
+            **_final_row(recipe, network, holdout),
+        }
         chance = 100 * holdout.chance["top1"]
         _require_learned(recipe, row, chance)
         manifest = session.manifest(
@@ -238,7 +268,7 @@ def _trained(
                 "input_size": recipe.input_size,
             },
         )
-        bundle = SupernetBundle(network=network, manifest=manifest)
+        bundle = SupernetBundle(network=network, manifest=manifest, seen=session.seen)
         return session.finish(bundle, rows=[row], records=records)
 
 
@@ -250,7 +280,7 @@ def _final_row(recipe: SupernetRecipe, network: Supernet, holdout: HoldOut) -> d
         raise UserError(
             f"The supernet was not written, since a random subnet cannot be evaluated: "
             f"{error.what}",
-            "Use a recipe with a lower learning rate, and another folder.",
+            "Use a lower learning rate (--lr), and another folder.",
         ) from error
 
 
@@ -271,18 +301,3 @@ def _require_learned(recipe: SupernetRecipe, row: Mapping[str, float], chance: f
             "Use a recipe with more epochs before single blocks and narrow widths are sampled, and "
             "another folder.",
         )
-
-
-def _starting_supernet(network: Supernet, folder: str | Path) -> SupernetBundle:
-    """The supernet in `folder`, which must have the tier and sizes of `network`."""
-    bundle = SupernetBundle.load(folder)
-    found, asked = (
-        f"{one.tier} supernet with embeddings of {one.embedding_dim} values at {one.input_size} px"
-        for one in (bundle.network, network)
-    )
-    if found != asked:
-        raise UserError(
-            f"{folder} contains a {found}, but the recipe trains a {asked}.",
-            f"Give --start a {asked}, or omit it.",
-        )
-    return bundle

@@ -9,10 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgecmp.data import ImageSet
+from edgecmp.data.image_set import Integers
+from edgecmp.data.joined import labelled_part
 from edgecmp.errors import UserError
 from edgecmp.gallery.source import GallerySource
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
+from edgecmp.training.augment import Augmentation
+from edgecmp.training.pictures import TwoFrames
+from edgecmp.training.shown import Shown
 
 __all__ = ["Supervision"]
 
@@ -24,7 +29,7 @@ class Supervision:
 
     Args:
         source: the gallery.
-        train: N training images of identities 0..K-1.
+        train: N training images of identities 0..K-1; -1 for images without labels.
         preprocessing: of the query network.
     """
 
@@ -37,7 +42,7 @@ class Supervision:
 
     @cached_property
     def _trained_classifier(self) -> Tensor | None:
-        return self.source.classifier(self.train)
+        return self.source.classifier(labelled_part(self.train))
 
     @property
     def classes(self) -> int:
@@ -63,7 +68,8 @@ class Supervision:
             "identity's training images is used instead."
         )
         sums = torch.zeros(len(self.train.identity_names), self.embedding_dim)
-        sums.index_add_(0, self.labels, self.embeddings)
+        labelled = self.labels >= 0
+        sums.index_add_(0, self.labels[labelled], self.embeddings[labelled])
         return F.normalize(sums, dim=1)
 
     @cached_property
@@ -73,19 +79,47 @@ class Supervision:
         Raises:
             UserError: some of them are not finite.
         """
-        found = torch.from_numpy(self.source.embeddings(self.train))
+        return self._embedded(self.train)
+
+    def embeddings_of(self, indices: Integers) -> Tensor:
+        """The rows (n, D) of `embeddings` for n training images; the others are not embedded.
+
+        Raises:
+            UserError: some of them are not finite.
+        """
+        if "embeddings" in self.__dict__:  # a method uses all of them
+            return self.embeddings[torch.from_numpy(indices)]
+        return self._embedded(self.train.subset(indices))
+
+    def _embedded(self, images: ImageSet) -> Tensor:
+        """The gallery's embeddings of some training images, which must be finite."""
+        found = torch.from_numpy(self.source.embeddings(images))
         broken = (~found.isfinite().all(dim=1)).nonzero().flatten()
         if len(broken):
             raise UserError(
                 f"{self.source.name} has no finite embedding for {len(broken):,} of the "
-                f"{len(found):,} training images, such as {self.train.keys[int(broken[0])]!r}.",
+                f"{len(found):,} training images, such as {images.keys[int(broken[0])]!r}.",
                 "Correct the gallery, or remove these images from the data.",
             )
         return found
 
-    def embed_normalised(self, images: Tensor) -> Tensor:
-        """The gallery network's embeddings (N, D) of the query network's inputs (N, 3, S, S)."""
-        return self.source.embed_normalised(images, self.preprocessing)
+    def frames(self, augmentation: Augmentation) -> TwoFrames | None:
+        """How images are prepared for both networks; None if they read the same pixels.
+
+        Args:
+            augmentation: of the training images.
+        """
+        if self.source.same_pixels(self.preprocessing):
+            return None
+        return TwoFrames(self.preprocessing, self.source.reads, augmentation)
+
+    def of_shown(self, shown: Shown) -> Tensor:
+        """The gallery network's embeddings (N, D) of a batch as the query network sees it."""
+        if shown.targets is not None:
+            return shown.targets
+        if shown.teacher is not None:
+            return self.source.embed_planes(shown.teacher.planes())
+        return self.source.embed_normalised(shown.images, self.preprocessing)
 
     def neighbours(self, count: int) -> tuple[Tensor, Tensor]:
         """The nearest training images of each training image by the gallery's embeddings.

@@ -95,6 +95,9 @@ def test_a_file_embeds_the_inputs_of_a_query_network(models: Path) -> None:
     np.testing.assert_allclose(
         bundle.embed_normalised(images, other).numpy(), exact, atol=0.02
     )  # bfloat16
+    planes = torch.from_numpy(_train().pixels(other, np.arange(6))).permute(0, 3, 1, 2).float()
+    np.testing.assert_allclose(file.embed_planes(planes.clone()).numpy(), exact, atol=1e-5)
+    np.testing.assert_allclose(bundle.embed_planes(planes.clone()).numpy(), exact, atol=0.02)
 
 
 @pytest.mark.parametrize(

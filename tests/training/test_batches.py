@@ -23,6 +23,8 @@ from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import InMemory, Streamed, open_batches, steps_of
 from edgecmp.training.checkpoint import Checkpoint
 from edgecmp.training.fit import Schedule, fit
+from edgecmp.training.shown import Shown
+from edgecmp.training.views import FreshViews
 
 SIDE = Preprocessing(input_size=16)
 
@@ -54,8 +56,8 @@ def drawn(batches: Any, seed: int, size: int = 32) -> tuple[NDArray[Any], NDArra
     generator = torch.Generator().manual_seed(seed)
     parts = list(batches.epoch(size, generator))
     assert len(parts) == steps_of(batches, size)
-    indices = np.concatenate([part.numpy() for part, _ in parts])
-    images = np.concatenate([part.numpy() for _, part in parts])
+    indices = np.concatenate([part.indices.numpy() for part in parts])
+    images = np.concatenate([part.images.numpy() for part in parts])
     return indices, images, torch.rand(1, generator=generator)
 
 
@@ -68,7 +70,7 @@ def test_batches_from_memory_follow_a_permutation() -> None:
     assert np.array_equal(images, pixels[order])
     assert torch.equal(after, torch.rand(1, generator=generator))
     few = list(InMemory(pixels).epoch(64, torch.Generator().manual_seed(0)))
-    assert [len(part) for part, _ in few] == [50]  # at least one batch
+    assert [len(part.indices) for part in few] == [50]  # at least one batch
 
 
 def test_the_batches_do_not_depend_on_the_number_of_processes(
@@ -164,10 +166,8 @@ class _Task:
         self.settings: dict[str, Any] = {}
         self.labels = torch.from_numpy(images.identities)
 
-    def loss(
-        self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
-    ) -> Tensor:
-        return nn.functional.cross_entropy(self.module(images), self.labels[indices])
+    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
+        return nn.functional.cross_entropy(self.module(shown.images), self.labels[shown.indices])
 
 
 def test_training_on_a_stream_learns_and_resumes_with_the_same_weights(
@@ -188,7 +188,7 @@ def test_training_on_a_stream_learns_and_resumes_with_the_same_weights(
             Streamed(train, SIDE, workers),
             SIDE,
             Schedule(epochs=3, batch_size=32, lr=0.05),
-            Augmentation(),
+            FreshViews(Augmentation()),
             seed=1,
             checkpoint=Checkpoint.opened(place, {}),
             name="stream",

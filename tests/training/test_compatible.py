@@ -15,7 +15,6 @@ from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
 from edgecmp.losses import BCT, CosFace
 from edgecmp.networks.embed import embed
-from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.methods import (
     KD,
@@ -28,6 +27,7 @@ from edgecmp.training.methods import (
     method_named,
 )
 from edgecmp.training.recipes import query_recipe, supernet_recipe
+from edgecmp.training.shown import Shown
 from tests.fixtures.small_training import (
     DIM,
     PREPROCESSING,
@@ -99,9 +99,10 @@ def test_the_losses_of_recipes_equal_the_old_formula_bit_for_bit(
     torch.manual_seed(5)
     criterion = CompatibleLoss(recipe.methods, supervised(gallery))
     assert criterion.mixed == OLD[kind, name].get("mixed", 0.0)
-    images = criterion.mix(images, torch.Generator().manual_seed(0))
+    shown = criterion.mix(Shown(images, indices), torch.Generator().manual_seed(0))
+    images = shown.images
     one, other = start.clone().requires_grad_(), start.clone().requires_grad_()
-    found: Tensor = criterion(one, indices, images)
+    found: Tensor = criterion(one, shown)
     expected = _old_formula(OLD[kind, name], gallery, other, images)
     assert found.item() == expected.item()
     torch.autograd.backward([found, expected])
@@ -111,11 +112,11 @@ def test_the_losses_of_recipes_equal_the_old_formula_bit_for_bit(
 
 
 def test_losses_of_several_methods_add_up(gallery: GalleryBundle) -> None:
-    images, indices = _images(), torch.arange(12)
+    shown = Shown(_images(), torch.arange(12))
     embeddings = F.normalize(torch.randn(12, DIM), dim=1)
 
     def loss(*methods: Method) -> float:
-        return float(CompatibleLoss(methods, supervised(gallery))(embeddings, indices, images))
+        return float(CompatibleLoss(methods, supervised(gallery))(embeddings, shown))
 
     bct, regression = BackwardCompatible(own=0.0), RegressionCosine(weight=1.0)
     both = loss(replace(bct, bct=2.0), replace(regression, weight=3.0))
@@ -126,7 +127,8 @@ def test_blended_images_are_used_for_imitation_only(gallery: GalleryBundle) -> N
     images, indices = _images(), torch.arange(12)
     methods = (Imitation(weight=0.0, mixed=0.5), BackwardCompatible(own=0.0, bct_margin=0.0))
     criterion = CompatibleLoss(methods, supervised(gallery))
-    mixed = criterion.mix(images, torch.Generator().manual_seed(0))
+    shown = criterion.mix(Shown(images, indices), torch.Generator().manual_seed(0))
+    mixed = shown.images
     assert torch.equal(mixed[6:], images[6:])
     centre = slice(15, 17)  # four pixels that every direction permutes among themselves
     sources = images[:6, :, centre, centre]
@@ -138,7 +140,7 @@ def test_blended_images_are_used_for_imitation_only(gallery: GalleryBundle) -> N
     assert not torch.equal(mixed[:6], images[:6])
     embeddings = F.normalize(torch.randn(12, DIM), dim=1)
     expected = BCT(gallery.classifier)(embeddings[6:], criterion.labels[6:])
-    torch.testing.assert_close(criterion(embeddings, indices, mixed), expected)
+    torch.testing.assert_close(criterion(embeddings, shown), expected)
 
 
 def test_the_gallery_model_is_not_trained(gallery: GalleryBundle) -> None:
@@ -182,12 +184,3 @@ def test_a_table_without_some_training_images_says_how_many(gallery: GalleryBund
     ):
         CompatibleLoss([BackwardCompatible()], ground)
     CompatibleLoss([Scratch()], ground)
-
-
-def test_another_size_refuses_the_network_only(gallery: GalleryBundle) -> None:
-    ground = supervised(gallery, preprocessing=Preprocessing(input_size=48))
-    with pytest.raises(
-        UserError, match=r"same pixels, but the gallery model in .* prepares images differently"
-    ):
-        CompatibleLoss([Imitation()], ground)
-    CompatibleLoss([RegressionCosine()], ground)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,6 +16,8 @@ from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import InMemory
 from edgecmp.training.checkpoint import Checkpoint
 from edgecmp.training.fit import Schedule, fit
+from edgecmp.training.shown import Shown
+from edgecmp.training.views import FreshViews
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
 LABELS = torch.arange(24) % 3
@@ -34,10 +36,8 @@ class _Task:
             nn.Linear(784, 3),
         )
 
-    def loss(
-        self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
-    ) -> Tensor:
-        return nn.functional.cross_entropy(self.module(images), LABELS[indices])
+    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
+        return nn.functional.cross_entropy(self.module(shown.images), LABELS[shown.indices])
 
 
 def _fit(task: _Task, folder: Path, schedule: Schedule, **more: Any) -> list[dict[str, float]]:
@@ -46,7 +46,7 @@ def _fit(task: _Task, folder: Path, schedule: Schedule, **more: Any) -> list[dic
         InMemory(PIXELS),
         Preprocessing(input_size=16),
         schedule,
-        Augmentation(),
+        FreshViews(Augmentation()),
         seed=3,
         checkpoint=Checkpoint.opened(folder, {}),
         name="test",
@@ -56,7 +56,7 @@ def _fit(task: _Task, folder: Path, schedule: Schedule, **more: Any) -> list[dic
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_run_killed_after_any_epoch_ends_with_the_same_weights(
-    tmp_path: Path, optimizer: str
+    tmp_path: Path, optimizer: Literal["sgd", "adamw"]
 ) -> None:
     schedule = Schedule(epochs=4, batch_size=8, lr=0.01, optimizer=optimizer, ema=0.9)
     whole = _Task()
@@ -95,10 +95,8 @@ def test_a_training_that_diverges_stops_and_keeps_the_last_good_epoch(tmp_path: 
     """It ends in the epoch in which it diverges, instead of training on for hours."""
 
     class Diverging(_Task):
-        def loss(
-            self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
-        ) -> Tensor:
-            loss = super().loss(images, indices, progress, generator)
+        def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
+            loss = super().loss(shown, progress, generator)
             return loss if progress < 0.6 else loss * torch.inf
 
     schedule = Schedule(epochs=4, batch_size=8)
@@ -115,10 +113,8 @@ def test_weights_that_are_not_finite_are_never_kept(tmp_path: Path) -> None:
     """The last step of an epoch may destroy the weights after a finite loss."""
 
     class Exploding(_Task):
-        def loss(
-            self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
-        ) -> Tensor:
-            loss = super().loss(images, indices, progress, generator)
+        def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
+            loss = super().loss(shown, progress, generator)
             if 0.3 < progress < 0.5:  # the last of the three steps of epoch 1
                 loss = loss + (self.first.weight * 0).sum().sqrt()  # 0, of infinite slope
             return loss
@@ -126,6 +122,21 @@ def test_weights_that_are_not_finite_are_never_kept(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"A weight of the test became .* in epoch 1"):
         _fit(Exploding(), tmp_path, Schedule(epochs=2, batch_size=8))
     assert Checkpoint.opened(tmp_path, {}).epoch == 0
+
+
+def test_an_epoch_of_a_part_of_the_images_is_another_sample_each_time(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Watching(_Task):
+        def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
+            seen.extend(shown.indices.tolist())
+            return super().loss(shown, progress, generator)
+
+    _fit(Watching(), tmp_path, Schedule(epochs=3, batch_size=8, lr=0.01, epoch_images=17))
+    epochs = [set(seen[start : start + 16]) for start in (0, 16, 32)]
+    assert [len(epoch) for epoch in epochs] == [16, 16, 16]  # of 24, in two whole batches
+    assert len(seen) == 48
+    assert epochs[0] != epochs[1] != epochs[2]
 
 
 def test_loss_falls(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from edgecmp.gallery.source import Need
 from edgecmp.losses import BCT, CosFace
+from edgecmp.training.fields import Number, Positive
 from edgecmp.training.methods.method import Batch, Method, register_method
 from edgecmp.training.supervision import Supervision
 
@@ -52,12 +53,13 @@ class BackwardCompatible(Method):
         bct_margin: of the gallery model's classifier.
     """
 
-    own: float = 1.0
-    bct: float = 1.0
-    scale: float = 24.0
-    margin: float = 0.2
-    bct_margin: float = 0.2
+    own: Number = 1.0
+    bct: Number = 1.0
+    scale: Positive = 24.0
+    margin: Number = 0.2
+    bct_margin: Number = 0.2
     needs: ClassVar[frozenset[Need]] = frozenset({Need.CLASSIFIER})
+    uses_labels: ClassVar[bool] = True
 
     def loss(self, supervision: Supervision) -> nn.Module:
         """See `Method.loss`."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from edgecmp.gallery.source import Need
 from edgecmp.losses import ContextualSimilarity
+from edgecmp.training.fields import Count, Number, Positive
 from edgecmp.training.methods.method import Batch, Method, register_method
 from edgecmp.training.methods.neighbours import Neighbours
 from edgecmp.training.supervision import Supervision
@@ -50,10 +51,10 @@ class CSD(Method):
         query_temperature, gallery_temperature: tau_q and tau_g.
     """
 
-    weight: float = 5.0
-    neighbours: int = 96
-    query_temperature: float = 0.1
-    gallery_temperature: float = 0.1
+    weight: Number = 5.0
+    neighbours: Count = 96
+    query_temperature: Positive = 0.1
+    gallery_temperature: Positive = 0.1
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EMBEDDINGS})
 
     def loss(self, supervision: Supervision) -> nn.Module:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from edgecmp.gallery.source import Need
 from edgecmp.losses import DecoupledDifferences, EmbeddingRegression
+from edgecmp.training.fields import Count, Number
 from edgecmp.training.methods.method import Batch, Method, register_method
 from edgecmp.training.methods.neighbours import Neighbours
 from edgecmp.training.supervision import Supervision
@@ -58,10 +59,10 @@ class D3still(Method):
         neighbours: k, without the image itself.
     """
 
-    feature: float = 5.0
-    inverted: float = 2.0
-    agreeing: float = 1.0
-    neighbours: int = 9
+    feature: Number = 5.0
+    inverted: Number = 2.0
+    agreeing: Number = 1.0
+    neighbours: Count = 9
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EMBEDDINGS})
 
     def loss(self, supervision: Supervision) -> nn.Module:

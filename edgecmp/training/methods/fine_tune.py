@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from edgecmp.gallery.source import Need
+from edgecmp.training.fields import Number, Positive
 from edgecmp.training.methods.method import Method, register_method
 from edgecmp.training.methods.scratch import QueryClassifier
 from edgecmp.training.supervision import Supervision
@@ -31,9 +32,10 @@ class FineTune(Method):
         scale, margin: of the classifier.
     """
 
-    scale: float = 24.0
-    margin: float = 0.2
+    scale: Positive = 24.0
+    margin: Number = 0.2
     needs: ClassVar[frozenset[Need]] = frozenset({Need.CLASSIFIER})
+    uses_labels: ClassVar[bool] = True
 
     def loss(self, supervision: Supervision) -> nn.Module:
         """See `Method.loss`."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from edgecmp.gallery.source import Need
 from edgecmp.losses import EmbeddingRegression
+from edgecmp.training.fields import Number, Share
 from edgecmp.training.methods.method import Batch, Method, register_method
 from edgecmp.training.supervision import Supervision
 
@@ -25,7 +26,7 @@ class _Loss(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
-        targets = self.supervision.embed_normalised(batch.images)
+        targets = self.supervision.of_shown(batch.shown)
         loss: Tensor = self.weight * self.regression(batch.embeddings, targets)
         return loss
 
@@ -46,8 +47,8 @@ class Imitation(Method):
         mixed: see `Method`.
     """
 
-    weight: float = 10.0
-    mixed: float = 0.75
+    weight: Number = 10.0
+    mixed: Share = 0.75
     needs: ClassVar[frozenset[Need]] = frozenset({Need.NETWORK})
     sees_mixed: ClassVar[bool] = True
 

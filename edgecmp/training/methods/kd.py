@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from edgecmp.gallery.source import Need
 from edgecmp.losses import SoftLabels
+from edgecmp.training.fields import Number, Positive
 from edgecmp.training.methods.method import Batch, Method, register_method
 from edgecmp.training.methods.scratch import QueryClassifier
 from edgecmp.training.supervision import Supervision
@@ -32,7 +33,7 @@ class _Loss(QueryClassifier):
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
         settings = self.settings
-        theirs = self.supervision.embed_normalised(batch.images) @ self.classifier.T
+        theirs = self.supervision.of_shown(batch.shown) @ self.classifier.T
         ours = batch.embeddings @ F.normalize(self.own.weight, dim=1).T
         soft: Tensor = self.soft_labels(settings.scale * ours, settings.scale * theirs)
         return settings.own * super().forward(batch) + settings.weight * soft
@@ -43,8 +44,8 @@ class _Loss(QueryClassifier):
 class KD(Method):
     """L = own L1(phi_q, kappa_q) + weight T^2 KL(kappa_g phi_g || kappa_q phi_q).
 
-    The gallery model embeds the inputs of the query network, and the logits of both classifiers are
-    cosines times `scale`. The loss does not constrain the embeddings (supplement C, table 4).
+    Both models embed the same augmented images, and the logits of both classifiers are cosines
+    times `scale`. The loss does not constrain the embeddings (supplement C, table 4).
 
     Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015,
     https://arxiv.org/abs/1503.02531.
@@ -56,12 +57,13 @@ class KD(Method):
         scale, margin: of the query network's classifier.
     """
 
-    own: float = 1.0
-    weight: float = 1.0
-    temperature: float = 4.0
-    scale: float = 24.0
-    margin: float = 0.2
+    own: Number = 1.0
+    weight: Number = 1.0
+    temperature: Positive = 4.0
+    scale: Positive = 24.0
+    margin: Number = 0.2
     needs: ClassVar[frozenset[Need]] = frozenset({Need.CLASSIFIER, Need.NETWORK})
+    uses_labels: ClassVar[bool] = True
 
     def loss(self, supervision: Supervision) -> nn.Module:
         """See `Method.loss`."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from edgecmp.errors import unknown_choice
 from edgecmp.gallery.source import Need
+from edgecmp.training.shown import Shown
 from edgecmp.training.supervision import Supervision
 
 __all__ = ["METHODS", "Batch", "Method", "method_named", "register_method"]
@@ -21,15 +22,26 @@ class Batch:
 
     Attributes:
         embeddings: of the query network, (N, D), of unit length.
-        labels: identities (N,).
-        indices: training indices (N,).
-        images: the network's input, (N, 3, S, S), normalised.
+        labels: identities (N,); -1 for images without labels, unless the method uses labels.
+        shown: what the networks see of the images.
     """
 
     embeddings: Tensor
     labels: Tensor
-    indices: Tensor
-    images: Tensor
+    shown: Shown
+
+    @property
+    def indices(self) -> Tensor:
+        """Training indices (N,)."""
+        return self.shown.indices
+
+    def labelled(self) -> Batch:
+        """The images of the batch that have a label."""
+        return self.of((self.labels >= 0).nonzero().flatten())
+
+    def of(self, rows: Tensor | slice) -> Batch:
+        """Some rows of the batch, (n,) int64 or a slice, which must not be blended."""
+        return Batch(self.embeddings[rows], self.labels[rows], self.shown.of(rows))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +55,15 @@ class Method:
         sees_mixed: whether its loss is computed for blended images too; the losses of other
             methods are computed for the rest of the batch.
         post_hoc: whether `finish` changes the trained network.
+        uses_labels: whether its loss needs the identities of the images; it is then computed for
+            the labelled images of a batch only.
     """
 
     name: str = field(init=False, default="")
     needs: ClassVar[frozenset[Need]] = frozenset()
     sees_mixed: ClassVar[bool] = False
     post_hoc: ClassVar[bool] = False
+    uses_labels: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         names = {kind: name for name, kind in METHODS.items()}

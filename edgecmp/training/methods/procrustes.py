@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from edgecmp.gallery.source import Need
 from edgecmp.networks.embed import embed
 from edgecmp.networks.rotate_embedding import rotate_embedding
+from edgecmp.training.fields import Number, Positive
 from edgecmp.training.methods.method import Method, register_method
 from edgecmp.training.methods.scratch import QueryClassifier
 from edgecmp.training.supervision import Supervision
@@ -50,10 +51,11 @@ class Procrustes(Method):
         scale, margin: of the classifier.
     """
 
-    scale: float = 24.0
-    margin: float = 0.2
+    scale: Positive = 24.0
+    margin: Number = 0.2
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EMBEDDINGS})
     post_hoc: ClassVar[bool] = True
+    uses_labels: ClassVar[bool] = True
 
     def loss(self, supervision: Supervision) -> nn.Module:
         """See `Method.loss`."""

@@ -9,6 +9,7 @@ from torch import nn
 
 from edgecmp.gallery.source import Need
 from edgecmp.losses import EmbeddingRegression
+from edgecmp.training.fields import Number
 from edgecmp.training.methods.method import Method, register_method
 from edgecmp.training.methods.regression import TargetRegression
 from edgecmp.training.supervision import Supervision
@@ -28,7 +29,7 @@ class RegressionCosine(Method):
         weight: of the loss.
     """
 
-    weight: float = 10.0
+    weight: Number = 10.0
     needs: ClassVar[frozenset[Need]] = frozenset({Need.EMBEDDINGS})
 
     def loss(self, supervision: Supervision) -> nn.Module:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from edgecmp.losses import CosFace
+from edgecmp.training.fields import Number, Positive
 from edgecmp.training.methods.method import Batch, Method, register_method
 from edgecmp.training.supervision import Supervision
 
@@ -40,8 +42,9 @@ class Scratch(Method):
         scale, margin: of the classifier.
     """
 
-    scale: float = 24.0
-    margin: float = 0.2
+    scale: Positive = 24.0
+    margin: Number = 0.2
+    uses_labels: ClassVar[bool] = True
 
     def loss(self, supervision: Supervision) -> nn.Module:
         """See `Method.loss`."""

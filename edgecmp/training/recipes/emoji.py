@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgecmp.networks.tiers import TIERS
-from edgecmp.training.augment import Augmentation
+from edgecmp.training.augment import STRONG
 from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import GalleryRecipe
 from edgecmp.training.methods import (
@@ -19,20 +19,6 @@ from edgecmp.training.paths import Phase
 from edgecmp.training.query import QueryRecipe
 from edgecmp.training.recipes.task import Recipe
 from edgecmp.training.supernet import SupernetRecipe
-
-STRONG = Augmentation(
-    rotation=20.0,
-    scale=0.25,
-    stretch=0.15,
-    shift=0.1,
-    brightness=0.4,
-    contrast=0.4,
-    saturation=0.7,
-    hue=0.5,
-    gray=0.2,
-    erase=0.5,
-)
-"""For a network that overfits the training images under the default augmentation."""
 
 
 def emoji_gallery() -> GalleryRecipe:

@@ -12,6 +12,7 @@ from edgecmp.errors import unknown_choice
 from edgecmp.networks.tiers import TIERS
 from edgecmp.training.fit import document_of
 from edgecmp.training.gallery import GalleryRecipe
+from edgecmp.training.job import EXAMPLE, Job
 from edgecmp.training.methods import method_named
 from edgecmp.training.query import QueryRecipe
 from edgecmp.training.recipes.emoji import (
@@ -43,11 +44,13 @@ from edgecmp.training.recipes.fashion import (
     fashion_query,
     fashion_supernet,
 )
+from edgecmp.training.recipes.photos import photos_gallery, photos_query, photos_supernet
 from edgecmp.training.recipes.task import Recipe
 from edgecmp.training.recipes.tiny import tiny, tiny_gallery, tiny_query, tiny_supernet
 from edgecmp.training.supernet import SupernetRecipe
 
 __all__ = [
+    "FITTED",
     "GALLERY_RECIPES",
     "QUERY_RECIPES",
     "RECIPES",
@@ -57,11 +60,16 @@ __all__ = [
     "query_recipe",
     "recipe",
     "recipe_documents",
+    "recipe_named",
     "recipe_summaries",
     "supernet_recipe",
 ]
 
-GALLERY_RECIPES: dict[str, Callable[[], GalleryRecipe]] = {
+FITTED = "photos"
+"""The recipe that is fitted to a job: the default of all data that is not an embedded set."""
+
+GALLERY_RECIPES: dict[str, Callable[..., GalleryRecipe]] = {
+    FITTED: photos_gallery,
     "emoji": emoji_gallery,
     "emoji-turns": emoji_rotations_gallery,
     "emoji-bottleneck": emoji_bottleneck_gallery,
@@ -69,7 +77,8 @@ GALLERY_RECIPES: dict[str, Callable[[], GalleryRecipe]] = {
     "fashion": fashion_gallery,
     "tiny": tiny_gallery,
 }
-SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
+SUPERNET_RECIPES: dict[str, Callable[..., SupernetRecipe]] = {
+    FITTED: photos_supernet,
     "emoji": emoji_supernet,
     "emoji-adapt": emoji_adapt_supernet,
     **{f"emoji-{tier}": partial(emoji_short_supernet, tier) for tier in TIERS},
@@ -81,7 +90,8 @@ SUPERNET_RECIPES: dict[str, Callable[[], SupernetRecipe]] = {
     "fashion-vanilla": partial(fashion_supernet, "100M", method=FACE_VANILLA),
     "tiny": tiny_supernet,
 }
-QUERY_RECIPES: dict[str, Callable[[], QueryRecipe]] = {
+QUERY_RECIPES: dict[str, Callable[..., QueryRecipe]] = {
+    FITTED: photos_query,
     "emoji": emoji_query,
     "emoji-imitate": emoji_imitate_query,
     "emoji-table": emoji_table_query,
@@ -110,21 +120,37 @@ RECIPES_OF: dict[str, Mapping[str, Callable[[], Any]]] = {
 
 AnyRecipe = TypeVar("AnyRecipe")
 
+TRAININGS: dict[type[Any], tuple[str, Mapping[str, Callable[..., Any]]]] = {
+    GalleryRecipe: ("gallery recipe", GALLERY_RECIPES),
+    SupernetRecipe: ("supernet recipe", SUPERNET_RECIPES),
+    QueryRecipe: ("query recipe", QUERY_RECIPES),
+    Recipe: ("recipe", RECIPES),
+}
 
-def _find(noun: str, name: str, recipes: Mapping[str, Callable[[], AnyRecipe]]) -> AnyRecipe:
+
+def recipe_named(kind: type[AnyRecipe], name: str, job: Job = EXAMPLE) -> AnyRecipe:
+    """The recipe of that name; for an unknown name a UserError lists all.
+
+    Args:
+        kind: of the recipe.
+        name: of the recipe.
+        job: that the recipe "photos" is fitted to.
+    """
+    noun, recipes = TRAININGS[kind]
     if name not in recipes:
         raise unknown_choice(noun, name, recipes)
-    return recipes[name]()
+    found: AnyRecipe = recipes[name](job) if name == FITTED else recipes[name]()
+    return found
 
 
 def gallery_recipe(name: str) -> GalleryRecipe:
     """The gallery recipe of that name; for an unknown name a UserError lists all."""
-    return _find("gallery recipe", name, GALLERY_RECIPES)
+    return recipe_named(GalleryRecipe, name)
 
 
 def supernet_recipe(name: str) -> SupernetRecipe:
     """The supernet recipe of that name; for an unknown name a UserError lists all."""
-    return _find("supernet recipe", name, SUPERNET_RECIPES)
+    return recipe_named(SupernetRecipe, name)
 
 
 def query_recipe(name: str, *, method: str | None = None) -> QueryRecipe:
@@ -134,13 +160,13 @@ def query_recipe(name: str, *, method: str | None = None) -> QueryRecipe:
         name: of the recipe.
         method: name of a method that replaces the recipe's, with its default settings.
     """
-    found = _find("query recipe", name, QUERY_RECIPES)
+    found = recipe_named(QueryRecipe, name)
     return replace(found, methods=(method_named(method),)) if method else found
 
 
 def recipe(name: str) -> Recipe:
     """The recipe of a task; for an unknown name a UserError lists all."""
-    return _find("recipe", name, RECIPES)
+    return recipe_named(Recipe, name)
 
 
 def recipe_summaries() -> list[dict[str, str]]:
@@ -158,15 +184,24 @@ def _summary(name: str, factory: Callable[[], Any]) -> str:
     return (inspect.getdoc(made_by) or "").splitlines()[0]
 
 
-def recipe_documents(name: str) -> dict[str, dict[str, Any]]:
+def recipe_documents(name: str, job: Job = EXAMPLE) -> dict[str, dict[str, Any]]:
     """All settings of the recipes of that name, by the command that uses them.
+
+    Args:
+        name: of the recipes.
+        job: that the recipe "photos" is fitted to; only supernets and query networks have its
+            start, since a gallery model has none unless it is named.
 
     Raises:
         UserError: no command has a recipe of that name; the message lists all names.
     """
     found = {
-        command: document_of(recipes[name]())
-        for command, recipes in RECIPES_OF.items()
+        command: document_of(
+            recipe_named(
+                kind, name, replace(job, has_start=False) if kind is GalleryRecipe else job
+            )
+        )
+        for (command, recipes), kind in zip(RECIPES_OF.items(), TRAININGS, strict=True)
         if name in recipes
     }
     if not found:

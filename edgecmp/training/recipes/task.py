@@ -37,12 +37,12 @@ class Recipe:
     """
 
     name: str
-    data: str | None
+    data: str | None = None
     separate_test: bool
     kit_gallery: bool
     kit_architectures: bool
     gallery: GalleryRecipe
-    bottleneck: GalleryRecipe | None
+    bottleneck: GalleryRecipe | None = None
     supernets: Mapping[str, SupernetRecipe]
     figure_supernets: Mapping[str, SupernetRecipe]
     query: QueryRecipe

@@ -15,13 +15,14 @@ from edgecmp.training.supernet import SupernetRecipe
 def tiny_gallery() -> GalleryRecipe:
     """One short epoch at 32 px, for tests."""
     recipe = emoji_gallery()
-    return replace(recipe, input_size=32, schedule=replace(recipe.schedule, epochs=1, bf16=False))
+    schedule = replace(recipe.schedule, epochs=1, warmup_epochs=1, bf16=False)
+    return replace(recipe, input_size=32, schedule=schedule)
 
 
 def tiny_supernet() -> SupernetRecipe:
     """One short epoch at 32 px, for tests."""
     recipe = emoji_supernet()
-    schedule = replace(recipe.schedule, epochs=1)
+    schedule = replace(recipe.schedule, epochs=1, warmup_epochs=1)
     return replace(recipe, input_size=32, seed_schedule=schedule, schedule=schedule, watched=2)
 
 

@@ -35,6 +35,7 @@ from edgecmp.training.methods import (
     method_named,
 )
 from edgecmp.training.methods.procrustes import orthogonal_map
+from edgecmp.training.shown import Shown
 from tests.fixtures.small_training import DIM, PREPROCESSING, TRAIN, small_gallery, supervised
 
 Floats = NDArray[np.float64]
@@ -43,6 +44,7 @@ GALLERY = small_gallery()
 LABELS = TRAIN.identities
 PIXELS = TRAIN.pixels(PREPROCESSING)
 IMAGES = PREPROCESSING.normalise(PIXELS)
+SHOWN = Shown(IMAGES, torch.arange(12))
 THEIRS = GALLERY.embed(PIXELS).astype(np.float64)
 OURS = F.normalize(torch.randn(12, DIM, generator=torch.Generator().manual_seed(3)), dim=1)
 Q = OURS.numpy().astype(np.float64)
@@ -50,7 +52,7 @@ Q = OURS.numpy().astype(np.float64)
 
 def _loss(method: Method) -> tuple[float, CompatibleLoss]:
     criterion = CompatibleLoss([method], supervised(GALLERY))
-    return criterion(OURS, torch.arange(12), IMAGES).item(), criterion
+    return criterion(OURS, SHOWN).item(), criterion
 
 
 def _rows(weight: Tensor) -> Floats:
@@ -111,7 +113,7 @@ def test_imitation_targets_the_embeddings_of_the_networks_inputs() -> None:
     seen = IMAGES.flip(3)
     theirs = GALLERY.embed(PIXELS[:, :, ::-1].copy())
     expected = 10 * (1 - (Q * theirs).sum(1)).mean()
-    found = criterion(OURS, torch.arange(12), seen).item()
+    found = criterion(OURS, Shown(seen, torch.arange(12))).item()
     assert found == pytest.approx(expected, rel=1e-2)  # the target is computed in bfloat16
 
 
@@ -150,7 +152,7 @@ def test_gradient_descent_reaches_the_gallerys_embeddings(name: str) -> None:
     losses = []
     for step in range(300):
         optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / 300)
-        loss: Tensor = criterion(F.normalize(free, dim=1), torch.arange(12), IMAGES)
+        loss: Tensor = criterion(F.normalize(free, dim=1), SHOWN)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()

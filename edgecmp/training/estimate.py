@@ -1,0 +1,211 @@
+"""What a training costs on this machine, measured on its own first steps, which are then undone."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from statistics import mean
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from edgecmp.preprocessing import Preprocessing
+from edgecmp.training.batches import Batches
+from edgecmp.training.fit import Schedule, Task, TrainingState
+from edgecmp.training.views import FixedViews, Views
+from edgecmp.wording import counted
+
+__all__ = ["Cost", "measure"]
+
+STEPS = 2
+"""Steps that are made; each is repeated, and the repetition is timed."""
+
+FEW = 20
+"""Steps of a training for which one step, made once, is enough."""
+
+FORWARD_SHARE = 1 / 3
+"""A forward pass takes about this share of a step: the backward pass has twice its operations."""
+
+
+class Lengths(Protocol):
+    """The fields of a recipe that decide how long a training takes."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """Of the optimisation."""
+
+    @property
+    def watch_every(self) -> int:
+        """Epochs between evaluations on the hold-out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """The time and memory of a training.
+
+    Attributes:
+        epochs: that are left.
+        steps: of an epoch.
+        input_size: height and width of the images, in pixels.
+        step_seconds: time of a step.
+        once_seconds: time of what is done once: the gallery model's embeddings of fixed views.
+        evaluation_seconds: time of all evaluations on the hold-out.
+        memory_bytes: the most memory of this process so far.
+    """
+
+    epochs: int
+    steps: int
+    input_size: int
+    step_seconds: float
+    once_seconds: float
+    evaluation_seconds: float
+    memory_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """Time of the whole training."""
+        steps = self.epochs * self.steps * self.step_seconds
+        return steps + self.once_seconds + self.evaluation_seconds
+
+    def sentence(self, *, resumed: bool) -> str:
+        """ "20 epochs of 63 steps at 64 px: about 12 min and 1.1 GiB on this machine.".
+
+        Args:
+            resumed: whether earlier epochs are finished.
+        """
+        epochs = f"{self.epochs:,}{' more' if resumed else ''} epoch{'s' * (self.epochs != 1)}"
+        return (
+            f"{epochs} of {counted(self.steps, 'step')} at {self.input_size} px: about "
+            f"{about(self.seconds)} and {self.memory_bytes / 2**30:.1f} GiB on this machine."
+        )
+
+
+def about(seconds: float) -> str:
+    """A time without false precision: "20 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def measure(
+    task: Task,
+    batches: Batches,
+    preprocessing: Preprocessing,
+    recipe: Lengths,
+    views: Views,
+    *,
+    seed: int,
+    epoch: int,
+    watched: int,
+) -> Cost:
+    """Makes the next steps of a training, times them, and restores the task bit for bit.
+
+    They are the steps with which `fit` goes on, so that what the gallery model embeds for them is
+    what it embeds then. The first pass over a step compiles kernels, so the second is timed, except
+    in a training of less than 20 steps.
+
+    Args:
+        task: what is trained.
+        batches: the prepared training images.
+        preprocessing: of the trained network.
+        recipe: of the training.
+        views: how the epochs change the training images.
+        seed: of the training.
+        epoch: number of finished epochs, fewer than the schedule's.
+        watched: images that pass the network in one evaluation on the hold-out.
+    """
+    schedule, left = recipe.schedule, recipe.schedule.epochs - epoch
+    steps = schedule.steps_of(batches)
+    few = left * steps < FEW
+    reset_peak_memory()
+    first: list[float] = []
+    again: list[float] = first if few else []
+    waited: list[float] = []
+    with _undone(task.module):
+        state = TrainingState(task.module, schedule, steps)
+        task.module.train()
+        generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+        view = views.of_epoch(epoch)
+        drawn = batches.epoch(schedule.batch_size, generator)
+        started = time.monotonic()
+        for step, batch in enumerate(islice(drawn, 1 if few else min(STEPS, steps))):
+            waited.append(time.monotonic() - started)
+            for seconds in (first,) if few else (first, again):
+                random_state = generator.get_state()
+                started = time.monotonic()
+                shown = view.shown(batch, preprocessing, generator)
+                state.set_lr(epoch * steps + step)
+                with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
+                    loss = task.loss(shown, epoch / schedule.epochs, generator)
+                state.update(loss)
+                seconds.append(time.monotonic() - started)
+                generator.set_state(random_state)
+            started = time.monotonic()
+    step_seconds = mean(again) + min(waited)
+    per_image = FORWARD_SHARE * mean(again) / min(schedule.batch_size, len(batches))
+    return Cost(
+        epochs=left,
+        steps=steps,
+        input_size=preprocessing.input_size,
+        step_seconds=step_seconds,
+        once_seconds=_once(views, left, steps, min(first) - mean(again)),
+        evaluation_seconds=_evaluations(recipe, epoch) * watched * per_image,
+        memory_bytes=peak_memory(),
+    )
+
+
+def _evaluations(recipe: Lengths, epoch: int) -> int:
+    """Evaluations after the epochs that are left, and the one of the finished network."""
+    left = range(epoch + 1, recipe.schedule.epochs + 1)
+    due = [one % recipe.watch_every == 0 or one == recipe.schedule.epochs for one in left]
+    return sum(due) + 1
+
+
+def _once(views: Views, epochs: int, steps: int, seconds: float) -> float:
+    """The time of what only the first epoch with each view has to do.
+
+    Args:
+        views: how the epochs change the training images.
+        epochs: that are left.
+        steps: of an epoch.
+        seconds: by which the first pass over a step was longer than the second.
+    """
+    if not isinstance(views, FixedViews):
+        return 0.0
+    return min(epochs, views.count) * steps * max(0.0, seconds)
+
+
+@contextmanager
+def _undone(module: nn.Module) -> Iterator[None]:
+    """Restores weights, statistics, gradients and the random numbers after the block."""
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    with torch.random.fork_rng(devices=[]):
+        yield
+    module.load_state_dict(before)
+    for parameter in module.parameters():
+        parameter.grad = None
+
+
+def reset_peak_memory() -> None:
+    """Lets `peak_memory` begin anew, where the system allows it (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory() -> int:
+    """The most memory of this process in bytes, since `reset_peak_memory` or its start."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024
