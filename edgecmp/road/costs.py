@@ -1,0 +1,226 @@
+"""What each station costs: the work as counts times this machine's pace, in seconds.
+
+Pure functions, so that plans can be tested for any data and any machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "FINALISTS",
+    "QUERY_LOOKS",
+    "SUPERNET_LOOKS",
+    "SUPERNET_WATCHED",
+    "Costs",
+    "Pace",
+    "Work",
+]
+
+CALIBRATION = 1024
+"""Training images that a subnet's batch norms are recalibrated on before it is scored."""
+
+HEAD_SAMPLE = 2048
+"""Training images that a start's new head is fitted to."""
+
+FINALISTS = 3
+"""The best of a search that are trained shortly."""
+
+SUPERNET_LOOKS, SUPERNET_WATCHED, FINAL_SUBNETS = 3, 3, 10
+"""Looks at the hold-out in a supernet's training, subnets in each, and subnets after it."""
+
+QUERY_LOOKS = 6
+"""Looks at the hold-out in a query network's training."""
+
+PARITY_PASSES = 12
+"""Times that a query is embedded in `parity`: by the network, its stages, and files in runtimes."""
+
+EXPORT_S, PARITY_S, BENCH_S = 18.0, 6.0, 28.0
+"""Of all files of a road on an idle machine, whatever the images: Core ML's compiler, runtimes that
+are opened, and the processes of `bench`."""
+
+LEAST_QUERIES, MOST_QUERIES = 200, 2000
+"""Of an evaluation and a proof the fewest, and of a proof the most: with more its intervals hardly
+narrow."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What there is to do, in images.
+
+    Attributes:
+        train: images with labels to train on.
+        holdout: queries and gallery images of the hold-out.
+        queries: of the test split.
+        gallery: gallery images of the test split, which the index holds.
+        unlabelled: images to train on that have no label.
+        views: of each image that the gallery model embeds in a query network's training, besides
+            the image as it is; None: a new one in each step.
+    """
+
+    train: int
+    holdout: int
+    queries: int
+    gallery: int
+    unlabelled: int = 0
+    views: int | None = 0
+
+    @property
+    def images(self) -> int:
+        """Images of one pass of a training."""
+        return self.train + self.unlabelled
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """Seconds of one unit of each kind of work on this machine.
+
+    Attributes:
+        start: of a command, until its own work begins.
+        read: of one image, decoded and prepared for the query network.
+        gallery: of one image in the gallery model, decoding included.
+        step: of one image in a training step of the query network: forward and backward.
+        embed: of one image in the query network, forward only.
+        load: 1 on an idle machine; 2 if other programs take half of the processor.
+        supernet: measured over expected time of that training's passes; 1 before it.
+        query: the same of the query network's.
+    """
+
+    start: float
+    read: float
+    gallery: float
+    step: float
+    embed: float
+    load: float = 1.0
+    supernet: float = 1.0
+    query: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Costs:
+    """Seconds of each station.
+
+    Attributes:
+        work: what there is to do.
+        pace: of this machine.
+    """
+
+    work: Work
+    pace: Pace
+
+    @property
+    def index(self) -> float:
+        """The gallery's index."""
+        return self.pace.start + self.work.gallery * self.pace.gallery
+
+    @property
+    def teacher(self) -> float:
+        """The gallery model's embeddings of the images as they are, once for all trainings."""
+        return self.work.images * self.pace.gallery
+
+    @property
+    def opening(self) -> float:
+        """A training before its first pass, without the teacher's embeddings of all images."""
+        head = min(HEAD_SAMPLE, self.work.train) * (self.pace.embed + self.pace.gallery)
+        return self.pace.start + self.work.images * self.pace.read + head + self._holdout
+
+    @property
+    def _holdout(self) -> float:
+        """Reading the hold-out, and its gallery model's embeddings."""
+        return self.work.holdout * (self.pace.read + self.pace.gallery)
+
+    @property
+    def supernet_pass(self) -> float:
+        """One pass of the supernet's training."""
+        return self.pace.supernet * self.work.images * self.pace.step
+
+    @property
+    def query_pass(self) -> float:
+        """One pass of the query network's training, without fixed views."""
+        taught = self.pace.gallery if self.work.views is None else 0.0
+        return self.pace.query * self.work.images * (self.pace.step + taught)
+
+    @property
+    def evaluation(self) -> float:
+        """One subnet: recalibrated, then scored on the hold-out."""
+        return (self.work.holdout + min(CALIBRATION, self.work.train)) * self.pace.embed
+
+    def supernet(self, passes: float) -> float:
+        """A supernet's training; without a pass only its head is fitted."""
+        looks = FINAL_SUBNETS + (SUPERNET_LOOKS * SUPERNET_WATCHED if passes else 0)
+        return self.opening + passes * self.supernet_pass + looks * self.evaluation
+
+    def search(self, evaluations: float) -> float:
+        """A search."""
+        return self.pace.start + self._holdout + evaluations * self.evaluation
+
+    def query(self, passes: float) -> float:
+        """A query network's training."""
+        looks = (QUERY_LOOKS + 1) * self.work.holdout * self.pace.embed
+        views = min(passes, self.work.views or 0) * self.teacher
+        return self.opening + passes * self.query_pass + views + looks
+
+    def short_query(self, passes: float) -> float:
+        """A query network's training that embeds only the images that it sees, each once."""
+        step = self.pace.query * self.work.images * self.pace.step
+        return self.query(0) + passes * step + min(1.0, passes) * self.teacher
+
+    def short_passes(self, seconds: float) -> float:
+        """The passes of such a training of so many seconds; below 0 if too few."""
+        rest = seconds - self.query(0)
+        step = self.pace.query * self.work.images * self.pace.step
+        passes = rest / (step + self.teacher)
+        return passes if passes <= 1 else (rest - self.teacher) / step
+
+    def query_passes(self, seconds: float) -> float:
+        """The passes of a query network's training of so many seconds; below 0 if too few."""
+        rest = seconds - self.query(0)
+        views = self.work.views or 0
+        passes = rest / (self.query_pass + (self.teacher if views else 0.0))
+        return passes if passes <= views else (rest - views * self.teacher) / self.query_pass
+
+    @property
+    def _measure(self) -> float:
+        """One image in an evaluation, by both networks."""
+        return self.pace.read + self.pace.embed + self.pace.gallery
+
+    def eval(self, queries: int) -> float:
+        """The evaluation of so many test queries."""
+        return self.pace.start + (queries + self.work.gallery) * self._measure
+
+    def eval_queries(self, seconds: float) -> int:
+        """How many queries an evaluation can have in so many seconds; a few in any case."""
+        return self._fitting(seconds - self.eval(0), self._measure, self.work.queries)
+
+    @property
+    def export(self) -> float:
+        """All files."""
+        return EXPORT_S * self.pace.load
+
+    @property
+    def _prove(self) -> float:
+        """One image in a proof of all files."""
+        return self.pace.read + PARITY_PASSES * self.pace.embed
+
+    def parity(self, queries: int) -> float:
+        """The proof of all files on so many queries."""
+        return PARITY_S * self.pace.load + (queries + self.work.gallery) * self._prove
+
+    def parity_queries(self, seconds: float) -> int:
+        """How many queries a proof can have in so many seconds; a few in any case."""
+        most = min(self.work.queries, MOST_QUERIES)
+        return self._fitting(seconds - self.parity(0), self._prove, most)
+
+    @staticmethod
+    def _fitting(seconds: float, each: float, most: int) -> int:
+        return max(min(LEAST_QUERIES, most), min(most, int(max(0.0, seconds) / each)))
+
+    @property
+    def bench(self) -> float:
+        """The latencies of all files."""
+        return self.pace.start + BENCH_S * self.pace.load
+
+    @property
+    def report(self) -> float:
+        """The report with its sample pictures."""
+        return 2 * self.pace.start

@@ -1,0 +1,296 @@
+"""Driver: walks the stations of a run, each through the commands that it prints."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from edgecmp.errors import UserError
+from edgecmp.files import read_json, write_atomic
+from edgecmp.progress import duration, say
+from edgecmp.report import show
+from edgecmp.road.commands import EXPORTS, Places, StationCommands
+from edgecmp.road.costs import FINALISTS, Costs, Pace
+from edgecmp.road.plan import STATIONS, Plan, make_plan
+from edgecmp.road.recipe_files import training_recipe
+from edgecmp.road.record import Record, StationRecord
+from edgecmp.road.samples import write_samples
+from edgecmp.road.survey import Survey
+
+__all__ = ["ENDS_AT", "Driver", "Runner", "report_name"]
+
+Runner: TypeAlias = Callable[[Sequence[str]], int]
+"""Runs one command line without "edgecmp" and returns its exit code; raises its UserError."""
+
+ENDS_AT = 0.94
+"""The share of the time that the trainings leave no more than; the rest is a reserve."""
+
+INPUTS = {
+    "search": ("supernet",),
+    "finalists": ("search/architecture.json", "supernet"),
+    "query": ("search/architecture.json", "supernet"),
+    "longer": ("query",),
+    "eval": ("query", "longer"),
+    "export": ("query", "longer"),
+    "parity": ("query", "longer", "index", "files"),
+    "bench": ("files",),
+    "report": ("query", "longer", "index", "files"),
+}
+"""What a station reads of what the run made."""
+
+RESULTS = {
+    "index": ("index",),
+    "supernet": ("supernet",),
+    "search": ("search/architecture.json",),
+    "finalists": tuple(f"finalists/{number}" for number in range(1, FINALISTS + 1)),
+    "query": ("query",),
+    "longer": ("longer",),
+    "eval": ("reports/eval.json",),
+    "export": ("files",),
+    "parity": ("reports/parity.json",),
+    "bench": ("reports/bench.json",),
+    "report": ("reports/report.json",),
+}
+"""What a station makes."""
+
+
+def report_name(station: str, number: int, count: int) -> str:
+    """The report of a station's command: "reports/query.json", "reports/export-2.json"."""
+    return f"reports/{station}.json" if count == 1 else f"reports/{station}-{number + 1}.json"
+
+
+@dataclass(kw_only=True, slots=True)
+class Driver:
+    """One run.
+
+    Attributes:
+        survey: what there is.
+        record: what is done.
+        runner: executes commands.
+        pace: of this machine, as far as it is known.
+        passed: stations that were left out.
+    """
+
+    survey: Survey
+    record: Record
+    runner: Runner
+    pace: Pace
+    passed: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        begun = [STATIONS.index(name) for name in self.record.stations]
+        for name in STATIONS[: max(begun, default=0)]:  # what the run has gone past
+            before = self.record.stations.get(name)
+            if before is None or before.seconds is None:
+                self.passed.add(name)
+        self._calibrate()
+
+    @property
+    def places(self) -> Places:
+        """Where everything lies."""
+        return Places(self.record.out)
+
+    @property
+    def done(self) -> set[str]:
+        """The stations that are finished."""
+        return {name for name in STATIONS if self.record.is_done(name)}
+
+    @property
+    def left(self) -> float:
+        """Seconds until the run should end; after the last training the reserve may be used."""
+        trained = self.record.is_done("longer") or "longer" in self.passed
+        share = 1.0 if trained else ENDS_AT
+        return share * self.survey.request.seconds - self.record.spent
+
+    def plan(self) -> Plan:
+        """The plan of the stations that remain, in the time that is left."""
+        return make_plan(
+            Costs(work=self.survey.work, pace=self.pace),
+            self.left,
+            whole=ENDS_AT * self.survey.request.seconds,
+            trained=self._trained,
+            done=self.done,
+            skip=self.survey.request.skip | self.passed,
+            search_needed=self.survey.kit_architecture() is None,
+            finalists_allowed=self.survey.request.latency is None,
+        )
+
+    @property
+    def _trained(self) -> float:
+        """Passes of the query network's training, if it was begun."""
+        begun = self.record.begun("query")
+        return 0.0 if begun is None else begun.passes or 0.0
+
+    def walk(self, stations: Sequence[str]) -> None:
+        """Goes through stations in order, those that are done or left out excepted.
+
+        Raises:
+            UserError: a command failed; the message says which, and how it is repeated alone.
+        """
+        for name in stations:
+            if self.record.is_done(name):
+                say(f"{name}: done before, in {duration(self.record.stations[name].seconds or 0)}.")
+                continue
+            plan = self.plan()
+            if not plan.includes(name):
+                self.passed.add(name)
+                continue
+            self._station(name, plan)
+            self._calibrate()
+
+    def _station(self, name: str, plan: Plan) -> None:
+        """Runs the commands of a station, from where an interrupted run stopped."""
+        begun = self.record.begun(name)
+        if begun is None or begun.seconds is not None:
+            begun = self.record.begin(name, self._prepared(name, plan))
+        rest = f"{duration(max(0.0, self.left))} left in all"
+        say(f"\n-- {name}: planned {duration(begun.planned)}; {rest}")
+        for number in range(len(begun.codes), len(begun.commands)):
+            report = report_name(name, number, len(begun.commands))
+            begun.codes.append(self._run(name, begun, begun.commands[number], report))
+            self.record.save()
+        self._require_files(name, begun)
+        begun.seconds = self.record.spent - begun.spent_before
+        begun.results = self.record.hashes(RESULTS[name])
+        self.record.save()
+
+    def _prepared(self, name: str, plan: Plan) -> StationRecord:
+        """The commands of a station, and the files that they read."""
+        seconds = next(each.seconds for each in plan.stations if each.station == name)
+        commands = StationCommands(
+            survey=self.survey,
+            best=self.best_finalist,
+            supernet=self.record.is_done("supernet"),
+            searched=self.record.is_done("search"),
+        )
+        passes = {
+            "supernet": plan.supernet_passes,
+            "finalists": plan.finalist_passes,
+            "query": plan.query_passes,
+            "longer": plan.longer_passes,
+        }.get(name)
+        if passes is not None:
+            self._write_recipe(name, passes, short=name == "query" and plan.short)
+        kit = self.survey.kit_architecture()
+        if name == "query" and kit is not None and not self.record.is_done("search"):
+            kit.save(self.places / "architecture.json")
+        if name == "report":
+            photos = write_samples(self.survey, self.places.out / "samples")
+            made = [commands.find(photos, self._proven_file())]
+        else:
+            made = commands.of(name, plan)
+        return StationRecord(
+            commands=made,
+            planned=seconds,
+            passes=passes,
+            expected=None if passes is None else self._expected(name, passes, plan),
+            inputs=self.record.hashes(INPUTS.get(name, ())),
+        )
+
+    def _expected(self, name: str, passes: float, plan: Plan) -> float:
+        """Seconds of the passes of a station's trainings by the measured pace."""
+        pace = replace(self.pace, supernet=1.0, query=1.0)
+        costs = Costs(work=self.survey.work, pace=pace)
+        if name == "supernet":
+            return passes * costs.supernet_pass
+        if name == "query" and plan.short:
+            return costs.short_query(passes) - costs.short_query(0)
+        count = FINALISTS if name == "finalists" else 1
+        return count * (costs.query(passes) - costs.query(0))
+
+    def _proven_file(self) -> str:
+        """The smallest file that runs and is proven here; the query network if there is none."""
+        if not self.record.is_done("parity"):
+            return self.places.network
+        rows = self.read_report("reports/parity.json")["rows"]
+        proven = [row for row in rows if row["verdict"] == "pass"]
+        best = min(proven, key=lambda row: row["size_mb"], default=None)
+        return self.places.network if best is None else str(best["file"])
+
+    def _write_recipe(self, station: str, passes: float, *, short: bool) -> None:
+        text = training_recipe(
+            "supernet" if station == "supernet" else "query",
+            passes=passes,
+            images=self.survey.work.images,
+            input_size=self.survey.input_size,
+            tier=self.survey.tier,
+            short=short,
+        )
+        name = {"finalists": "finalist"}.get(station, station)
+        write_atomic(self.places / f"recipes/{name}.toml", text.encode())
+
+    def _run(self, station: str, begun: StationRecord, command: list[str], report: str) -> int:
+        """Prints and executes one command; returns its exit code."""
+        path = Path(self.places / report)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = [*command, "--json", str(path)]
+        line = f"edgecmp {shlex.join(whole)}"
+        show(f"$ {line}")
+        sys.stdout.flush()  # before what the command says on stderr
+        try:
+            code = self.runner(whole)
+        except UserError as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):
+                raise UserError(
+                    "Interrupted.",
+                    f"What is done is kept in {self.record.out}: rerun the command to go on.",
+                ) from error.__cause__
+            if station == "export":
+                target = command[command.index("--target") + 1]
+                begun.notes.append(f"{target} was not exported: {error.what} {error.way_out}")
+                say(begun.notes[-1])
+                return 2
+            raise UserError(
+                f"The station {station} failed: {error.what}",
+                f"{error.way_out} Repeat it alone with `{line}`, or rerun the whole command: it "
+                "goes on from there.",
+            ) from error
+        if code and station == "search":
+            begun.notes.append("No candidate meets the latency bound when it is measured.")
+        return code
+
+    def _require_files(self, name: str, begun: StationRecord) -> None:
+        """Refuses an export without a single file."""
+        if name == "export" and not self.places.files:
+            begun.codes = []
+            raise UserError(
+                f"The station export failed: none of {len(EXPORTS)} files was written. "
+                + begun.notes[0],
+                "Install what is missing, then rerun the command: it goes on from there.",
+            )
+
+    @property
+    def best_finalist(self) -> int | None:
+        """The rank of the finalist that finds most on the hold-out; None without finalists."""
+        if not self.record.is_done("finalists"):
+            return None
+        scores = {}
+        for number in range(1, FINALISTS + 1):
+            (row,) = self.read_report(report_name("finalists", number, FINALISTS + 1))["rows"]
+            scores[number] = (row["qg_top10"] + row["qg_top1"], -number)
+        return max(scores, key=scores.__getitem__)
+
+    def read_report(self, name: str) -> dict[str, Any]:
+        """A report of a command."""
+        return read_json(self.places / name, what="the report of a command")
+
+    def _calibrate(self) -> None:
+        """Corrects the pace by what the trainings' passes took."""
+        for station in ("supernet", "finalists", "query"):
+            begun = self.record.stations.get(station)
+            if begun is None or not begun.expected or not self.record.is_done(station):
+                continue
+            count = len(begun.commands)
+            reports = [
+                self.read_report(report_name(station, number, count)) for number in range(count)
+            ]
+            seconds = sum(
+                epoch["seconds"] for report in reports for epoch in report.get("epochs", ())
+            )
+            ratio = seconds / begun.expected
+            kinds = {"query": ratio} | ({"supernet": ratio} if station == "supernet" else {})
+            self.pace = replace(self.pace, **kinds)

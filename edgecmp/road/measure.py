@@ -1,0 +1,123 @@
+"""Measures in a few seconds how fast this machine does each kind of work of a road."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from statistics import median_low
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from edgecmp import kit
+from edgecmp.data.image_set import ImageSet, Integers, Pixels
+from edgecmp.networks.architecture import Architecture
+from edgecmp.preprocessing import Preprocessing
+from edgecmp.road.costs import Pace
+from edgecmp.road.survey import Survey
+
+__all__ = ["measure_pace", "memory_bytes"]
+
+SAMPLE = 48
+"""Images that are read and embedded."""
+
+ENOUGH_S = 1.0
+"""After this long, a measurement is not repeated any more."""
+
+FEWEST, REPEATS = 2, 5
+
+MOST_BATCH = 64
+"""Images of a step that is measured; an image costs the same in larger ones."""
+
+START_S = 1.0
+"""Of a command on an idle machine: networks are loaded, files are written."""
+
+
+def measure_pace(survey: Survey) -> Pace:
+    """Seconds of each kind of work, on samples of the survey's own images and networks."""
+    began, worked = time.monotonic(), time.process_time()
+    train = survey.dataset.train
+    chosen = np.unique(np.linspace(0, len(train) - 1, SAMPLE).astype(np.int64))
+    preprocessing = Preprocessing(input_size=survey.input_size)
+    pixels = train.pixels(preprocessing, chosen)
+    read = _seconds(lambda: _prepare(train, preprocessing, chosen)) / len(chosen)
+    reads = survey.model.preprocessing
+    decode = _seconds(lambda: _prepare(train, reads, chosen)) / len(chosen)
+    prepared = train.pixels(reads, chosen[:16])
+    gallery = _seconds(lambda: survey.model.embed(prepared)) / len(prepared)
+    step, embed = _network(survey, preprocessing, pixels)
+    load = (time.monotonic() - began) / max(1e-3, time.process_time() - worked)
+    load = max(1.0, load)
+    return Pace(
+        start=START_S * load,
+        load=load,
+        read=read,
+        gallery=decode + gallery,
+        step=step,
+        embed=embed,
+    )
+
+
+def _prepare(train: ImageSet, preprocessing: Preprocessing, chosen: Integers) -> None:
+    """Decodes and prepares images, past the memory for prepared ones."""
+    for row in train.rows[chosen].tolist():
+        preprocessing.fit(train.source.image(row))
+
+
+def _network(
+    survey: Survey,
+    preprocessing: Preprocessing,
+    pixels: Pixels,
+) -> tuple[float, float]:
+    """Seconds of one image in a training step, and in a forward pass, of the query network."""
+    kit_architecture = Architecture.load(kit.architecture(survey.tier))
+    architecture = kit_architecture.resized(survey.input_size, survey.source.embedding_dim)
+    size = min(MOST_BATCH, survey.recipe.schedule.batch_size)
+    batch = pixels[np.arange(size) % len(pixels)]
+    with torch.random.fork_rng():
+        network = architecture.build()
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        generator = torch.Generator().manual_seed(0)
+        targets = F.normalize(
+            torch.randn(size, survey.source.embedding_dim, generator=generator), dim=1
+        )
+        network.train()
+
+        def step() -> None:
+            images = survey.recipe.augmentation(torch.from_numpy(batch), generator)
+            found = network(preprocessing.normalise_planes(images))
+            loss = (1 - (found * targets).sum(1)).mean()
+            network.zero_grad()
+            loss.backward()
+
+        stepped = _seconds(step) / size
+        network.eval()
+        images = preprocessing.normalise(batch)
+
+        def embed() -> None:
+            with torch.inference_mode():
+                network(images)
+
+        return stepped, _seconds(embed) / size
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """The median of a few runs after the first, which compiles kernels and fills caches."""
+    work()
+    began = time.monotonic()
+    times: list[float] = []
+    while len(times) < FEWEST or (len(times) < REPEATS and time.monotonic() - began < ENOUGH_S):
+        started = time.monotonic()
+        work()
+        times.append(time.monotonic() - started)
+    return median_low(times)
+
+
+def memory_bytes(survey: Survey) -> int:
+    """About the memory that the largest training needs: this process so far, and the images."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    used *= 1 if sys.platform == "darwin" else 1024
+    return used + len(survey.dataset.train) * survey.input_size**2 * 3

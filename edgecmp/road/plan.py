@@ -1,0 +1,139 @@
+"""The plan: what each station does and how many seconds it has, so that they add up to the time."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from edgecmp.road.costs import Costs
+from edgecmp.road.division import SIZES, Division, Planned, most_passes, passes_text
+
+__all__ = ["SKIPPABLE", "STATIONS", "Plan", "make_plan"]
+
+STATIONS = (
+    *("index", "supernet", "search", "finalists", "query", "longer"),
+    *("eval", "export", "parity", "bench", "report"),
+)
+"""In their order."""
+
+SKIPPABLE = ("supernet", "search", "finalists", "longer", "parity", "bench")
+"""Stations without which a file can still be made."""
+
+EVAL_SHARE, PARITY_SHARE = 0.08, 0.06
+"""Of the time of the run."""
+
+SPARE = 0.1
+"""The share of the run's time that must be left after the query network's training, or that
+training is not continued."""
+
+TOO_SHORT = "left out, since the time is short"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The stations that remain.
+
+    Attributes:
+        stations: in their order.
+        supernet_passes: over the images; 0: only its head is fitted.
+        size: population and generations of the search.
+        finalist_passes: of each finalist over the images.
+        query_passes: of the query network over the images; a fraction if the time is short.
+        longer_passes: of the continued training of the query network.
+        short: whether the query network's training embeds only the images that it sees.
+        eval_queries: of the evaluation.
+        parity_queries: of the proof.
+    """
+
+    stations: tuple[Planned, ...]
+    supernet_passes: float = 0.0
+    size: tuple[int, int] = SIZES[0]
+    finalist_passes: float = 0.0
+    query_passes: float = 0.0
+    longer_passes: float = 0.0
+    short: bool = False
+    eval_queries: int = 0
+    parity_queries: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Of all stations."""
+        return sum(station.seconds for station in self.stations)
+
+    def includes(self, name: str) -> bool:
+        """Whether a station is in the plan and not left out."""
+        return any(each.station == name and not each.left_out for each in self.stations)
+
+
+def make_plan(
+    costs: Costs,
+    seconds: float,
+    *,
+    whole: float | None = None,
+    trained: float = 0.0,
+    done: Set[str] = frozenset(),
+    skip: Set[str] = frozenset(),
+    search_needed: bool = False,
+    finalists_allowed: bool = True,
+) -> Plan:
+    """Divides the time that is left among the stations that are not done.
+
+    Args:
+        costs: of the stations.
+        seconds: that are left. If they are too few, the plan is the shortest there is.
+        whole: seconds of the run, what is spent included; `seconds` if None.
+        trained: passes that the finished training of the query network made.
+        done: stations that are finished.
+        skip: stations that are left out, of `SKIPPABLE`.
+        search_needed: whether the starter kit has no architecture within the bounds, so that one is
+            searched for however short the time.
+        finalists_allowed: whether the best of the search may be compared by short trainings.
+    """
+    left_out = set(skip) if finalists_allowed else {*skip, "finalists"}
+    whole = seconds if whole is None else whole
+    asked = costs.eval_queries(EVAL_SHARE * whole)
+    proved = costs.parity_queries(PARITY_SHARE * whole)
+    fixed = {
+        "index": (costs.index, f"embeds {costs.work.gallery:,} gallery images"),
+        "eval": (costs.eval(asked), f"{asked:,} of {costs.work.queries:,} test queries"),
+        "export": (costs.export, "TensorFlow Lite, ONNX, Core ML; fp32 and small"),
+        "parity": (costs.parity(proved), f"proves the files on {proved:,} queries"),
+        "bench": (costs.bench, "latency of each file on this machine"),
+        "report": (costs.report, "the page with sample pictures"),
+    }
+    planned = {
+        name: Planned(station=name, seconds=cost, what=what)
+        for name, (cost, what) in fixed.items()
+        if name not in done | left_out
+    }
+    division = Division(costs, done, left_out)
+    least = 0.0 if "query" in done else costs.short_query(1.0)
+    if sum(each.seconds for each in planned.values()) + least > seconds:
+        planned.pop("bench", None)
+    room = seconds - sum(each.seconds for each in planned.values())
+    longer = 0.0
+    if "query" not in done:
+        division.divide(room, search_needed=search_needed)
+    elif "longer" not in done | left_out and room >= SPARE * whole:
+        longer = min(costs.query_passes(room), most_passes(costs.work.images) - trained)
+    if longer >= 1:
+        what = f"{passes_text(longer)} more, since time is left"
+        planned["longer"] = Planned(station="longer", seconds=costs.query(longer), what=what)
+    planned |= division.stations
+    for name in STATIONS:
+        if name not in planned and name not in done:
+            why = "skipped" if name in skip else division.why.get(name, TOO_SHORT)
+            if name == "longer" and name not in skip:
+                why = "goes on with the query network if time is left"
+            planned[name] = Planned(station=name, seconds=0.0, what=why, left_out=True)
+    return Plan(
+        stations=tuple(planned[name] for name in STATIONS if name in planned),
+        supernet_passes=division.supernet_passes,
+        size=division.size,
+        finalist_passes=division.finalist_passes,
+        query_passes=division.query_passes,
+        longer_passes=longer,
+        short=division.short,
+        eval_queries=asked,
+        parity_queries=proved,
+    )

@@ -1,0 +1,140 @@
+"""Plans: for any images, machine and time they add up, and always lead to a proven file."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecmp.road.costs import Costs, Pace, Work
+from edgecmp.road.division import FIRST_PASSES, LEAST_IMAGES, SIZES, evaluations_of
+from edgecmp.road.plan import SKIPPABLE, STATIONS, make_plan
+from edgecmp.search.strategies import EvolutionSettings
+
+TIMES = st.floats(60, 86400)
+IMAGES = st.integers(50, 1_000_000)
+NEEDED = {"index", "query", "eval", "export", "parity", "report"}
+"""Stations without which there is no proven file."""
+
+EMOJI = Work(train=6985, holdout=784, queries=4512, gallery=721, views=None)
+CORES = Pace(start=1.0, read=2e-4, gallery=4e-3, step=2.5e-3, embed=6e-4)
+
+
+@st.composite
+def costs(draw: st.DrawFn) -> Costs:
+    """Any data on any machine: laptops and servers, teachers of a millisecond to a second."""
+    images = draw(IMAGES)
+    share = draw(st.floats(0.02, 0.4))
+    test = max(2, round(images * draw(st.floats(0.05, 0.6))))
+    work = Work(
+        train=max(2, images - test),
+        holdout=max(2, round(images * share)),
+        queries=max(1, test // 2),
+        gallery=max(1, test - test // 2),
+        views=draw(st.none() | st.integers(0, 8)),
+    )
+    pace = Pace(
+        start=draw(st.floats(0.2, 20)),
+        read=draw(st.floats(5e-5, 2e-2)),
+        gallery=draw(st.floats(1e-3, 1.0)),
+        step=draw(st.floats(5e-4, 5e-2)),
+        embed=draw(st.floats(1e-4, 1e-2)),
+    )
+    return Costs(work=work, pace=pace)
+
+
+@given(costs(), TIMES, st.sets(st.sampled_from(SKIPPABLE)), st.booleans())
+def test_every_plan_lists_each_station_once_and_keeps_what_a_proven_file_needs(
+    costs: Costs, seconds: float, skip: set[str], needed: bool
+) -> None:
+    needed = needed and not skip & {"supernet", "search"}
+    plan = make_plan(costs, seconds, skip=skip, search_needed=needed)
+    assert [each.station for each in plan.stations] == list(STATIONS)
+    kept = NEEDED - skip | ({"supernet", "search"} if needed else set())
+    assert all(plan.includes(name) for name in kept)
+    assert not any(plan.includes(name) for name in skip)
+    assert all(each.seconds >= 0 and each.what for each in plan.stations)
+    assert plan.includes("supernet") >= plan.includes("search") >= plan.includes("finalists")
+    seen = plan.query_passes * costs.work.images
+    assert seen >= min(LEAST_IMAGES, costs.work.images) * 0.999
+
+
+@given(costs(), TIMES)
+def test_a_plan_fills_the_time_or_is_the_shortest_or_has_nothing_left_to_do(
+    costs: Costs, seconds: float
+) -> None:
+    plan = make_plan(costs, seconds)
+    shortest = make_plan(costs, 0.0)
+    most = make_plan(costs, 1e12)
+    if plan.seconds > seconds * 1.0001:  # too little time for anything but the shortest road
+        assert plan.query_passes == shortest.query_passes
+        assert not plan.includes("supernet")
+        assert not plan.includes("bench")
+    elif plan.query_passes < most.query_passes:
+        assert plan.seconds == pytest.approx(seconds)
+
+
+@given(costs(), TIMES, st.floats(1.0, 3.0))
+def test_more_time_never_makes_a_shorter_plan(costs: Costs, seconds: float, factor: float) -> None:
+    short, long = make_plan(costs, seconds), make_plan(costs, seconds * factor)
+    assert long.seconds >= short.seconds * 0.9999
+    if long.short == short.short:  # passes of the shortest training cost less
+        assert long.query_passes >= min(FIRST_PASSES, short.query_passes) * 0.9999
+
+
+@given(costs(), TIMES)
+def test_a_plan_that_goes_as_expected_is_kept_when_it_is_made_again(
+    costs: Costs, seconds: float
+) -> None:
+    """After each station the rest is planned again; the sum stays within the time."""
+    first = make_plan(costs, seconds)
+    done: set[str] = set()
+    passed: set[str] = set()
+    spent = 0.0
+    for name in STATIONS:
+        plan = make_plan(costs, seconds - spent, done=done, skip=passed)
+        if not plan.includes(name):
+            passed.add(name)
+            continue
+        spent += next(each.seconds for each in plan.stations if each.station == name)
+        done.add(name)
+    assert done >= NEEDED
+    assert spent <= max(seconds, first.seconds) * 1.02
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_evaluations_of_a_search_are_those_that_it_makes(size: tuple[int, int]) -> None:
+    population, generations = size
+    settings = EvolutionSettings.preset(population=population, generations=generations)
+    assert evaluations_of(size) == pytest.approx(settings.expected_evaluations, abs=0.5)
+
+
+def test_the_emoji_set_by_the_clock() -> None:
+    """On two cores: the kit's architecture in 10 minutes, a search of one's own in 30."""
+    costs = Costs(work=EMOJI, pace=CORES)
+    ten, thirty, hour = (make_plan(costs, 0.94 * 60 * minutes) for minutes in (10, 30, 60))
+    assert not ten.includes("search")
+    assert thirty.includes("supernet")
+    assert thirty.includes("search")
+    assert hour.includes("finalists")
+    assert hour.query_passes > thirty.query_passes > ten.query_passes > 5
+    assert evaluations_of(hour.size) > evaluations_of(thirty.size)
+
+
+def test_a_training_goes_on_only_if_much_time_is_left_after_it() -> None:
+    costs, done = Costs(work=EMOJI, pace=CORES), {"index", "supernet", "search", "query"}
+    spare, little = (
+        make_plan(costs, left, whole=564, trained=5, done=done) for left in (400.0, 150.0)
+    )
+    assert spare.includes("longer")
+    assert spare.seconds == pytest.approx(400.0)
+    assert not little.includes("longer")
+    assert not make_plan(costs, 400.0, trained=300, done=done).includes("longer")
+    assert not make_plan(costs, 400.0).includes("longer")
+
+
+def test_a_latency_bound_or_a_small_budget_makes_a_search_however_short_the_time() -> None:
+    plan = make_plan(Costs(work=EMOJI, pace=CORES), 60, search_needed=True)
+    assert plan.includes("search")
+    assert plan.size == SIZES[0]
+    assert plan.supernet_passes == 0
