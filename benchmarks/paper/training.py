@@ -181,7 +181,7 @@ def make(job: Trained, runs: Runs, *, gallery: Path, inputs: Inputs) -> Run:
         params_m=round(sum(p.numel() for p in bundle.network.parameters()) / 1e6, 3),
         images_seen=epochs * max(1, images // batch) * batch,
         scores={str(row["protocol"]): _scores(row) for row in scores.rows},
-        holdout=dict(report.rows[0]),
+        holdout=_scores(report.rows[0]),
         seconds=round(sum(record["seconds"] for record in report.records), 1),
         provenance=provenance(),
     )
@@ -193,7 +193,7 @@ def _scores(row: dict[str, Any]) -> dict[str, float]:
     return {
         name: float(value)
         for name, value in row.items()
-        if name != "protocol" and value is not None
+        if name not in ("protocol", "protocol_name") and value is not None
     }
 
 

@@ -42,6 +42,8 @@ from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import Batches, InMemory, Streamed
 from edgecmp.training.checkpoint import Checkpoint
 from edgecmp.training.fit import Schedule, fit
+from edgecmp.training.shown import Shown
+from edgecmp.training.views import FreshViews
 
 __all__ = ["main", "measure"]
 
@@ -87,10 +89,8 @@ class _Task:
         self.module = nn.ModuleDict({"network": self.network, "head": self.head})
         self.labels = torch.from_numpy(images.identities)
 
-    def loss(
-        self, images: Tensor, indices: Tensor, progress: float, generator: torch.Generator
-    ) -> Tensor:
-        loss: Tensor = self.head(self.network(images), self.labels[indices])
+    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
+        loss: Tensor = self.head(self.network(shown.images), self.labels[shown.indices])
         return loss
 
 
@@ -119,7 +119,7 @@ def training(task: _Task, batches: Batches, preprocessing: Preprocessing, seed: 
             batches,
             preprocessing,
             Schedule(epochs=1, batch_size=BATCH),
-            Augmentation(),
+            FreshViews(Augmentation()),
             seed=seed,
             checkpoint=Checkpoint.opened(Path(checkpoints), {}),
             name="training step",

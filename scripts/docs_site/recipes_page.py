@@ -1,8 +1,9 @@
-"""The reference of the recipes as Markdown: every setting, as `edgecmp recipes NAME` shows it."""
+"""The reference of the recipes as Markdown: what `edgecmp recipes show NAME` shows."""
 
 from __future__ import annotations
 
 import edgecmp
+from edgecmp.training.recipes.toml_text import toml_of
 
 __all__ = ["recipes_page"]
 
@@ -31,14 +32,15 @@ def _anchor(command: str, name: str) -> str:
 def _section(command: str, name: str, what: str) -> str:
     """One recipe: its settings, folded, because there may be hundreds."""
     report = edgecmp.show_recipe(name)
-    shown = dict(zip(report.settings, report.sentences(), strict=True))[command]
-    _, *settings = shown.strip().splitlines()
-    block = "\n".join(f"    {line.strip()}" for line in settings)
+    fitted = [f"Fitted to {report.job}."] if report.job else []
+    settings = toml_of(report.settings[command]).strip().splitlines()
+    block = "\n".join(f"    {line}".rstrip() for line in settings)
     return "\n\n".join(
         [
             f"### {name} {{ #{_anchor(command, name)} }}",
             what,
-            f'??? example "All {len(settings)} settings"',
+            *fitted,
+            f'??? example "All {sum(" = " in line for line in settings)} settings"',
             f"    ```toml\n{block}\n    ```",
         ]
     )
