@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,6 +64,9 @@ SEQUENTIAL = "viridis"
 """The colour map of quantities."""
 
 DOTS_PER_INCH = 130
+PER_INCH = 12
+"""Characters of a title on an inch of its width."""
+
 SMALL = 8
 """Points; the size of labels, ticks and legends."""
 
@@ -73,12 +77,16 @@ def colour_of(place: int) -> str:
 
 
 def new_figure(width: float, height: float, *, title: str = "") -> Figure:
-    """An empty figure of that many inches, laid out so that nothing overlaps."""
+    """An empty figure of that many inches, laid out so that nothing overlaps.
+
+    Lines of the title that are wider than the figure are folded.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
     if title:
-        figure.suptitle(title, color=INK, fontsize=11)
+        lines = (textwrap.fill(line, int(width * PER_INCH)) for line in title.splitlines())
+        figure.suptitle("\n".join(lines), color=INK, fontsize=11)
     return figure
 
 

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecmp import kit
-from edgecmp.data import ImageSet, load_dataset
+from edgecmp.data import ImageSet
 from edgecmp.data.image_files import read_image
 from edgecmp.errors import UserError
 from edgecmp.export.find_plot import Match, draw_matches
 from edgecmp.export.runtimes.exported_model import ExportedModel, open_embedder
 from edgecmp.gallery.index import GalleryIndex
+from edgecmp.gallery.index_images import images_of_index
 from edgecmp.networks.embed import Embedder
 from edgecmp.plotting import try_draw
 from edgecmp.report import Report
@@ -94,7 +95,7 @@ def find(
     images = [read_image(Path(photo)) for photo in photos]
     prepared = np.stack([network.preprocessing.fit(image) for image in images])
     scores, places = gallery.search(network.embed(prepared), top)
-    stored = _gallery_images(gallery, data, required=picture is not None)
+    stored = images_of_index(gallery.manifest, data, required=picture is not None)
     rows = [
         {
             "photo": str(photo),
@@ -163,31 +164,6 @@ def _check_gallery(network: Embedder, gallery: GalleryIndex, folder: Path) -> No
             f"the index {folder} have {width}.",
             "Name the index of the network's gallery model with --index.",
         )
-
-
-def _gallery_images(gallery: GalleryIndex, data: str | None, *, required: bool) -> ImageSet | None:
-    """The images that the index was built from; None if they are not here and not required."""
-    if data is None:
-        data, asked = gallery.manifest.data["name"], required
-        try:
-            images = load_dataset(data).retrieval("test").gallery
-        except UserError as error:
-            if not required:
-                return None
-            raise UserError(
-                f"The gallery's images cannot be read from {data}: {error.what}",
-                "Name the data that the index was built from with --data.",
-            ) from error
-    else:
-        asked, images = True, load_dataset(data).retrieval("test").gallery
-    if images.fingerprint == gallery.manifest.data["fingerprint"]:
-        return images
-    if asked:
-        raise UserError(
-            f"{data} does not contain the images that the index was built from.",
-            "Name that data with --data, or build the index again with `edgecmp gallery build`.",
-        )
-    return None
 
 
 def _path(images: ImageSet | None, place: int) -> str | None:

@@ -115,6 +115,7 @@ def _metadata_facts(metadata: Metadata) -> dict[str, Any]:
         "preprocessing": metadata.preprocessing,
         "weights_sha256": metadata.weights_sha256,
         "gallery_sha256": metadata.gallery_sha256,
+        "protocol": metadata.protocol_name,
         **made_by(metadata.provenance),
     }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgecmp.data.protocol_names import IDENTITIES_UNSEEN, ProtocolName
 from edgecmp.documents import parse_document
 from edgecmp.errors import UserError
 from edgecmp.files import sha256_json
@@ -37,6 +38,8 @@ class Metadata(BaseModel):
         preprocessing_fingerprint: SHA-256 of `preprocessing`; a changed document is refused.
         gallery_sha256: weights of the gallery model that the network is compatible with, if any.
         weights_sha256: weights of the network before it was lowered.
+        protocol_name: "gallery known" if the network was trained on images of a gallery, whose
+            figures cannot be compared with those of "identities unseen".
         provenance: versions and the command line.
         content_sha256: over the whole file, see `edgecmp.integrity`; zeros until it is sealed.
     """
@@ -54,6 +57,7 @@ class Metadata(BaseModel):
     preprocessing_fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
     gallery_sha256: str | None = Field(pattern="^[0-9a-f]{64}$")
     weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    protocol_name: ProtocolName = IDENTITIES_UNSEEN
     provenance: dict[str, str]
     content_sha256: str = Field(default=UNSEALED, pattern="^[0-9a-f]{64}$")
 

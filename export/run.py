@@ -230,6 +230,7 @@ def _metadata(bundle: QueryBundle, target: str, precision: str, input: str) -> M
         preprocessing_fingerprint=bundle.preprocessing.fingerprint,
         gallery_sha256=bundle.manifest.gallery_sha256,
         weights_sha256=bundle.sha256,
+        protocol_name=bundle.protocol_name,
         provenance=provenance(),
     )
 

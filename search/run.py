@@ -124,6 +124,7 @@ def run(
             table=table,
             smaller=spaces[1:],
             jobs=parallelism.jobs,
+            supernet=bundle,
         )
 
 
@@ -154,6 +155,7 @@ def search_and_write(
     table: str | Path | None = None,
     smaller: Sequence[Space] = (),
     jobs: int = 1,
+    supernet: SupernetBundle | None = None,
 ) -> SearchResult:
     """Searches with any evaluator and writes the files into `out`.
 
@@ -169,6 +171,7 @@ def search_and_write(
         table: file of the latency table, for the command that is suggested to the user.
         smaller: spaces of smaller budgets, searched too.
         jobs: processes that evaluate at once.
+        supernet: that the evaluator uses, if it does; the result records it for `train query`.
 
     Raises:
         UserError: see `edgecmp.search.loop.search`.
@@ -192,6 +195,7 @@ def search_and_write(
         settings=settings,
         smaller=smaller,
         out=out,
+        supernet=supernet,
     )
     previous = previous_verification(
         out / "result.json", space.to_dict(), evaluations=len(outcome.ranked)

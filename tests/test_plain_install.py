@@ -39,7 +39,7 @@ def blocked() -> list[str]:
         ["flops", str(kit.path("query") / "architecture.json")],
         ["find", str(ROOT / "docs" / "images" / "mushroom.png")],
         ["inspect", str(kit.path("index"))],
-        ["recipes", "emoji"],
+        ["recipes", "show", "emoji"],
         pytest.param(["eval"], marks=pytest.mark.slow),
     ],
     ids=lambda words: words[0],

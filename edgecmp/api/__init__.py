@@ -6,6 +6,7 @@ table in a terminal and in a notebook and has `to_dict()`, the document that `--
 """
 
 from edgecmp.api.exporting import doctor, export, parity
+from edgecmp.api.initialising import init
 from edgecmp.api.listing import (
     list_baselines,
     list_datasets,
@@ -39,6 +40,7 @@ __all__ = [
     "evaluate",
     "export",
     "find",
+    "init",
     "inspect",
     "list_baselines",
     "list_datasets",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgecmp.training.recipes import RecipeList
+    from edgecmp.api.paths import PathLike
+    from edgecmp.gallery.source import Gallery
+    from edgecmp.training.recipes import RecipeList, RecipeSettings
 
 __all__ = [
     "list_baselines",
@@ -26,18 +28,23 @@ def list_recipes() -> RecipeList:
     return RecipeList.all()
 
 
-def show_recipe(name: str) -> RecipeList:
-    """Every setting of the recipes of one name.
+def show_recipe(
+    name: str, *, data: PathLike | None = None, gallery: Gallery = None
+) -> RecipeSettings:
+    """Every setting of the recipes of one name; `toml` of the result is a file for `recipe`.
 
     Args:
         name: a name of `list_recipes`; recipes of several commands may have the same name.
+        data: what the recipe "photos" is fitted to, as `load_data` takes it; an example if None.
+        gallery: what it is fitted to beside `data`; the starter kit's by default.
 
     Raises:
-        UserError: there is no such recipe; the message lists all.
+        UserError: there is no such recipe, or data is named for one that does not depend on it.
     """
-    from edgecmp.training.recipes import RecipeList
+    from edgecmp.training.decide import decide_job
+    from edgecmp.training.recipes import RecipeSettings
 
-    return RecipeList.named(name)
+    return RecipeSettings.named(name, decide_job(name, data=data, gallery=gallery))
 
 
 def list_methods() -> list[str]:

@@ -75,10 +75,10 @@ def load_data(name_or_path: PathLike) -> Dataset:
     """Opens a data set: training, validation and test split.
 
     Args:
-        name_or_path: a name of `list_datasets`, a folder with one sub-folder per identity, a
-            .csv, .tsv or .jsonl manifest, the folder of Market-1501 or DeepFashion2, IMDb-Face.csv,
-            a .rec file or its folder, a folder of shards, or a .toml
-            file that describes one of them.
+        name_or_path: a name of `list_datasets`, a folder of images with one sub-folder per identity
+            or without labels, a .csv, .tsv or .jsonl manifest or table of pairs, the folder of
+            Market-1501 or DeepFashion2, IMDb-Face.csv, a .rec file or its folder, a folder of
+            shards, or a .toml file that describes one of them.
 
     Raises:
         UserError: there is no such data set, or it cannot be read.

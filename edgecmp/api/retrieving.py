@@ -45,6 +45,7 @@ def evaluate(
     gallery: Gallery = None,
     data: str = "emoji",
     split: Literal["validation", "test"] = "test",
+    limit: int | None = None,
     results: PathLike | None = None,
 ) -> EvaluationReport | IjbcReport:
     """Measures a query network alone and against the gallery: M(g,g), M(q,q) and M(q,g).
@@ -56,6 +57,7 @@ def evaluate(
         data: as `load_data` takes it; a folder in IJB-C's layout, or a .toml file that describes
             one, is evaluated by that set's 1:1 and 1:N protocols.
         split: "test", or "validation" for the hold-out that searches use.
+        limit: number of queries, evenly spaced; all by default.
         results: a file for the ranking, as DeepFashion2's official evaluation reads it.
 
     Raises:
@@ -63,7 +65,7 @@ def evaluate(
     """
     from edgecmp.evaluation.evaluate import evaluate as run
 
-    return run(model, gallery=gallery, data=data, split=split, results=results)
+    return run(model, gallery=gallery, data=data, split=split, limit=limit, results=results)
 
 
 def find(

@@ -20,6 +20,7 @@ from edgecmp.cli import (
     find,
     flops,
     gallery,
+    init,
     inspect,
     latency,
     parity,
@@ -27,6 +28,7 @@ from edgecmp.cli import (
     rank,
     recipes,
     reproduce,
+    run,
     search,
     study,
     train,
@@ -45,6 +47,8 @@ HELP = help_text(
     "Find, train, export, prove and time query networks for phones that are compatible with the "
     "gallery you have already indexed.",
     (
+        "edgecmp run --gallery gallery.onnx --data photos/ --budget 100M --time 30m "
+        "--out runs/mine",
         "edgecmp search --budget 100M --quick --out runs/search",
         "edgecmp train query --architecture runs/search/architecture.json --out runs/query",
         "edgecmp eval --model runs/query",
@@ -63,6 +67,8 @@ HELP = help_text(
 )
 
 COMMANDS: dict[str, tuple[typer.Typer | Callable[..., None], str]] = {
+    "run": (run.run, run.HELP),
+    "init": (init.init, init.HELP),
     "data": (data.app, data.HELP),
     "train": (train.app, train.HELP),
     "gallery": (gallery.app, gallery.HELP),
@@ -77,14 +83,14 @@ COMMANDS: dict[str, tuple[typer.Typer | Callable[..., None], str]] = {
     "bench": (bench.bench, bench.HELP),
     "devices": (devices.devices, devices.HELP),
     "flops": (flops.flops, flops.HELP),
-    "recipes": (recipes.recipes, recipes.HELP),
+    "recipes": (recipes.app, recipes.HELP),
     "inspect": (inspect.inspect, inspect.HELP),
     "doctor": (doctor.doctor, doctor.HELP),
     "reproduce": (reproduce.reproduce, reproduce.HELP),
     "study": (study.app, study.HELP),
 }
-"""Each command or group with its help, in the order of the list of commands: as data flows through
-them, then what describes and checks, then the studies."""
+"""Each command or group with its help, in the order of the list of commands: what does everything,
+then as data flows through them, then what describes and checks, then the studies."""
 
 
 class _Ordered(TyperGroup):

@@ -16,14 +16,17 @@ __all__ = [
     "TASK_RECIPES",
 ]
 
-GALLERY_RECIPES = ("emoji", "emoji-turns", "emoji-bottleneck", "face", "fashion", "tiny")
+GALLERY_RECIPES = (
+    *("photos", "emoji", "emoji-turns", "emoji-bottleneck", "face", "fashion", "tiny"),
+)
 SUPERNET_RECIPES = (
-    *("emoji", "emoji-adapt", "emoji-330M", "emoji-230M", "emoji-100M", "emoji-vanilla"),
+    *("photos", "emoji", "emoji-adapt", "emoji-330M", "emoji-230M", "emoji-100M", "emoji-vanilla"),
     *("emoji-bct", "face-330M", "face-230M", "face-100M", "face-vanilla", "fashion-330M"),
     *("fashion-230M", "fashion-100M", "fashion-vanilla", "tiny"),
 )
 QUERY_RECIPES = (
-    *("emoji", "emoji-imitate", "emoji-table", "emoji-pruned", "bct", "face", "fashion", "tiny"),
+    *("photos", "emoji", "emoji-imitate", "emoji-table", "emoji-pruned", "bct", "face"),
+    *("fashion", "tiny"),
 )
 TASK_RECIPES = ("emoji", "face", "fashion", "emoji-tiny", "face-tiny", "fashion-tiny")
 METHODS = (

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, GalleryModel, JsonFile, QueryModel, help_text, writable
+from edgecmp.cli.options import (
+    Data,
+    GalleryModel,
+    JsonFile,
+    Limit,
+    QueryModel,
+    help_text,
+    writable,
+)
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "evaluate"]
@@ -35,6 +43,7 @@ def evaluate(
     model: QueryModel = None,
     gallery: GalleryModel = None,
     data: Data = "emoji",
+    limit: Limit = None,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -51,5 +60,5 @@ def evaluate(
     from edgecmp import api
 
     with on_interrupt("Rerun the command."):
-        report = api.evaluate(model, gallery=gallery, data=data, results=results)
+        report = api.evaluate(model, gallery=gallery, data=data, limit=limit, results=results)
     finish(report, json_file)

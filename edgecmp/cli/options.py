@@ -11,14 +11,22 @@ import typer
 from edgecmp.storage import check_writable, check_writable_folder
 
 __all__ = [
+    "Augment",
+    "BatchSize",
     "Data",
+    "Epochs",
     "Gallery",
+    "GalleryImages",
     "GalleryModel",
     "Index",
+    "InputSize",
     "JsonFile",
+    "LearningRate",
+    "Limit",
     "Model",
     "QueryModel",
     "Seed",
+    "Unlabelled",
     "help_text",
     "recipe_option",
     "writable",
@@ -69,9 +77,10 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="NAME|PATH",
-        help="A data set's name, a folder with one sub-folder per identity, a .csv, .tsv or .jsonl "
-        "manifest, the folder of Market-1501 or DeepFashion2, IMDb-Face.csv, a .rec file, a folder "
-        "of shards, or a .toml file that describes one of them.",
+        help="A data set's name, a folder of images (one sub-folder per identity, or no labels), a "
+        ".csv, .tsv or .jsonl manifest or table of pairs, the folder of Market-1501 or "
+        "DeepFashion2, IMDb-Face.csv, a .rec file, a folder of shards, or a .toml file that "
+        "describes one of them.",
     ),
 ]
 Model = Annotated[
@@ -108,16 +117,81 @@ Index = Annotated[
     Path | None,
     typer.Option("--index", metavar="DIR", help="A gallery index; the starter kit's if not given."),
 ]
+Unlabelled = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--unlabelled",
+        metavar="PATH",
+        help="Images without labels to learn from too, by methods that need none; may be repeated. "
+        "A folder with images at any depth, shards, a manifest, a .toml description or a gallery "
+        "index. Copies of test and hold-out images are left out.",
+    ),
+]
+GalleryImages = Annotated[
+    bool,
+    typer.Option(
+        "--gallery-images",
+        help="Learn from the gallery images of the test split and the hold-out too, without their "
+        'identities. Figures are then of the protocol "gallery known".',
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", metavar="N", help="Use N queries, evenly spaced over all."),
+]
 Seed = Annotated[
     int,
     typer.Option("--seed", metavar="N", help="The same seed reproduces the same result."),
 ]
 
 
-def recipe_option(names: Sequence[str]) -> Any:
-    """The option `--recipe` with its choices."""
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        "--epochs",
+        metavar="N",
+        help="Instead of the recipe's; warm-up and averaging keep their share of a shorter one.",
+    ),
+]
+InputSize = Annotated[
+    int | None,
+    typer.Option(
+        "--input-size",
+        metavar="PX",
+        help="Height and width of the images, instead of the recipe's or the architecture file's.",
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--lr", metavar="X", help="Peak learning rate, instead of the recipe's."),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option("--batch-size", metavar="N", help="Images per step, instead of the recipe's."),
+]
+Augment = Annotated[
+    str | None,
+    typer.Option(
+        "--augment",
+        metavar="none|light|strong|FILE",
+        help="Augmentation of the training images, instead of the recipe's; a .toml file changes "
+        "single strengths of it.",
+    ),
+]
+
+
+def recipe_option(names: Sequence[str], *, file: bool = False) -> Any:
+    """The option `--recipe` with its choices.
+
+    Args:
+        names: of the recipes.
+        file: whether a .toml file is accepted too.
+    """
+    also = "; or a .toml file, such as `edgecmp recipes show` prints" if file else ""
     return typer.Option(
-        "--recipe", metavar="NAME", help=f"{', '.join(names)}; see `edgecmp recipes`."
+        "--recipe",
+        metavar="NAME|FILE" if file else "NAME",
+        help=f"{', '.join(names)}{also}; see `edgecmp recipes`.",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecmp.cli.options import Data, Index, JsonFile, QueryModel, help_text, writable
+from edgecmp.cli.options import Data, Index, JsonFile, Limit, QueryModel, help_text, writable
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "parity"]
@@ -57,14 +57,7 @@ def parity(
             "--device", metavar="NAME", help="Run the files on this device too, ssh://user@host."
         ),
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            metavar="N",
-            help="Use N queries, evenly spaced over all.",
-        ),
-    ] = None,
+    limit: Limit = None,
     json_file: JsonFile = None,
 ) -> None:
     """Runs `edgecmp.parity`."""

@@ -97,6 +97,13 @@ def search(
             "--input-sizes", metavar="PIXELS", help="Search the query's size too: 48,56,64."
         ),
     ] = None,
+    population: Annotated[
+        int | None,
+        typer.Option("--population", metavar="N", help="Candidates per generation."),
+    ] = None,
+    generations: Annotated[
+        int | None, typer.Option("--generations", metavar="N", help="The first one is random.")
+    ] = None,
     jobs: Annotated[
         int | None,
         typer.Option("--jobs", metavar="N", help="Worker processes; one per core if not given."),
@@ -121,6 +128,8 @@ def search(
             seed=seed,
             strategy=strategy,
             input_sizes=input_sizes,
+            population=population,
+            generations=generations,
             jobs=jobs,
         )
     finish(report, json_file)

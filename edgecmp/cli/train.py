@@ -15,10 +15,17 @@ from edgecmp.cli.choices import (
     SUPERNET_RECIPES,
 )
 from edgecmp.cli.options import (
+    Augment,
+    BatchSize,
     Data,
+    Epochs,
+    GalleryImages,
     GalleryModel,
+    InputSize,
     JsonFile,
+    LearningRate,
     Seed,
+    Unlabelled,
     help_text,
     recipe_option,
     writable_folder,
@@ -41,7 +48,10 @@ HELP = help_text(
 
 RERUN = (
     "An interrupted training resumes when you rerun the command; a finished one is not repeated, "
-    "and another needs an --out of its own. `edgecmp recipes NAME` shows the settings of a recipe."
+    "and another needs an --out of its own. Before the first epoch the command says how long all "
+    "of them take on this machine.",
+    "Without --recipe the recipe is `photos`, which is fitted to the images and the gallery; that "
+    "of the embedded set is its own. `edgecmp recipes show NAME` prints the settings of a recipe.",
 )
 
 KEPT = "Complete epochs are kept in {}: rerun the command to resume after the last of them."
@@ -69,12 +79,17 @@ def train(context: typer.Context) -> None:
             "edgecmp train gallery --recipe emoji --out runs/gallery",
             "edgecmp train gallery --recipe emoji-turns --start runs/gallery --out runs/stronger",
         ),
-        RERUN,
+        *RERUN,
     ),
 )
 def train_gallery(
     out: Out,
-    recipe: Annotated[str, recipe_option(GALLERY_RECIPES)] = "emoji",
+    recipe: Annotated[str | None, recipe_option(GALLERY_RECIPES, file=True)] = None,
+    epochs: Epochs = None,
+    input_size: InputSize = None,
+    lr: LearningRate = None,
+    batch_size: BatchSize = None,
+    augment: Augment = None,
     start: Annotated[
         Path | None,
         typer.Option(
@@ -89,7 +104,18 @@ def train_gallery(
     from edgecmp import api
 
     with on_interrupt(KEPT.format(out)):
-        report = api.train_gallery(out=out, recipe=recipe, start=start, data=data, seed=seed)
+        report = api.train_gallery(
+            out=out,
+            recipe=recipe,
+            epochs=epochs,
+            input_size=input_size,
+            lr=lr,
+            batch_size=batch_size,
+            augment=augment,
+            start=start,
+            data=data,
+            seed=seed,
+        )
     finish(report, json_file)
 
 
@@ -99,21 +125,40 @@ def train_gallery(
         "Train a supernet, which scores architectures in a search.",
         (
             "edgecmp train supernet --recipe emoji --gallery runs/gallery --out runs/supernet",
+            "edgecmp train supernet --start none --gallery gallery.onnx --data photos/ "
+            "--out runs/supernet",
             "edgecmp train supernet --recipe emoji-adapt --start runs/supernet "
             "--gallery runs/stronger --out runs/adapted",
         ),
-        RERUN,
+        *RERUN,
     ),
 )
 def train_supernet(
     out: Out,
-    recipe: Annotated[str, recipe_option(SUPERNET_RECIPES)] = "emoji",
+    recipe: Annotated[str | None, recipe_option(SUPERNET_RECIPES, file=True)] = None,
+    tier: Annotated[
+        str | None,
+        typer.Option("--tier", metavar="NAME", help="100M, 230M or 330M, instead of the recipe's."),
+    ] = None,
+    epochs: Epochs = None,
+    input_size: InputSize = None,
+    lr: LearningRate = None,
+    batch_size: BatchSize = None,
+    augment: Augment = None,
     gallery: GalleryModel = None,
     start: Annotated[
-        Path | None,
-        typer.Option("--start", metavar="DIR", help="A supernet to continue from."),
+        str | None,
+        typer.Option(
+            "--start",
+            metavar="DIR|kit|none",
+            help="A supernet of this tier or a narrower one whose weights it starts from; for "
+            "another gallery it gets a new head. The starter kit's if not given; none: random "
+            "weights.",
+        ),
     ] = None,
     data: Data = "emoji",
+    unlabelled: Unlabelled = None,
+    gallery_images: GalleryImages = False,
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
@@ -122,7 +167,20 @@ def train_supernet(
 
     with on_interrupt(KEPT.format(out)):
         report = api.train_supernet(
-            out=out, recipe=recipe, gallery=gallery, start=start, data=data, seed=seed
+            out=out,
+            recipe=recipe,
+            tier=tier,
+            epochs=epochs,
+            input_size=input_size,
+            lr=lr,
+            batch_size=batch_size,
+            augment=augment,
+            gallery=gallery,
+            start=start,
+            data=data,
+            unlabelled=unlabelled or (),
+            gallery_images=gallery_images,
+            seed=seed,
         )
     finish(report, json_file)
 
@@ -139,8 +197,10 @@ def train_supernet(
             "--architecture runs/query/architecture.json --out runs/better",
             "edgecmp train query --method regression-cosine --gallery gallery.toml --data photos/ "
             "--architecture runs/search/architecture.json --out runs/query",
+            "edgecmp train query --gallery runs/gallery --data photos/ --unlabelled camera-roll/ "
+            "--architecture runs/search/architecture.json --out runs/more",
         ),
-        RERUN,
+        *RERUN,
         "A gallery of which only embeddings exist works with every method except kd and imitation.",
     ),
 )
@@ -154,7 +214,12 @@ def train_query(
         ),
     ],
     out: Out,
-    recipe: Annotated[str, recipe_option(QUERY_RECIPES)] = "emoji",
+    recipe: Annotated[str | None, recipe_option(QUERY_RECIPES, file=True)] = None,
+    epochs: Epochs = None,
+    input_size: InputSize = None,
+    lr: LearningRate = None,
+    batch_size: BatchSize = None,
+    augment: Augment = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -165,14 +230,22 @@ def train_query(
     ] = None,
     gallery: GalleryModel = None,
     supernet: Annotated[
-        Path | None,
-        typer.Option("--supernet", metavar="DIR", help="A supernet to start from."),
+        str | None,
+        typer.Option(
+            "--supernet",
+            metavar="DIR|kit|none",
+            help="A supernet whose weights it starts from; for another gallery it gets a new head. "
+            "If not given, that of the search, else the starter kit's; none: random weights, as "
+            "for a baseline.",
+        ),
     ] = None,
     start: Annotated[
         Path | None,
         typer.Option("--start", metavar="DIR", help="A query network to continue from."),
     ] = None,
     data: Data = "emoji",
+    unlabelled: Unlabelled = None,
+    gallery_images: GalleryImages = False,
     seed: Seed = 0,
     json_file: JsonFile = None,
 ) -> None:
@@ -184,11 +257,18 @@ def train_query(
             architecture,
             out=out,
             recipe=recipe,
+            epochs=epochs,
+            input_size=input_size,
+            lr=lr,
+            batch_size=batch_size,
+            augment=augment,
             method=method,
             gallery=gallery,
             supernet=supernet,
             start=start,
             data=data,
+            unlabelled=unlabelled or (),
+            gallery_images=gallery_images,
             seed=seed,
         )
     finish(report, json_file)

@@ -191,6 +191,7 @@ def inspect_shards(folder: Path) -> Inspection:
         "longest side": f"{index.longest_side} pixels" if index.longest_side else "as it was",
         "encoding": "lossless" if index.lossless else "JPEG",
         "gallery domain": index.gallery_domain or "none",
+        "queries": index.queries_note,
         "data": {"name": index.name, "fingerprint": index.source_fingerprint},
         "sha256": index.fingerprint,
         **made_by(index.provenance),

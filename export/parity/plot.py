@@ -32,6 +32,7 @@ def draw_parity(
     path: Path,
     reference: RetrievalResult,
     drawn: Sequence[tuple[str, NDArray[np.float64], RetrievalResult]],
+    queries_note: str = "",
 ) -> Path:
     """Writes a .png with one row per file and runtime.
 
@@ -39,12 +40,15 @@ def draw_parity(
         path: where to.
         reference: torch's result.
         drawn: label, cosine of each query (Q,) with torch's embedding, and the file's result.
+        queries_note: a sentence on what the queries are, below the title.
     """
     queries = len(reference.ranks)
     figure = new_figure(
         13,
         1.7 + 0.36 * max(2, len(drawn)),
-        title=f"Each file against torch, {queries:,} queries",
+        title="\n".join(
+            filter(None, (f"Each file against torch, {queries:,} queries", queries_note))
+        ),
     )
     far, first, top = figure.subplots(1, 3, sharey=True, width_ratios=(1.5, 1, 1))
     _distances(far, [cosines for _, cosines, _ in drawn])

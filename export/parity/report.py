@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgecmp.data.protocol_names import IDENTITIES_UNSEEN, KNOWN_SENTENCE, ProtocolName
 from edgecmp.export.parity.case import ParityCase
 from edgecmp.export.parity.compatibility import Rule
 from edgecmp.export.parity.verdict import Bounds
@@ -76,6 +77,9 @@ class ParityReport(Report):
         torch_top1: top-1 of the trained network in the server's gallery, in percent.
         torch_top10: the same by top-10.
         torch_tar: the same by TAR at FAR=1e-3.
+        protocol_name: "identities unseen", or "gallery known" if the trained network knew images of
+            the gallery.
+        queries_note: what the queries are, if they are altered copies; empty for most data.
         picture: path of the picture, if one was requested.
         provenance: the versions and the command that made the report.
     """
@@ -91,6 +95,8 @@ class ParityReport(Report):
     torch_top1: float
     torch_top10: float
     torch_tar: float
+    protocol_name: ProtocolName = IDENTITIES_UNSEEN
+    queries_note: str = ""
     picture: str | None = None
     provenance: dict[str, str] = field(default_factory=provenance)
 
@@ -149,6 +155,8 @@ class ParityReport(Report):
             f"{self.torch_top1:.2f} at top-1, {self.torch_top10:.2f} at top-10, TAR@FAR=1e-3 "
             f"{self.torch_tar:.2f}. Changes are in points, with 95 % intervals; rule: level means "
             "that these queries cannot tell M(q,g) and M(q,q) apart.",
+            *([self.queries_note] if self.queries_note else []),
+            *([] if self.protocol_name == IDENTITIES_UNSEEN else [KNOWN_SENTENCE]),
         ]
 
     def written(self) -> dict[str, Path]:

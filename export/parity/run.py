@@ -10,15 +10,13 @@ compared with torch's. A file that cannot be opened fails, and the others are co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from edgecmp import kit
 from edgecmp.data import Retrieval, load_dataset
 from edgecmp.errors import UserError
+from edgecmp.evaluation.protocol_of import protocol_of
 from edgecmp.export.formats.registry import targets
 from edgecmp.export.parity.case import ParityCase, open_cases
 from edgecmp.export.parity.report import ParityReport, refused_row
@@ -78,7 +76,7 @@ def parity(
     _check_width(query, gallery, index)
     cases, refused = _open_all([Path(file) for file in files], query, gallery, machine)
     whole = load_dataset(data).retrieval("test")
-    task = _limited(whole, limit)
+    task = whole.limited(limit)
     _check_gallery(gallery, task, data)
     sample = len(task.queries) < len(whole.queries)
     session = ParitySession(query, gallery, task, cases, sample=sample, seed=seed)
@@ -88,7 +86,7 @@ def parity(
         from edgecmp.export.parity.plot import draw_parity
 
         out = Path(picture)
-        drawn = try_draw(lambda: draw_parity(out, session.result, session.drawn))
+        drawn = try_draw(lambda: draw_parity(out, session.result, session.drawn, task.queries_note))
     return ParityReport(
         rows=session.rows + refused,
         stages=session.stage_rows,
@@ -101,6 +99,8 @@ def parity(
         torch_top1=session.result.top1,
         torch_top10=session.result.top10,
         torch_tar=session.result.tar,
+        protocol_name=protocol_of(query, task),
+        queries_note=task.queries_note,
         picture=None if drawn is None else str(drawn),
     )
 
@@ -137,18 +137,6 @@ def _check_width(query: Embedder, gallery: GalleryIndex, index: str | Path | Non
             f"index {index or kit.path('index')} have {width}.",
             "Name the index of the network's gallery model with --index.",
         )
-
-
-def _limited(task: Retrieval, limit: int | None) -> Retrieval:
-    """The task with `limit` of its queries, evenly spaced."""
-    if limit is None or limit >= len(task.queries):
-        return task
-    if limit < 1:
-        raise UserError(
-            f"--limit must be at least 1 (got {limit}).", "Leave it out to use all queries."
-        )
-    chosen = np.linspace(0, len(task.queries) - 1, limit).round().astype(np.int64)
-    return replace(task, queries=task.queries.subset(chosen))
 
 
 def _check_gallery(gallery: GalleryIndex, task: Retrieval, data: str) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from edgecmp.artefacts.bundle import SupernetBundle
 from edgecmp.data import Dataset, load_dataset
+from edgecmp.data.protocol_names import GALLERY_KNOWN, KNOWN_SENTENCE
 from edgecmp.errors import UserError
 from edgecmp.evaluation.holdout import HoldOut
 from edgecmp.gallery.source import Gallery, open_source
@@ -89,6 +90,9 @@ class SupernetEvaluator:
             calibration_images=calibration_images,
             seed=calibration_seed,
         )
+        known = [KNOWN_SENTENCE] if supernet.protocol_name == GALLERY_KNOWN else []
+        if notes := [*self.holdout.notes, *known]:
+            self._about["queries_note"] = " ".join(notes)
         self._subnets = self.holdout.subnets(supernet.network, cache_bytes=cache_bytes)
 
     def evaluate(self, architecture: Architecture) -> Measurement:

@@ -48,6 +48,10 @@ class SearchResult(Report):
         seconds: wall time of this run.
         seconds_each: median time of an evaluation; None if this run had none.
         out: the folder with its files.
+        supernet: "path" and "sha256" of the supernet whose weights the candidates had: the path is
+            relative to `out`, or "kit" for the starter kit's; None for another evaluator.
+        queries_note: what belongs to all accuracies: that the queries of the hold-out are altered
+            copies, or few; empty for most data.
         drawn: whether the pictures were written.
     """
 
@@ -71,6 +75,8 @@ class SearchResult(Report):
     seconds: float
     seconds_each: float | None
     out: Path
+    supernet: dict[str, str] | None = None
+    queries_note: str = ""
     drawn: bool = True
 
     @property
@@ -87,6 +93,10 @@ class SearchResult(Report):
             files[f"best under {name}"] = self.out / f"architecture-{name}.json"
         front = self.drawn and (self.device or self.strategy == "pareto")
         return files | ({"front": self.out / "pareto.png"} if front else {})
+
+    def sentences(self) -> list[str]:
+        """What the queries of the hold-out are."""
+        return [self.queries_note] if self.queries_note else []
 
     def written(self) -> dict[str, Path]:
         """What was written, and where."""
@@ -109,6 +119,8 @@ class SearchResult(Report):
             "reward": self.reward,
             "metric": self.metric,
             "seed": self.seed,
+            "queries_note": self.queries_note,
+            "supernet": self.supernet,
             "evaluations": self.evaluations,
             "new_evaluations": self.new_evaluations,
             "exhausted": self.exhausted,

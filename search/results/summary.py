@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecmp import kit
+from edgecmp.artefacts.bundle import SupernetBundle
 from edgecmp.search.evaluation.candidate import Candidate, Evaluator
 from edgecmp.search.loop import SearchOutcome
 from edgecmp.search.results.pareto_front import pareto_front
@@ -36,6 +39,7 @@ class FinishedSearch:
         settings: of the search.
         smaller: spaces of smaller budgets, searched too.
         out: the folder that the files are written to.
+        supernet: whose weights the candidates had; None for another evaluator.
     """
 
     outcome: SearchOutcome
@@ -44,12 +48,18 @@ class FinishedSearch:
     settings: SearchSettings
     smaller: Sequence[Space]
     out: Path
+    supernet: SupernetBundle | None = None
 
     @property
     def predicted_ms(self) -> NDArray[np.float64] | None:
         """(N,) latencies of the ranked candidates by the latency table; None without one."""
         rows = np.array([candidate.genes for candidate in self.outcome.ranked], np.uint8)
         return self.space.latencies(rows)
+
+    @property
+    def queries_note(self) -> str:
+        """What belongs to all figures of the hold-out; empty for many photographed queries."""
+        return str(self.evaluator.to_dict().get("queries_note", ""))
 
 
 def summarised(search: FinishedSearch, verification: Verification) -> SearchResult:
@@ -84,7 +94,17 @@ def summarised(search: FinishedSearch, verification: Verification) -> SearchResu
         seconds=search.outcome.seconds,
         seconds_each=search.outcome.seconds_each,
         out=search.out,
+        queries_note=search.queries_note,
+        supernet=None if search.supernet is None else _recorded(search.supernet, search.out),
     )
+
+
+def _recorded(supernet: SupernetBundle, out: Path) -> dict[str, str]:
+    """Where a supernet is, seen from the search's folder, so that both can be moved together."""
+    assert supernet.folder is not None
+    folder, shipped = supernet.folder.resolve(), kit.path("supernet").resolve()
+    path = "kit" if folder == shipped else Path(os.path.relpath(folder, out.resolve())).as_posix()
+    return {"path": path, "sha256": supernet.sha256}
 
 
 def _best_within(

@@ -69,6 +69,7 @@ def _pictures(
     )
     if space.latency_ms is not None:
         title += f" and {space.latency_ms:g} ms"
+    note = f"\n{search.queries_note}" if search.queries_note else ""
 
     def draw(path: Path) -> Path:
         return draw_search(
@@ -77,7 +78,7 @@ def _pictures(
             path,
             winner=verification.winner,
             budget=space.budget,
-            title=title,
+            title=title + note,
         )
 
     def draw_front(path: Path) -> Path:
@@ -89,7 +90,7 @@ def _pictures(
             bound_ms=space.latency_ms,
             winner=verification.winner,
             measured_ms=verification.measured_ms,
-            title=f"{title} on {result.device}" if result.device else title,
+            title=(f"{title} on {result.device}" if result.device else title) + note,
         )
 
     files: dict[str, Callable[[Path], Path]] = {result.files["picture"].name: draw}

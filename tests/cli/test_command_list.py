@@ -20,7 +20,7 @@ def listed(text: str) -> dict[str, str]:
     return {row.split()[0]: row.split(maxsplit=1)[1] for row in rows}
 
 
-@pytest.mark.parametrize("group", ["", "data", "train", "gallery", "latency", "study"])
+@pytest.mark.parametrize("group", ["", "data", "train", "gallery", "latency", "recipes", "study"])
 def test_summaries_are_one_short_sentence(
     group: str, edgecmp: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ from edgecmp.data import DATASETS
 from tests.fixtures.example_inputs import HAS_COREMLTOOLS, copy_inputs, few_emoji, write_inputs
 
 WORK = {
+    "run": ("edgecmp.road.run:measure_pace",),
     "train gallery": ("edgecmp.training.session:fit",),
     "train supernet": ("edgecmp.training.session:fit",),
     "train query": ("edgecmp.training.session:fit",),
@@ -45,7 +46,7 @@ WORK = {
 """Where the work of each command begins: the first function that is called with opened inputs."""
 
 TO_THE_END = (
-    *("data shard", "rank", "find", "devices", "flops", "recipes", "inspect"),
+    *("init", "data shard", "rank", "find", "devices", "flops", "recipes", "inspect"),
     "reproduce --list",
 )
 """Commands whose examples take a moment, and so run to their end with exit code 0."""

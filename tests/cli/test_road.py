@@ -112,7 +112,7 @@ def test_eval_writes_the_three_protocols(world: World, edgecmp: Edgecmp) -> None
     assert set(rows) == {"gg", "qq", "qg"}
     for row in rows.values():
         assert 0 <= row["top1"] <= row["top10"] <= 100
-    assert "M(q,g) > M(q,q)" in result.out
+    assert "say nothing" in result.out  # of the compatibility rule, with 8 gallery images
 
 
 def test_a_trained_query_network_names_its_gallery_model(

@@ -181,6 +181,14 @@ def _manifest(folder: Path) -> Path:
     return file
 
 
+def _pairs(folder: Path) -> Path:
+    names = [path.relative_to(folder) for path in sorted(_photos(folder / "photos").rglob("*.*"))]
+    rows = [f"{query},{match},train" for query, match in zip(names[::2], names[1::2], strict=False)]
+    file = folder / "pairs.csv"
+    file.write_text("\n".join(["query,match,split", *rows, ""]))
+    return file
+
+
 def _manifest_jsonl(folder: Path) -> Path:
     photos = _photos(folder / "photos")
     rows = [
@@ -388,6 +396,7 @@ KINDS: dict[str, ArtefactKind] = {
     "folder of photos": ArtefactKind(make=_photo_folder, load=_of_dataset, sealed=False),
     "described photos": ArtefactKind(make=_described, load=_of_dataset, sealed=False),
     "CSV manifest": ArtefactKind(make=_manifest, load=_of_dataset, sealed=False),
+    "table of pairs": ArtefactKind(make=_pairs, load=_of_dataset, sealed=False),
     "JSONL manifest": ArtefactKind(make=_manifest_jsonl, load=_of_dataset, sealed=False),
     "IMDb-Face": ArtefactKind(make=_imdb_face, load=_of_dataset, sealed=False),
     "DeepFashion2": ArtefactKind(make=_deepfashion2, load=_of_dataset, sealed=False, slow=True),

@@ -25,6 +25,7 @@ SPLITS = {"train": 8, "validation": 10, "test": 6}
 
 KILLS: dict[str, tuple[float | int, ...]] = {
     "query": (0.0, 0.1, 0.25, 0.4, 0.55, *range(-24, 0)),
+    "views": (0.0, 0.05, 0.1, 0.3, 0.5, 0.7, -16, -9, -5, -2),
     "gallery": (0.2, 0.5, -12, -8, -4, -1),
     "supernet": (0.1, 0.3, 0.45, 0.6, 0.75, -10, -5, -1),
     "reproduce": (0.15, 0.3, 0.5, 0.7, 0.85, -20, -9, -1),
@@ -52,6 +53,10 @@ class World:
         recipe = ("train", command, "--recipe", "short", *data)
         return {
             "query": (*recipe, *gallery, "--architecture", self.folder / "architecture.json"),
+            "views": (
+                *("train", "query", "--recipe", "views", *data, *gallery),
+                *("--architecture", self.folder / "architecture.json"),
+            ),
             "gallery": (*recipe, "--start", self.folder / "gallery"),
             "supernet": (*recipe, *gallery),
             "reproduce": (
@@ -109,7 +114,7 @@ def undisturbed(world: World) -> Callable[[str], tuple[Sequence[str], dict[str, 
         for when in moments
     ],
 )
-@pytest.mark.kills(quick=["query 0.4", "query -9"])
+@pytest.mark.kills(quick=["query 0.4", "query -9", "views 0.3"])
 def test_a_killed_command_ends_as_if_nothing_had_happened(
     command: str,
     when: float | int,

@@ -22,7 +22,7 @@ SCHEDULE = Schedule(epochs=3, batch_size=16, lr=0.01, ema=0.9)
 
 
 def command(*arguments: str) -> int:
-    """Runs `edgecmp ARGUMENTS`; recipes named "short" have three epochs."""
+    """Runs `edgecmp ARGUMENTS`; the recipes "short" have three epochs, "views" fixed views."""
     gallery, query = gallery_recipe("tiny"), query_recipe("tiny")
     supernet = replace(
         supernet_recipe("tiny"),
@@ -33,6 +33,7 @@ def command(*arguments: str) -> int:
     )
     GALLERY_RECIPES["short"] = lambda: replace(gallery, schedule=SCHEDULE)
     QUERY_RECIPES["short"] = lambda: replace(query, schedule=SCHEDULE)
+    QUERY_RECIPES["views"] = lambda: replace(query, schedule=SCHEDULE, views=2)
     SUPERNET_RECIPES["short"] = lambda: supernet
     supernet_module.CHANCE_FACTOR = 0.0
     return main([*arguments])

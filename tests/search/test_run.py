@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
 from multiprocessing import get_context
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 import torch
 
+from edgecmp.artefacts.bundle import SupernetBundle
 from edgecmp.errors import UserError
 from edgecmp.networks.architecture import Architecture
 from edgecmp.search import run
 from edgecmp.search.space.flops import FlopsTable
+from edgecmp.training.starts import query_start
 from tests.fixtures.small_search import SIZE, save_small_models, small_run
 
 FILES = ("architecture.json", "history.jsonl")
@@ -99,3 +102,18 @@ def test_an_infeasible_budget_names_the_smallest_feasible_one(models: Path, tmp_
     smallest = table.count(table.smallest())
     with pytest.raises(UserError, match=f"--budget {smallest}"):
         small_run(models, tmp_path / "out", "20M")
+
+
+def test_the_result_names_the_supernet_from_which_the_winner_is_trained(
+    models: Path, tmp_path: Path
+) -> None:
+    found = small_run(models, tmp_path / "search", population=3, generations=1, jobs=1)
+    sha256 = SupernetBundle.load(models / "supernet").sha256
+    path = os.path.relpath(models / "supernet", tmp_path / "search")
+    assert found.supernet == {"path": path, "sha256": sha256}
+    assert (
+        json.loads((tmp_path / "search" / "result.json").read_text())["supernet"] == found.supernet
+    )
+    start = query_start(found.architecture, path=tmp_path / "search")
+    assert start is not None
+    assert start.bundle.sha256 == sha256

@@ -40,9 +40,11 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(plot, "save_figure", keep)
 
     def draw(
-        reference: RetrievalResult, rows: list[tuple[str, NDArray[np.float64], RetrievalResult]]
+        reference: RetrievalResult,
+        rows: list[tuple[str, NDArray[np.float64], RetrievalResult]],
+        queries_note: str = "",
     ) -> Figure:
-        plot.draw_parity(Path("x.png"), reference, rows)
+        plot.draw_parity(Path("x.png"), reference, rows, queries_note)
         figures[-1].draw_without_rendering()
         return figures[-1]
 
@@ -63,6 +65,13 @@ def test_each_row_counts_what_fell_and_what_came(drawn: Any) -> None:
     assert [text.get_text() for text in counts] == ["0", "0", "-2", "+1"]
     assert [text.get_text() for text in falls[:2]] == ["none", "rank 1 to 40"]
     assert first.get_xlim() == top.get_xlim()
+
+
+def test_what_the_queries_are_is_said_below_the_title(drawn: Any) -> None:
+    rows = [("tflite fp32, litert", np.ones(2), ranked(1, 1))]
+    assert drawn(ranked(1, 1), rows).get_suptitle() == "Each file against torch, 2 queries"
+    title = drawn(ranked(1, 1), rows, "The queries are altered copies.").get_suptitle()
+    assert title == "Each file against torch, 2 queries\nThe queries are altered copies."
 
 
 def test_names_and_numbers_keep_clear_of_each_other(drawn: Any) -> None:
