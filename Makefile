@@ -69,7 +69,7 @@ kit: $(READY)
 	mkdir -p $(KIT)/logs
 	$(VENV)/bin/edgecmp train gallery --recipe emoji --out $(KIT)/gallery-first \
 	  2> $(KIT)/logs/gallery-first.log
-	$(VENV)/bin/edgecmp train supernet --recipe emoji --gallery $(KIT)/gallery-first \
+	$(VENV)/bin/edgecmp train supernet --recipe emoji --start none --gallery $(KIT)/gallery-first \
 	  --out $(KIT)/supernet-first 2> $(KIT)/logs/supernet-first.log
 	$(VENV)/bin/edgecmp train gallery --recipe emoji-turns --start $(KIT)/gallery-first \
 	  --out $(KIT)/gallery 2> $(KIT)/logs/gallery.log
