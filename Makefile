@@ -9,13 +9,14 @@ KIT ?= runs/kit
 READY := $(VENV)/.edgecmp-installed
 
 # The number of mutants is divided among the kinds of artefacts; a table says what became of them.
-.PHONY: help demo test test-all fuzz kills testbeds litert-torch lint docs wheel kit
+.PHONY: help demo test test-all fuzz kills roads testbeds litert-torch lint docs wheel kit
 help:
 	@echo "make demo   search, export, parity and bench with the starter kit, into $(OUT)"
 	@echo "make test   the quick tests, which cover every module, in about 7 minutes"
-	@echo "make test-all  all tests but those of make kills, in under 19 minutes; those of boards and phones after make testbeds"
+	@echo "make test-all  all tests but those of make kills and make roads, in under 19 minutes; those of boards and phones after make testbeds"
 	@echo "make fuzz   10,000 mutated artefacts and files; none may crash edgecmp or be accepted as whole"
 	@echo "make kills  every long command, killed before its writes and with a full disk: the same results"
+	@echo "make roads  edgecmp run from end to end on 20 small sets of many shapes"
 	@echo "make testbeds  the virtual arm64 board of the device tests, into .testbeds (35 s, 176 MB)"
 	@echo "make litert-torch  its exporter, which one test compares ours with, into .testbeds (90 s, 2.1 GB)"
 	@echo "make lint   ruff and mypy"
@@ -27,13 +28,16 @@ demo: $(READY)
 	@$(VENV)/bin/python scripts/demo.py --out $(OUT)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto -m "not (slow or kills or board or packaging or peers)" $(PYTEST)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto -m "not (slow or kills or roads or board or packaging or peers)" $(PYTEST)
 
 test-all: $(READY)
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto -m "not kills" $(PYTEST)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto -m "not (kills or roads)" $(PYTEST)
 
 kills: $(READY)
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto tests/kills tests/cli/test_signals.py $(PYTEST)
+
+roads: $(READY)
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto tests/road $(PYTEST)
 
 fuzz: $(READY)
 	EDGECMP_FUZZ=10000 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto tests/fuzz -rP $(PYTEST)

@@ -25,10 +25,10 @@ __all__ = ["adb_client", "adb_variables", "board", "edgecmp", "phone"]
 BOARD = "tests/benchmarks/devices/board/"
 """The modules that share the virtual board."""
 
-LONG = {"slow", "kills", "board", "peers", "packaging"}
+LONG = {"slow", "kills", "roads", "board", "peers", "packaging"}
 """The marks that `make test` leaves out; pyproject.toml explains them."""
 
-PARTLY = ("slow", "kills")
+PARTLY = ("slow", "kills", "roads")
 """The marks that may let some cases of a function into the quick suite."""
 
 settings.register_profile("edgecmp", deadline=None)  # a busy machine is no failure

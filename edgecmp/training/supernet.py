@@ -41,6 +41,9 @@ __all__ = ["SupernetRecipe", "train_supernet"]
 CHANCE_FACTOR = 3.0
 """A supernet is refused if its random subnets score below this multiple of chance."""
 
+LARGEST_CHANCE = 5.0
+"""In percent: beyond it, with fewer than 20 gallery images, a hold-out is too small to tell."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SupernetRecipe:
@@ -285,7 +288,7 @@ def _final_row(recipe: SupernetRecipe, network: Supernet, holdout: HoldOut) -> d
 
 
 def _require_learned(recipe: SupernetRecipe, row: Mapping[str, float], chance: float) -> None:
-    """Refuses a supernet whose random subnets are near chance.
+    """Refuses a supernet whose random subnets are near chance, if the hold-out can tell.
 
     Args:
         recipe: of the supernet.
@@ -294,6 +297,12 @@ def _require_learned(recipe: SupernetRecipe, row: Mapping[str, float], chance: f
     """
     uses_gallery = any(method.needs for method in recipe.methods)  # otherwise M(q,g) is at chance
     protocol, top1 = ("M(q,g)", row["qg_top1"]) if uses_gallery else ("M(q,q)", row["qq_top1"])
+    if chance > LARGEST_CHANCE:
+        say(
+            f"Chance is {chance:.0f} % on this hold-out, which has too few gallery images to tell "
+            "whether the supernet has learned."
+        )
+        return
     if top1 < CHANCE_FACTOR * chance:
         raise UserError(
             f"The supernet was not written, since its random subnets are near chance: their "

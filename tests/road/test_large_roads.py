@@ -11,7 +11,7 @@ from tests.conftest import Result
 from tests.fixtures.walked_roads import LARGE, check_road
 
 
-@pytest.mark.slow
+@pytest.mark.roads
 @pytest.mark.parametrize("name", LARGE)
 def test_a_road_ends_with_proven_files(
     name: str, edgecmp: Callable[..., Result], tmp_path: Path

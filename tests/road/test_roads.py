@@ -16,7 +16,7 @@ from tests.fixtures.roads import Road, write_gallery
 from tests.fixtures.walked_roads import LARGE, SMALL, check_road
 
 
-@pytest.mark.slow(quick=["fifty photos", "fifty without labels"])
+@pytest.mark.roads(quick=["fifty photos", "fifty without labels"])
 @pytest.mark.parametrize("name", SMALL)
 def test_a_road_ends_with_proven_files(
     name: str, edgecmp: Callable[..., Result], tmp_path: Path

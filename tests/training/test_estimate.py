@@ -64,7 +64,7 @@ def _train(kind: str, data: str, gallery: Path, out: Path) -> dict[str, Any]:
     if kind == "supernet":
         supernet = supernet_recipe("tiny")
         supernet = replace(supernet, schedule=SCHEDULE, seed_schedule=None, watched=1)
-        train_supernet(supernet, out=out, data=data, gallery=gallery, start="none")
+        train_supernet(supernet, out=out, data=data, gallery=gallery, start="kit")
         return SupernetBundle.load(out).network.state_dict()
     query = replace(query_recipe("tiny"), schedule=SCHEDULE)
     if kind == "query with views":

@@ -243,6 +243,7 @@ def test_a_supernet_that_has_not_learned_keeps_its_epochs(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(supernet_module, "CHANCE_FACTOR", 100.0)
+        patch.setattr(supernet_module, "LARGEST_CHANCE", 100.0)
         with pytest.raises(UserError, match=r"near chance.*All epochs are kept in .*remove .* to"):
             _train("supernet", world, tmp_path)
     assert not (tmp_path / "manifest.json").exists()
