@@ -8,6 +8,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def main() -> None:
             sys.stdout.flush()
             if fault == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(1)  # so that the lines have passed through the server
             subprocess.run(["adb", "kill-server"], capture_output=True, check=True)
 
     builtins.print = count
