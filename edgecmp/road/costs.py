@@ -39,6 +39,9 @@ EXPORT_S, PARITY_S, BENCH_S = 18.0, 6.0, 28.0
 """Of all files of a road on an idle machine, whatever the images: Core ML's compiler, runtimes that
 are opened, and the processes of `bench`."""
 
+KEEP_S = 0.2
+"""Of a checkpoint."""
+
 LEAST_QUERIES, MOST_QUERIES = 200, 2000
 """Of an evaluation and a proof the fewest, and of a proof the most: with more its intervals hardly
 narrow."""
@@ -80,19 +83,19 @@ class Pace:
         read: of one image, decoded and prepared for the query network.
         gallery: of one image in the gallery model, decoding included.
         step: of one image in a training step of the query network: forward and backward.
+        supernet: of one image in a training step of the supernet.
         embed: of one image in the query network, forward only.
         load: 1 on an idle machine; 2 if other programs take half of the processor.
-        supernet: measured over expected time of that training's passes; 1 before it.
-        query: the same of the query network's.
+        query: what steps of finished trainings took, over what the measured ones promised.
     """
 
     start: float
     read: float
     gallery: float
     step: float
+    supernet: float
     embed: float
     load: float = 1.0
-    supernet: float = 1.0
     query: float = 1.0
 
 
@@ -132,13 +135,18 @@ class Costs:
     @property
     def supernet_pass(self) -> float:
         """One pass of the supernet's training."""
-        return self.pace.supernet * self.work.images * self.pace.step
+        return self.work.images * self.pace.supernet + self._keep
 
     @property
     def query_pass(self) -> float:
         """One pass of the query network's training, without fixed views."""
         taught = self.pace.gallery if self.work.views is None else 0.0
-        return self.pace.query * self.work.images * (self.pace.step + taught)
+        return self.pace.query * self.work.images * (self.pace.step + taught) + self._keep
+
+    @property
+    def _keep(self) -> float:
+        """The checkpoint after an epoch."""
+        return KEEP_S * self.pace.load
 
     @property
     def evaluation(self) -> float:
@@ -162,13 +170,13 @@ class Costs:
 
     def short_query(self, passes: float) -> float:
         """A query network's training that embeds only the images that it sees, each once."""
-        step = self.pace.query * self.work.images * self.pace.step
+        step = self.pace.query * self.work.images * self.pace.step + self._keep
         return self.query(0) + passes * step + min(1.0, passes) * self.teacher
 
     def short_passes(self, seconds: float) -> float:
         """The passes of such a training of so many seconds; below 0 if too few."""
         rest = seconds - self.query(0)
-        step = self.pace.query * self.work.images * self.pace.step
+        step = self.pace.query * self.work.images * self.pace.step + self._keep
         passes = rest / (step + self.teacher)
         return passes if passes <= 1 else (rest - self.teacher) / step
 

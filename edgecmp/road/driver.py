@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from edgecmp.errors import UserError
-from edgecmp.files import read_json, write_atomic
+from edgecmp.files import write_atomic
 from edgecmp.progress import duration, say
 from edgecmp.report import show
 from edgecmp.road.commands import EXPORTS, Places, StationCommands
 from edgecmp.road.costs import FINALISTS, Costs, Pace
+from edgecmp.road.outcomes import best_finalist, corrected, proven_file, report_name
 from edgecmp.road.plan import STATIONS, Plan, make_plan
 from edgecmp.road.recipe_files import training_recipe
 from edgecmp.road.record import Record, StationRecord
 from edgecmp.road.samples import write_samples
 from edgecmp.road.survey import Survey
 
-__all__ = ["ENDS_AT", "Driver", "Runner", "report_name"]
+__all__ = ["ENDS_AT", "Driver", "Runner"]
 
 Runner: TypeAlias = Callable[[Sequence[str]], int]
 """Runs one command line without "edgecmp" and returns its exit code; raises its UserError."""
 
 ENDS_AT = 0.94
 """The share of the time that the trainings leave no more than; the rest is a reserve."""
+
+TRAININGS = ("supernet", "finalists", "query", "longer")
+MEASURE_AGAIN_S = 20.0
+"""Before a training the pace is measured again if it is older than this: other programs may have
+begun or ended."""
 
 INPUTS = {
     "search": ("supernet",),
@@ -58,11 +65,6 @@ RESULTS = {
 """What a station makes."""
 
 
-def report_name(station: str, number: int, count: int) -> str:
-    """The report of a station's command: "reports/query.json", "reports/export-2.json"."""
-    return f"reports/{station}.json" if count == 1 else f"reports/{station}-{number + 1}.json"
-
-
 @dataclass(kw_only=True, slots=True)
 class Driver:
     """One run.
@@ -71,15 +73,18 @@ class Driver:
         survey: what there is.
         record: what is done.
         runner: executes commands.
-        pace: of this machine, as far as it is known.
+        measure: the pace of this machine at this moment; takes whether a supernet may follow.
+        pace: of this machine: as it was last measured, corrected by what trainings took.
         passed: stations that were left out.
     """
 
     survey: Survey
     record: Record
     runner: Runner
-    pace: Pace
+    measure: Callable[[bool], Pace]
+    pace: Pace = field(init=False)
     passed: set[str] = field(default_factory=set)
+    _measured_at: float = 0.0
 
     def __post_init__(self) -> None:
         begun = [STATIONS.index(name) for name in self.record.stations]
@@ -87,7 +92,17 @@ class Driver:
             before = self.record.stations.get(name)
             if before is None or before.seconds is None:
                 self.passed.add(name)
-        self._calibrate()
+        self._measure()
+
+    def _measure(self) -> None:
+        """Measures the pace, and corrects it by what the trainings' passes took."""
+        closed = self.done | self.passed | self.survey.request.skip
+        self.pace = self.measure(not closed & {"supernet", "search", "query"})
+        self._measured_at = time.monotonic()
+        self._correct()
+
+    def _correct(self) -> None:
+        self.pace = corrected(self.pace, self.survey.work, self.record)
 
     @property
     def places(self) -> Places:
@@ -135,12 +150,14 @@ class Driver:
             if self.record.is_done(name):
                 say(f"{name}: done before, in {duration(self.record.stations[name].seconds or 0)}.")
                 continue
+            if name in TRAININGS and time.monotonic() - self._measured_at > MEASURE_AGAIN_S:
+                self._measure()
             plan = self.plan()
             if not plan.includes(name):
                 self.passed.add(name)
                 continue
             self._station(name, plan)
-            self._calibrate()
+            self._correct()
 
     def _station(self, name: str, plan: Plan) -> None:
         """Runs the commands of a station, from where an interrupted run stopped."""
@@ -163,7 +180,7 @@ class Driver:
         seconds = next(each.seconds for each in plan.stations if each.station == name)
         commands = StationCommands(
             survey=self.survey,
-            best=self.best_finalist,
+            best=best_finalist(self.record),
             supernet=self.record.is_done("supernet"),
             searched=self.record.is_done("search"),
         )
@@ -180,36 +197,16 @@ class Driver:
             kit.save(self.places / "architecture.json")
         if name == "report":
             photos = write_samples(self.survey, self.places.out / "samples")
-            made = [commands.find(photos, self._proven_file())]
+            made = [commands.find(photos, proven_file(self.record))]
         else:
             made = commands.of(name, plan)
         return StationRecord(
             commands=made,
             planned=seconds,
             passes=passes,
-            expected=None if passes is None else self._expected(name, passes, plan),
+            short=name == "query" and plan.short,
             inputs=self.record.hashes(INPUTS.get(name, ())),
         )
-
-    def _expected(self, name: str, passes: float, plan: Plan) -> float:
-        """Seconds of the passes of a station's trainings by the measured pace."""
-        pace = replace(self.pace, supernet=1.0, query=1.0)
-        costs = Costs(work=self.survey.work, pace=pace)
-        if name == "supernet":
-            return passes * costs.supernet_pass
-        if name == "query" and plan.short:
-            return costs.short_query(passes) - costs.short_query(0)
-        count = FINALISTS if name == "finalists" else 1
-        return count * (costs.query(passes) - costs.query(0))
-
-    def _proven_file(self) -> str:
-        """The smallest file that runs and is proven here; the query network if there is none."""
-        if not self.record.is_done("parity"):
-            return self.places.network
-        rows = self.read_report("reports/parity.json")["rows"]
-        proven = [row for row in rows if row["verdict"] == "pass"]
-        best = min(proven, key=lambda row: row["size_mb"], default=None)
-        return self.places.network if best is None else str(best["file"])
 
     def _write_recipe(self, station: str, passes: float, *, short: bool) -> None:
         text = training_recipe(
@@ -262,35 +259,3 @@ class Driver:
                 + begun.notes[0],
                 "Install what is missing, then rerun the command: it goes on from there.",
             )
-
-    @property
-    def best_finalist(self) -> int | None:
-        """The rank of the finalist that finds most on the hold-out; None without finalists."""
-        if not self.record.is_done("finalists"):
-            return None
-        scores = {}
-        for number in range(1, FINALISTS + 1):
-            (row,) = self.read_report(report_name("finalists", number, FINALISTS + 1))["rows"]
-            scores[number] = (row["qg_top10"] + row["qg_top1"], -number)
-        return max(scores, key=scores.__getitem__)
-
-    def read_report(self, name: str) -> dict[str, Any]:
-        """A report of a command."""
-        return read_json(self.places / name, what="the report of a command")
-
-    def _calibrate(self) -> None:
-        """Corrects the pace by what the trainings' passes took."""
-        for station in ("supernet", "finalists", "query"):
-            begun = self.record.stations.get(station)
-            if begun is None or not begun.expected or not self.record.is_done(station):
-                continue
-            count = len(begun.commands)
-            reports = [
-                self.read_report(report_name(station, number, count)) for number in range(count)
-            ]
-            seconds = sum(
-                epoch["seconds"] for report in reports for epoch in report.get("epochs", ())
-            )
-            ratio = seconds / begun.expected
-            kinds = {"query": ratio} | ({"supernet": ratio} if station == "supernet" else {})
-            self.pace = replace(self.pace, **kinds)

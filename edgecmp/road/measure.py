@@ -15,9 +15,13 @@ import torch.nn.functional as F
 from edgecmp import kit
 from edgecmp.data.image_set import ImageSet, Integers, Pixels
 from edgecmp.networks.architecture import Architecture
+from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.road.costs import Pace
+from edgecmp.road.division import FIRST_PASSES
 from edgecmp.road.survey import Survey
+from edgecmp.training.paths import sample_paths
+from edgecmp.training.recipes.photos import photos_supernet
 
 __all__ = ["measure_pace", "memory_bytes"]
 
@@ -36,8 +40,13 @@ START_S = 1.0
 """Of a command on an idle machine: networks are loaded, files are written."""
 
 
-def measure_pace(survey: Survey) -> Pace:
-    """Seconds of each kind of work, on samples of the survey's own images and networks."""
+def measure_pace(survey: Survey, *, supernet: bool) -> Pace:
+    """Seconds of each kind of work, on samples of the survey's own images and networks.
+
+    Args:
+        survey: of the run.
+        supernet: whether the run may train a supernet; its step is measured if it can be in time.
+    """
     began, worked = time.monotonic(), time.process_time()
     train = survey.dataset.train
     chosen = np.unique(np.linspace(0, len(train) - 1, SAMPLE).astype(np.int64))
@@ -49,6 +58,11 @@ def measure_pace(survey: Survey) -> Pace:
     prepared = train.pixels(reads, chosen[:16])
     gallery = _seconds(lambda: survey.model.embed(prepared)) / len(prepared)
     step, embed = _network(survey, preprocessing, pixels)
+    shortest = FIRST_PASSES * survey.work.images * step
+    if supernet and shortest < survey.request.seconds:
+        supernet_step = _supernet_step(survey, preprocessing, pixels)
+    else:
+        supernet_step = step
     load = (time.monotonic() - began) / max(1e-3, time.process_time() - worked)
     load = max(1.0, load)
     return Pace(
@@ -57,6 +71,7 @@ def measure_pace(survey: Survey) -> Pace:
         read=read,
         gallery=decode + gallery,
         step=step,
+        supernet=supernet_step,
         embed=embed,
     )
 
@@ -102,6 +117,32 @@ def _network(
                 network(images)
 
         return stepped, _seconds(embed) / size
+
+
+def _supernet_step(survey: Survey, preprocessing: Preprocessing, pixels: Pixels) -> float:
+    """Seconds of one image in a training step of the supernet."""
+    recipe = photos_supernet(survey.job)
+    size = recipe.schedule.batch_size
+    batch = pixels[np.arange(size) % len(pixels)]
+    with torch.random.fork_rng():
+        network = Supernet(
+            survey.tier,
+            embedding_dim=survey.source.embedding_dim,
+            input_size=survey.input_size,
+        )
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.train()
+        generator = torch.Generator().manual_seed(0)
+
+        def step() -> None:
+            images = recipe.augmentation(torch.from_numpy(batch), generator)
+            paths = sample_paths(recipe.phases, 1.0, recipe.sampling, generator)
+            parts = preprocessing.normalise_planes(images).chunk(len(paths))
+            network.zero_grad()
+            for part, path in zip(parts, paths, strict=False):
+                network(part, path).square()[:, 0].mean().backward()
+
+        return _seconds(step) / size
 
 
 def _seconds(work: Callable[[], object]) -> float:

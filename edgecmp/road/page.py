@@ -16,6 +16,7 @@ from edgecmp.printable import printable
 from edgecmp.progress import duration, say
 from edgecmp.road.driver import Driver
 from edgecmp.road.duration import time_text
+from edgecmp.road.outcomes import read_report
 from edgecmp.road.page_style import STYLE
 from edgecmp.road.report import RoadReport
 from edgecmp.road.samples import Found, Sample, found_samples
@@ -44,7 +45,7 @@ def write_page(report: RoadReport, driver: Driver) -> Path:
         index = GalleryIndex.load(driver.places / "index")
         command = begun.commands[0]
         photos = command[1 : command.index("--model")]
-        phone = driver.read_report("reports/report.json")["rows"]
+        phone = read_report(driver.record, "reports/report.json")["rows"]
         samples = found_samples(driver.survey, index, photos, phone)
     except (UserError, OSError) as error:
         say(f"The sample pictures are left out of the report: {error}")

@@ -19,8 +19,8 @@ STATIONS = (
 SKIPPABLE = ("supernet", "search", "finalists", "longer", "parity", "bench")
 """Stations without which a file can still be made."""
 
-EVAL_SHARE, PARITY_SHARE = 0.08, 0.06
-"""Of the time of the run."""
+EVAL_SHARE, PARITY_SHARE, BENCH_SHARE = 0.08, 0.06, 0.1
+"""The most of the run's time; a bench that takes more is left out."""
 
 SPARE = 0.1
 """The share of the run's time that must be left after the query network's training, or that
@@ -108,7 +108,8 @@ def make_plan(
     }
     division = Division(costs, done, left_out)
     least = 0.0 if "query" in done else costs.short_query(1.0)
-    if sum(each.seconds for each in planned.values()) + least > seconds:
+    needed = sum(each.seconds for each in planned.values()) + least
+    if needed > seconds or costs.bench > BENCH_SHARE * whole:
         planned.pop("bench", None)
     room = seconds - sum(each.seconds for each in planned.values())
     longer = 0.0

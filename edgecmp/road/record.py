@@ -38,7 +38,7 @@ class StationRecord(BaseModel):
         notes: sentences about what was left out or failed without ending the run.
         planned: seconds that the plan gave it when it was begun.
         passes: over the training images that its trainings make; None for other stations.
-        expected: seconds of these passes by the measured pace, before any correction.
+        short: whether the gallery model embeds only the images that they show, each once.
         spent_before: seconds that the run had spent when it was begun.
         seconds: that it took; None while it is not done.
         inputs: the files and folders of this run that it read, with their hashes.
@@ -52,7 +52,7 @@ class StationRecord(BaseModel):
     notes: list[str] = []
     planned: float
     passes: float | None = None
-    expected: float | None = None
+    short: bool = False
     spent_before: float = 0.0
     seconds: float | None = None
     inputs: dict[str, str] = {}

@@ -11,8 +11,9 @@ from edgecmp.files import provenance
 from edgecmp.progress import duration
 from edgecmp.report import Report
 from edgecmp.road.commands import EXPORTS
-from edgecmp.road.driver import Driver, report_name
+from edgecmp.road.driver import Driver
 from edgecmp.road.duration import time_text
+from edgecmp.road.outcomes import read_report, report_name, runs_here
 
 __all__ = ["RoadReport", "file_rows", "make_verdict", "notes_of", "station_rows"]
 
@@ -107,12 +108,13 @@ def file_rows(driver: Driver) -> list[dict[str, Any]]:
         place = driver.places / f"files/{export.name}"
         if place not in driver.places.files:
             continue
-        report = driver.read_report(report_name("export", number, len(EXPORTS)))
+        report = read_report(driver.record, report_name("export", number, len(EXPORTS)))
         (written,) = report["rows"]
         proofs = [row for row in parity if row["file"] == place]
         times = [row["p50_ms"] for row in bench if row["file"] == place and row["p50_ms"]]
         if not bench:
-            times = [row["latency_ms"] for row in proofs if _is_timed(row)]
+            known = [row for row in proofs if row.get("latency_ms") and runs_here(row["runtime"])]
+            times = [row["latency_ms"] for row in known]
         rows.append(
             {
                 "file": place,
@@ -127,16 +129,11 @@ def file_rows(driver: Driver) -> list[dict[str, Any]]:
     return rows
 
 
-def _is_timed(row: Mapping[str, Any]) -> bool:
-    """Whether a row of a proof has a latency of its runtime; the reference interpreter has none."""
-    return bool(row.get("latency_ms")) and "reference" not in str(row["runtime"])
-
-
 def _rows_of(driver: Driver, station: str) -> list[dict[str, Any]]:
     """The rows of a station's report; none if it was left out."""
     if not driver.record.is_done(station):
         return []
-    rows: list[dict[str, Any]] = driver.read_report(f"reports/{station}.json")["rows"]
+    rows: list[dict[str, Any]] = read_report(driver.record, f"reports/{station}.json")["rows"]
     return rows
 
 
@@ -180,7 +177,7 @@ def notes_of(driver: Driver) -> list[str]:
     """What was left out or failed without ending the run."""
     notes = [note for begun in driver.record.stations.values() for note in begun.notes]
     if driver.record.is_done("parity"):
-        stages = driver.read_report("reports/parity.json").get("stages", ())
+        stages = read_report(driver.record, "reports/parity.json").get("stages", ())
         notes += [
             f"Before any file, stage {stage['stage']}: {stage['reason']}."
             for stage in stages

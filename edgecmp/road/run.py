@@ -12,6 +12,7 @@ from edgecmp.report import show, table_text
 from edgecmp.road.driver import Driver, Runner
 from edgecmp.road.duration import time_text
 from edgecmp.road.measure import measure_pace, memory_bytes
+from edgecmp.road.outcomes import read_report
 from edgecmp.road.page import write_page
 from edgecmp.road.plan import SKIPPABLE, STATIONS, Plan
 from edgecmp.road.record import Record
@@ -47,7 +48,12 @@ def run_road(request: Request, runner: Runner) -> RoadReport:
         with record.working(began):
             for sentence in survey.sentences():
                 show(sentence)
-            driver = Driver(survey=survey, record=record, runner=runner, pace=measure_pace(survey))
+            driver = Driver(
+                survey=survey,
+                record=record,
+                runner=runner,
+                measure=lambda supernet: measure_pace(survey, supernet=supernet),
+            )
             _show_plan(driver)
             driver.walk(STATIONS)
             return _finished(driver)
@@ -55,7 +61,7 @@ def run_road(request: Request, runner: Runner) -> RoadReport:
 
 def _finished(driver: Driver) -> RoadReport:
     """The report of a run whose stations are done, and its page."""
-    evaluated = driver.read_report("reports/eval.json")
+    evaluated = read_report(driver.record, "reports/eval.json")
     files = file_rows(driver)
     report = RoadReport(
         rows=evaluated["rows"],

@@ -10,7 +10,7 @@ from typing import Any
 from edgecmp.data.protocol_names import IDENTITIES_UNSEEN, KNOWN_SENTENCE, ProtocolName
 from edgecmp.export.parity.case import ParityCase
 from edgecmp.export.parity.compatibility import Rule
-from edgecmp.export.parity.verdict import Bounds
+from edgecmp.export.parity.verdict import ENOUGH_QUERIES, Bounds
 from edgecmp.files import provenance
 from edgecmp.report import Report, failures, table_text
 
@@ -144,13 +144,16 @@ class ParityReport(Report):
 
     def sentences(self) -> list[str]:
         """Why files failed, and how to read the figures."""
+        used = f"Only {self.queries} of {self.all_queries} queries were used"
+        if self.queries == self.all_queries:
+            used = f"The data has fewer than {ENOUGH_QUERIES:,} queries"
         sample = (
-            f"Only {self.queries} of {self.all_queries} queries were used: a change of the top-10 "
-            "accuracy fails only if its whole interval is beyond the bound."
+            f"{used}: a change of the top-10 accuracy fails only if its whole interval is beyond "
+            "the bound."
         )
         return [
             *failures(self.rows),
-            *([sample] if self.queries < self.all_queries else []),
+            *([sample] if self.queries < max(self.all_queries, ENOUGH_QUERIES) else []),
             f"{self.queries} queries, {self.gallery} gallery images; the network itself retrieves "
             f"{self.torch_top1:.2f} at top-1, {self.torch_top10:.2f} at top-10, TAR@FAR=1e-3 "
             f"{self.torch_tar:.2f}. Changes are in points, with 95 % intervals; rule: level means "

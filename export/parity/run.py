@@ -21,6 +21,7 @@ from edgecmp.export.formats.registry import targets
 from edgecmp.export.parity.case import ParityCase, open_cases
 from edgecmp.export.parity.report import ParityReport, refused_row
 from edgecmp.export.parity.session import ParitySession
+from edgecmp.export.parity.verdict import ENOUGH_QUERIES
 from edgecmp.export.runtimes.remote import Machine
 from edgecmp.gallery.index import GalleryIndex
 from edgecmp.gallery.open import open_query
@@ -78,7 +79,7 @@ def parity(
     whole = load_dataset(data).retrieval("test")
     task = whole.limited(limit)
     _check_gallery(gallery, task, data)
-    sample = len(task.queries) < len(whole.queries)
+    sample = len(task.queries) < max(len(whole.queries), ENOUGH_QUERIES)
     session = ParitySession(query, gallery, task, cases, sample=sample, seed=seed)
     session.run()
     drawn = None

@@ -11,7 +11,15 @@ from edgecmp.export.parity.cosines import row_cosines, unit
 from edgecmp.export.parity.retrieval import Floats, Integers, RetrievalResult
 from edgecmp.metrics.bootstrap import Resamples, interval
 
-__all__ = ["BOUNDS", "Bounds", "Comparison", "compare", "judge", "mean_other_cosine"]
+__all__ = [
+    "BOUNDS",
+    "ENOUGH_QUERIES",
+    "Bounds",
+    "Comparison",
+    "compare",
+    "judge",
+    "mean_other_cosine",
+]
 
 COLLAPSE_MARGIN = 0.01
 """By how much the mean cosine between different identities may exceed torch's."""
@@ -19,6 +27,9 @@ COLLAPSE_MARGIN = 0.01
 COLLAPSED, COLLAPSED_ABOVE = 0.5, 0.1
 """That mean cosine is called collapsed from the first figure on, if it exceeds torch's by more than
 the second; below, images are merely more alike than in torch."""
+
+ENOUGH_QUERIES = 1000
+"""Of fewer, one can change the top-10 accuracy by more than a bound."""
 
 LENGTH_TOLERANCE = 0.01
 """Largest allowed difference between the length of an embedding and 1."""

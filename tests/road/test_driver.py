@@ -22,7 +22,7 @@ from edgecmp.road.survey import Request
 from tests.fixtures.fake_commands import FakeCommands, KilledError
 from tests.fixtures.identity_folders import write_identities
 
-PACE = Pace(start=0.1, read=1e-4, gallery=1e-3, step=1e-3, embed=1e-4)
+PACE = Pace(start=0.1, read=1e-4, gallery=1e-3, step=1e-3, supernet=1e-3, embed=1e-4)
 COMMANDS = 17
 """Of a road with every station: index, supernet, search, rank, 3 finalists, query, eval, 6 exports,
 parity, bench; then the search with samples."""
@@ -37,7 +37,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def request_(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
     """Ten minutes with the kit's gallery, on a machine of a fixed pace."""
-    monkeypatch.setattr(road, "measure_pace", lambda survey: PACE)
+    monkeypatch.setattr(road, "measure_pace", lambda survey, supernet: PACE)
     return Request(
         gallery=None,
         data=str(photos),
@@ -83,7 +83,7 @@ def test_time_that_is_left_continues_the_training(
     request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The passes took a fraction of what the measured pace promised."""
-    monkeypatch.setattr(road, "measure_pace", lambda survey: replace(PACE, step=0.5))
+    monkeypatch.setattr(road, "measure_pace", lambda survey, supernet: replace(PACE, step=0.5))
     request_ = replace(request_, skip=frozenset({"search"}))
     runner = FakeCommands()
     report = run_road(request_, runner)

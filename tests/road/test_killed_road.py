@@ -14,11 +14,8 @@ import pytest
 from tests.fixtures.roads import Road
 
 MOMENTS = (
-    "Indexing",  # the gallery model is embedding
     "epoch 2/",  # a training has a checkpoint
-    "Evaluating on the test split",
     "exported onnx fp32",  # some files are written
-    "combinations of file and runtime",  # the proof has begun
 )
 """What a process says when it is killed, in the order of the road."""
 
@@ -45,7 +42,7 @@ def test_a_road_killed_within_its_stations_ends_with_proven_files(tmp_path: Path
         }
         assert before.items() <= finished.items(), "a finished station was made again"
         before = finished
-    assert set(before) == {"index", "query", "eval", "export"}
+    assert set(before) == {"index", "query", "eval"}
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr
     for name in before:
