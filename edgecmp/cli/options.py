@@ -21,6 +21,8 @@ __all__ = [
     "Index",
     "InputSize",
     "JsonFile",
+    "Latency",
+    "LatencyTable",
     "LearningRate",
     "Limit",
     "Model",
@@ -138,6 +140,14 @@ GalleryImages = Annotated[
 Limit = Annotated[
     int | None,
     typer.Option("--limit", metavar="N", help="Use N queries, evenly spaced over all."),
+]
+Latency = Annotated[
+    str | None,
+    typer.Option("--latency", metavar="TIME", help="The longest a query may take: 4ms or 850us."),
+]
+LatencyTable = Annotated[
+    Path | None,
+    typer.Option("--table", metavar="FILE", help="The latency table of the device."),
 ]
 Seed = Annotated[
     int,

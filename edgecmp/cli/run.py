@@ -14,6 +14,8 @@ from edgecmp.cli.options import (
     Data,
     GalleryModel,
     JsonFile,
+    Latency,
+    LatencyTable,
     Seed,
     help_text,
     writable_folder,
@@ -57,16 +59,8 @@ def run(
     budget: Annotated[
         str, typer.Option("--budget", metavar="FLOPS", help="At 224 x 224 by fvcore's rules.")
     ] = "100M",
-    latency: Annotated[
-        str | None,
-        typer.Option(
-            "--latency", metavar="TIME", help="The longest a query may take: 4ms or 850us."
-        ),
-    ] = None,
-    table: Annotated[
-        Path | None,
-        typer.Option("--table", metavar="FILE", help="The latency table of the device."),
-    ] = None,
+    latency: Latency = None,
+    table: LatencyTable = None,
     time: Annotated[
         str, typer.Option("--time", metavar="TIME", help="For everything: 90s, 30m, 1h30m.")
     ] = "30m",

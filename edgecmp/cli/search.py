@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from edgecmp.cli.choices import REWARDS, STRATEGIES
-from edgecmp.cli.options import Data, GalleryModel, JsonFile, Seed, help_text, writable_folder
+from edgecmp.cli.options import (
+    Data,
+    GalleryModel,
+    JsonFile,
+    Latency,
+    LatencyTable,
+    Seed,
+    help_text,
+    writable_folder,
+)
 from edgecmp.report import finish, on_interrupt
 
 __all__ = ["HELP", "search"]
@@ -53,16 +62,8 @@ def search(
             help="Folder for the result and the history.",
         ),
     ],
-    latency: Annotated[
-        str | None,
-        typer.Option(
-            "--latency", metavar="TIME", help="The longest a query may take: 4ms or 850us."
-        ),
-    ] = None,
-    table: Annotated[
-        Path | None,
-        typer.Option("--table", metavar="FILE", help="The latency table of the device."),
-    ] = None,
+    latency: Latency = None,
+    table: LatencyTable = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="A small search: two minutes on two cores.")
     ] = False,
