@@ -1,4 +1,7 @@
-"""UserError, the one exception for a mistake of the user: what is wrong, and what to do."""
+"""UserError, the one exception for a mistake of the user: what is wrong, and what to do.
+
+`NotLearnedError` is the one kind of it that a program may go on after.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import difflib
 import os
 from collections.abc import Iterable
 
-__all__ = ["UserError", "system_reason", "unknown_choice"]
+__all__ = ["NotLearnedError", "UserError", "system_reason", "unknown_choice"]
 
 
 class UserError(Exception):
@@ -21,6 +24,10 @@ class UserError(Exception):
         super().__init__(f"{what} {way_out}")
         self.what = what
         self.way_out = way_out
+
+
+class NotLearnedError(UserError):
+    """A training that ended without a usable network: it diverged, or its result is near chance."""
 
 
 def unknown_choice(noun: str, given: str, choices: Iterable[str], *, where: str = "") -> UserError:

@@ -41,7 +41,7 @@ from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import Batches, InMemory, Streamed
 from edgecmp.training.checkpoint import Checkpoint
-from edgecmp.training.fit import Schedule, fit
+from edgecmp.training.fit import PlainTask, Schedule, fit
 from edgecmp.training.shown import Shown
 from edgecmp.training.views import FreshViews
 
@@ -80,7 +80,7 @@ class _Enlarged:
         raise NotImplementedError("only written to shards")
 
 
-class _Task:
+class _Task(PlainTask):
     """A margin softmax over the training identities."""
 
     def __init__(self, architecture: Architecture, images: ImageSet) -> None:
@@ -89,8 +89,8 @@ class _Task:
         self.module = nn.ModuleDict({"network": self.network, "head": self.head})
         self.labels = torch.from_numpy(images.identities)
 
-    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
-        loss: Tensor = self.head(self.network(shown.images), self.labels[shown.indices])
+    def loss(self, prepared: Shown) -> Tensor:
+        loss: Tensor = self.head(self.network(prepared.images), self.labels[prepared.indices])
         return loss
 
 

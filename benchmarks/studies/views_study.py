@@ -20,11 +20,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from edgecmp import kit
-from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
+from edgecmp.benchmarks.studies.study import (
+    means_of_arms,
+    print_rows,
+    study_parser,
+    write_study,
+)
 from edgecmp.evaluation.retrieval import evaluate_retrieval
 from edgecmp.files import read_json, write_json
 from edgecmp.progress import say
@@ -158,24 +162,8 @@ class Study:
 
 
 def summary(cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per arm: means over the seeds; "spread" is the range of M(q,g) top-10 over them."""
-    by_arm: dict[str, list[dict[str, Any]]] = {}
-    for cell in cells:
-        by_arm.setdefault(cell["arm"], []).append(cell)
-    rows = []
-    for arm, runs in by_arm.items():
-        tens = [run["qg_top10"] for run in runs]
-        rows.append(
-            {
-                "arm": arm,
-                "epochs": runs[0]["epochs"],
-                "seeds": len(runs),
-                **{score: round(mean(run[score] for run in runs), 2) for score in SCORES},
-                "spread": round(max(tens) - min(tens), 2),
-                "seconds": round(mean(run["seconds"] for run in runs), 1),
-            }
-        )
-    return rows
+    """The rows of the study, see `means_of_arms`."""
+    return means_of_arms(cells, alike=("epochs",), scores=SCORES)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

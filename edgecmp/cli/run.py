@@ -12,11 +12,13 @@ import typer
 
 from edgecmp.cli.options import (
     Data,
+    GalleryImages,
     GalleryModel,
     JsonFile,
     Latency,
     LatencyTable,
     Seed,
+    Unlabelled,
     help_text,
     writable_folder,
 )
@@ -70,6 +72,8 @@ def run(
             "--input-size", metavar="PX", help="Of the phone's images; chosen if not given."
         ),
     ] = None,
+    unlabelled: Unlabelled = None,
+    gallery_images: GalleryImages = False,
     skip: Annotated[
         list[str] | None,
         typer.Option(
@@ -95,6 +99,8 @@ def run(
         latency=latency,
         table=table,
         input_size=input_size,
+        unlabelled=tuple(unlabelled or ()),
+        gallery_images=gallery_images,
         skip=frozenset(skip or ()),
         seed=seed,
     )

@@ -107,6 +107,12 @@ class StationCommands:
         return ["--data", self.survey.request.data]
 
     @property
+    def _more(self) -> list[str]:
+        request = self.survey.request
+        paths = [word for path in request.unlabelled for word in ("--unlabelled", str(path))]
+        return [*paths, *(["--gallery-images"] if request.gallery_images else [])]
+
+    @property
     def _seed(self) -> list[str]:
         return ["--seed", str(self.survey.request.seed)]
 
@@ -123,7 +129,8 @@ class StationCommands:
     def _supernet(self, plan: Plan) -> list[list[str]]:
         recipe = ["--recipe", self._places / "recipes/supernet.toml"]
         out = ["--out", self._places / "supernet"]
-        return [["train", "supernet", *recipe, *self._gallery, *self._data, *self._seed, *out]]
+        common = [*self._gallery, *self._data, *self._more, *self._seed]
+        return [["train", "supernet", *recipe, *common, *out]]
 
     def _search(self, plan: Plan) -> list[list[str]]:
         request = self.survey.request
@@ -168,8 +175,9 @@ class StationCommands:
         return [self._train_query(places / "query/architecture.json", options, "longer")]
 
     def _train_query(self, architecture: str, options: list[str], out: str) -> list[str]:
-        common = [*self._gallery, *self._data, *self._seed, "--out", self._places / out]
-        return ["train", "query", "--architecture", architecture, *options, *common]
+        common = [*self._gallery, *self._data, *self._more, *self._seed]
+        places = ["--architecture", architecture, *options, *common, "--out", self._places / out]
+        return ["train", "query", *places]
 
     def _eval(self, plan: Plan) -> list[list[str]]:
         model = ["--model", self._places.network]

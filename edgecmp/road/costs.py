@@ -32,10 +32,10 @@ SUPERNET_LOOKS, SUPERNET_WATCHED, FINAL_SUBNETS = 3, 3, 10
 QUERY_LOOKS = 6
 """Looks at the hold-out in a query network's training."""
 
-PARITY_PASSES = 12
+PARITY_PASSES = 20
 """Times that a query is embedded in `parity`: by the network, its stages, and files in runtimes."""
 
-EXPORT_S, PARITY_S, BENCH_S = 18.0, 6.0, 28.0
+EXPORT_S, PARITY_S, BENCH_S = 17.0, 8.0, 9.0
 """Of all files of a road on an idle machine, whatever the images: Core ML's compiler, runtimes that
 are opened, and the processes of `bench`."""
 
@@ -83,6 +83,7 @@ class Pace:
         read: of one image, decoded and prepared for the query network.
         gallery: of one image in the gallery model, decoding included.
         step: of one image in a training step of the query network: forward and backward.
+        taught: of one image in such a step in which the gallery model embeds it too, side by side.
         supernet: of one image in a training step of the supernet.
         embed: of one image in the query network, forward only.
         load: 1 on an idle machine; 2 if other programs take half of the processor.
@@ -93,6 +94,7 @@ class Pace:
     read: float
     gallery: float
     step: float
+    taught: float
     supernet: float
     embed: float
     load: float = 1.0
@@ -139,9 +141,19 @@ class Costs:
 
     @property
     def query_pass(self) -> float:
-        """One pass of the query network's training, without fixed views."""
-        taught = self.pace.gallery if self.work.views is None else 0.0
-        return self.pace.query * self.work.images * (self.pace.step + taught) + self._keep
+        """One pass of the query network's training; with fixed views, one of a known view."""
+        return self._known_pass + (self._asking if self.work.views is None else 0.0)
+
+    @property
+    def _known_pass(self) -> float:
+        """One pass for which the gallery model's embeddings are known."""
+        return self.pace.query * self.work.images * self.pace.step + self._keep
+
+    @property
+    def _asking(self) -> float:
+        """What the gallery model adds to a pass in which it embeds every image."""
+        added = max(0.0, self.pace.taught - self.pace.step)
+        return self.pace.query * self.work.images * added
 
     @property
     def _keep(self) -> float:
@@ -165,27 +177,25 @@ class Costs:
     def query(self, passes: float) -> float:
         """A query network's training."""
         looks = (QUERY_LOOKS + 1) * self.work.holdout * self.pace.embed
-        views = min(passes, self.work.views or 0) * self.teacher
+        views = min(passes, self.work.views or 0) * self._asking
         return self.opening + passes * self.query_pass + views + looks
 
     def short_query(self, passes: float) -> float:
         """A query network's training that embeds only the images that it sees, each once."""
-        step = self.pace.query * self.work.images * self.pace.step + self._keep
-        return self.query(0) + passes * step + min(1.0, passes) * self.teacher
+        return self.query(0) + passes * self._known_pass + min(1.0, passes) * self._asking
 
     def short_passes(self, seconds: float) -> float:
         """The passes of such a training of so many seconds; below 0 if too few."""
         rest = seconds - self.query(0)
-        step = self.pace.query * self.work.images * self.pace.step + self._keep
-        passes = rest / (step + self.teacher)
-        return passes if passes <= 1 else (rest - self.teacher) / step
+        passes = rest / (self._known_pass + self._asking)
+        return passes if passes <= 1 else (rest - self._asking) / self._known_pass
 
     def query_passes(self, seconds: float) -> float:
         """The passes of a query network's training of so many seconds; below 0 if too few."""
         rest = seconds - self.query(0)
         views = self.work.views or 0
-        passes = rest / (self.query_pass + (self.teacher if views else 0.0))
-        return passes if passes <= views else (rest - views * self.teacher) / self.query_pass
+        passes = rest / (self.query_pass + (self._asking if views else 0.0))
+        return passes if passes <= views else (rest - views * self._asking) / self.query_pass
 
     @property
     def _measure(self) -> float:

@@ -14,6 +14,8 @@ from edgecmp.road.costs import FINALISTS, Costs
 __all__ = [
     "FIRST_PASSES",
     "LEAST_IMAGES",
+    "LEAST_SEARCH",
+    "LEAST_SUPERNET",
     "SIZES",
     "Division",
     "Planned",
@@ -22,7 +24,10 @@ __all__ = [
     "passes_text",
 ]
 
-FIRST_PASSES = 24.0
+SIZES = ((8, 1), (12, 2), (16, 4), (20, 7), (30, 10), (40, 15), (50, 20))
+"""Population and generations of searches, the smallest first; the last is supplement A.3's."""
+
+FIRST_PASSES = 48.0
 """Passes of the query network before a supernet and a search of one's own take any time."""
 
 SHARES = {"supernet": 0.22, "search": 0.12, "finalists": 0.10, "query": 0.56}
@@ -37,14 +42,17 @@ SHORT = 2.0
 """Passes below which the query network's training embeds only the images that it sees, by their
 first view: all images in the gallery model would take longer than the training."""
 
+LEAST_SEARCH = SIZES[3]
+"""Smaller searches are made only if the starter kit has no architecture within the bounds."""
+
+LEAST_SUPERNET = 12.0
+"""The same for supernets of fewer passes."""
+
 LEAST_FINALIST = 2.0
 """Passes of a finalist below which its result says little."""
 
 LEAST_IMAGES = 1024
 """Training images that the query network sees, however short the time."""
-
-SIZES = ((8, 1), (12, 2), (16, 4), (20, 7), (30, 10), (40, 15), (50, 20))
-"""Population and generations of searches, the smallest first; the last is supplement A.3's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,8 +142,8 @@ class Division:
 
     def _least(self) -> float:
         """The shortest supernet worth its time, and the shortest search."""
-        supernet = self.costs.supernet(1.0) if "supernet" in self._open else 0.0
-        return supernet + self.costs.search(evaluations_of(SIZES[0]))
+        supernet = self.costs.supernet(LEAST_SUPERNET) if "supernet" in self._open else 0.0
+        return supernet + self.costs.search(evaluations_of(LEAST_SEARCH))
 
     def _add(self, name: str, seconds: float, what: str) -> float:
         self.stations[name] = Planned(station=name, seconds=seconds, what=what)
@@ -145,8 +153,9 @@ class Division:
         """Plans the supernet and returns its seconds without those of the teacher."""
         costs = self.costs
         share = self._share("supernet", {"supernet", "search", "finalists"})
-        most = room - costs.search(evaluations_of(SIZES[0]))
-        seconds = min(max(share * room, costs.supernet(1.0)), most)
+        after = LEAST_SEARCH if room >= self._least() else SIZES[0]
+        most = room - costs.search(evaluations_of(after))
+        seconds = min(max(share * room, costs.supernet(LEAST_SUPERNET)), most)
         passes = 1.0 + (seconds - costs.supernet(1.0)) / costs.supernet_pass
         self.supernet_passes = min(MOST_SUPERNET, passes) if passes > 0.999 else 0.0
         what = f"{passes_text(self.supernet_passes)} over {costs.work.images:,} images"
@@ -157,10 +166,10 @@ class Division:
 
     def _plan_search(self, room: float) -> float:
         share = self._share("search", {"search", "finalists"})
+        least = self.costs.search(evaluations_of(LEAST_SEARCH))
+        most = max(share * room, min(least, room))
         fitting = [
-            size
-            for size in SIZES
-            if self.costs.search(evaluations_of(size)) <= max(0.0, share * room)
+            size for size in SIZES if self.costs.search(evaluations_of(size)) <= max(0.0, most)
         ]
         self.size = fitting[-1] if fitting else SIZES[0]
         count = evaluations_of(self.size)

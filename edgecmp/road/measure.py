@@ -5,12 +5,14 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from statistics import median_low
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from edgecmp import kit
 from edgecmp.data.image_set import ImageSet, Integers, Pixels
@@ -20,6 +22,7 @@ from edgecmp.preprocessing import Preprocessing
 from edgecmp.road.costs import Pace
 from edgecmp.road.division import FIRST_PASSES
 from edgecmp.road.survey import Survey
+from edgecmp.training.ahead import made_ahead
 from edgecmp.training.paths import sample_paths
 from edgecmp.training.recipes.photos import photos_supernet
 
@@ -32,6 +35,9 @@ ENOUGH_S = 1.0
 """After this long, a measurement is not repeated any more."""
 
 FEWEST, REPEATS = 2, 5
+
+SLOW_S = 2.0
+"""Of a batch in both networks: one that takes longer is not measured side by side."""
 
 MOST_BATCH = 64
 """Images of a step that is measured; an image costs the same in larger ones."""
@@ -58,6 +64,7 @@ def measure_pace(survey: Survey, *, supernet: bool) -> Pace:
     prepared = train.pixels(reads, chosen[:16])
     gallery = _seconds(lambda: survey.model.embed(prepared)) / len(prepared)
     step, embed = _network(survey, preprocessing, pixels)
+    taught = _taught_step(survey, preprocessing, pixels, prepared, alone=step + gallery)
     shortest = FIRST_PASSES * survey.work.images * step
     if supernet and shortest < survey.request.seconds:
         supernet_step = _supernet_step(survey, preprocessing, pixels)
@@ -71,6 +78,7 @@ def measure_pace(survey: Survey, *, supernet: bool) -> Pace:
         read=read,
         gallery=decode + gallery,
         step=step,
+        taught=taught,
         supernet=supernet_step,
         embed=embed,
     )
@@ -88,35 +96,79 @@ def _network(
     pixels: Pixels,
 ) -> tuple[float, float]:
     """Seconds of one image in a training step, and in a forward pass, of the query network."""
-    kit_architecture = Architecture.load(kit.architecture(survey.tier))
-    architecture = kit_architecture.resized(survey.input_size, survey.source.embedding_dim)
-    size = min(MOST_BATCH, survey.recipe.schedule.batch_size)
-    batch = pixels[np.arange(size) % len(pixels)]
     with torch.random.fork_rng():
-        network = architecture.build()
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        generator = torch.Generator().manual_seed(0)
-        targets = F.normalize(
-            torch.randn(size, survey.source.embedding_dim, generator=generator), dim=1
-        )
-        network.train()
-
-        def step() -> None:
-            images = survey.recipe.augmentation(torch.from_numpy(batch), generator)
-            found = network(preprocessing.normalise_planes(images))
-            loss = (1 - (found * targets).sum(1)).mean()
-            network.zero_grad()
-            loss.backward()
-
-        stepped = _seconds(step) / size
-        network.eval()
-        images = preprocessing.normalise(batch)
+        training = _Training(survey, preprocessing, pixels)
+        stepped = _seconds(lambda: training.step(training.images())) / training.size
+        training.network.eval()
+        images = preprocessing.normalise(training.batch)
 
         def embed() -> None:
             with torch.inference_mode():
-                network(images)
+                training.network(images)
 
-        return stepped, _seconds(embed) / size
+        return stepped, _seconds(embed) / training.size
+
+
+def _taught_step(
+    survey: Survey,
+    preprocessing: Preprocessing,
+    pixels: Pixels,
+    prepared: Pixels,
+    *,
+    alone: float,
+) -> float:
+    """Seconds of one image in a training step while the gallery model embeds the next batch.
+
+    Args:
+        survey: of the run.
+        preprocessing: of the query network.
+        pixels: images for the query network.
+        prepared: images for the gallery model.
+        alone: seconds of an image in both networks, one after the other: the answer if a batch
+            takes so long that the smaller network hardly matters.
+    """
+    with torch.random.fork_rng():
+        training = _Training(survey, preprocessing, pixels)
+        if alone * training.size > SLOW_S:
+            return alone
+        shown = prepared[np.arange(training.size) % len(prepared)]
+
+        def batches() -> Iterator[Tensor]:
+            while True:
+                images = training.images()
+                survey.model.embed(shown)
+                yield images
+
+        with closing(made_ahead(batches())) as ready:
+            return _seconds(lambda: training.step(next(ready))) / training.size
+
+
+class _Training:
+    """Training steps of the starter kit's architecture of the run's tier, with random weights."""
+
+    def __init__(self, survey: Survey, preprocessing: Preprocessing, pixels: Pixels) -> None:
+        width = survey.source.embedding_dim
+        architecture = Architecture.load(kit.architecture(survey.tier))
+        self.network = architecture.resized(survey.input_size, width).build().train()
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.size = min(MOST_BATCH, survey.recipe.schedule.batch_size)
+        self.batch = pixels[np.arange(self.size) % len(pixels)]
+        self._augmentation = survey.recipe.augmentation
+        self._preprocessing = preprocessing
+        self._generator = torch.Generator().manual_seed(0)
+        targets = torch.randn(self.size, width, generator=self._generator)
+        self._targets = F.normalize(targets, dim=1)
+
+    def images(self) -> Tensor:
+        """An augmented batch."""
+        planes = self._augmentation(torch.from_numpy(self.batch), self._generator)
+        return self._preprocessing.normalise_planes(planes)
+
+    def step(self, images: Tensor) -> None:
+        """Forward and backward."""
+        loss = (1 - (self.network(images) * self._targets).sum(1)).mean()
+        self.network.zero_grad()
+        loss.backward()
 
 
 def _supernet_step(survey: Survey, preprocessing: Preprocessing, pixels: Pixels) -> float:

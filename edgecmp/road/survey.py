@@ -9,7 +9,7 @@ from typing import Any
 from edgecmp import kit
 from edgecmp.data import Dataset, Retrieval, load_dataset
 from edgecmp.errors import UserError
-from edgecmp.files import sha256_file
+from edgecmp.files import sha256_file, sha256_json
 from edgecmp.gallery.source import ModelSource, Need, open_source
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.embed import Embedder
@@ -19,6 +19,7 @@ from edgecmp.search.space.constraint import budget_text, parse_budget
 from edgecmp.search.space.flops import FlopsTable
 from edgecmp.search.space.latency_budget import parse_latency
 from edgecmp.training.job import Job
+from edgecmp.training.more_images import MoreImages
 from edgecmp.training.query import QueryRecipe
 from edgecmp.training.recipes.photos import photos_query
 from edgecmp.wording import counted
@@ -39,6 +40,8 @@ class Request:
         latency: "4ms"; None without a bound.
         table: the latency table of the device; None without a bound.
         input_size: of the query network, in pixels; None: chosen.
+        unlabelled: paths of images without labels that the trainings learn from too.
+        gallery_images: whether they learn from the gallery images of the hold-out and the test.
         skip: stations that are left out.
         seed: of every training and the search.
     """
@@ -51,6 +54,8 @@ class Request:
     latency: str | None = None
     table: Path | None = None
     input_size: int | None = None
+    unlabelled: tuple[Path, ...] = ()
+    gallery_images: bool = False
     skip: frozenset[str] = frozenset()
     seed: int = 0
 
@@ -63,6 +68,7 @@ class Survey:
         request: of the user.
         source: the gallery.
         dataset: the data.
+        more: images without labels that the trainings learn from too.
         task: of the test split.
         holdout: the task of the validation split.
         budget: FLOPs.
@@ -74,6 +80,7 @@ class Survey:
     request: Request
     source: ModelSource
     dataset: Dataset
+    more: MoreImages
     task: Retrieval
     holdout: Retrieval
     budget: int
@@ -108,12 +115,21 @@ class Survey:
             )
         dataset = load_dataset(request.data)
         task, holdout = dataset.retrieval("test"), dataset.retrieval("validation")
+        more = MoreImages.open(dataset, request.unlabelled, gallery_images=request.gallery_images)
         tier = tier_of(budget)
-        job = Job.of(dataset, source, tier=tier, has_start=True, input_size=request.input_size)
+        job = Job.of(
+            dataset,
+            source,
+            tier=tier,
+            has_start=True,
+            unlabelled=len(more),
+            input_size=request.input_size,
+        )
         return cls(
             request=request,
             source=source,
             dataset=dataset,
+            more=more,
             task=task,
             holdout=holdout,
             budget=budget,
@@ -140,6 +156,7 @@ class Survey:
             holdout=len(self.holdout.queries) + len(self.holdout.gallery),
             queries=len(self.task.queries),
             gallery=len(self.task.gallery),
+            unlabelled=len(self.more),
             views=self._views,
         )
 
@@ -164,6 +181,7 @@ class Survey:
             "latency table": None if request.table is None else sha256_file(request.table),
             "input size": self.input_size,
             "seed": request.seed,
+            "set of images without labels": sha256_json(self.more.compared) if self.more else None,
         }
 
     def kit_architecture(self) -> Architecture | None:
@@ -174,6 +192,13 @@ class Survey:
         fitted = found.resized(self.input_size, self.source.embedding_dim)
         flops = FlopsTable.of(self.tier, embedding_dim=fitted.embedding_dim).count(fitted)
         return fitted if flops <= self.budget else None
+
+    @property
+    def _seen(self) -> str:
+        """What the trainings see of the test split, in words."""
+        if self.request.gallery_images:
+            return "its gallery images are trained on, without their identities"
+        return "identities that no training sees"
 
     def sentences(self) -> list[str]:
         """What was found, in sentences."""
@@ -186,10 +211,12 @@ class Survey:
             f"{counted(len(train.identity_names), 'identity')}, "
             f"{self.job.median_side:,} px on the shorter side.",
             f"Hold-out: {self.holdout.describe()}.",
-            f"Test: {self.task.describe()}; identities that no training sees.",
+            f"Test: {self.task.describe()}; {self._seen}.",
             f"Query network: tier {self.tier}, at most {budget_text(self.budget)} FLOPs, "
             f"{self.input_size} px.",
         ]
+        if self.more:
+            found.insert(2, f"Besides: {counted(len(self.more), 'training image')} without labels.")
         if self.tier != "100M":
             found.append(
                 f"The starter kit's supernet is of the tier 100M: that of the tier {self.tier} "

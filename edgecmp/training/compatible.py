@@ -46,25 +46,29 @@ class CompatibleLoss(nn.Module):
         self.unlabelled = bool((self.labels < 0).any())
         self.losses = nn.ModuleList(method.loss(supervision) for method in methods)
 
-    def mix(self, shown: Shown, generator: torch.Generator) -> Shown:
-        """Rotates, mirrors and blends a share of the images (mixup, https://arxiv.org/abs/1710.09412).
+    def prepared(self, shown: Shown, generator: torch.Generator) -> Shown:
+        """Rotates, mirrors and blends a share of the images, and asks the gallery model for them.
+
+        Source: mixup, https://arxiv.org/abs/1710.09412.
 
         Args:
             shown: N images.
             generator: of the random numbers.
 
         Returns:
-            The same images, of which the first `mixed` share is blended pairwise.
+            The same images, of which the first `mixed` share is blended pairwise, with the gallery
+            model's embeddings where a method needs them.
         """
-        mixed = self._mixed(len(shown))
-        return shown.blended(Blend.drawn(mixed, generator)) if mixed else shown
+        if mixed := self._mixed(len(shown)):
+            shown = shown.blended(Blend.drawn(mixed, generator))
+        return self.supervision.taught(shown) if self.runs_network else shown
 
     def forward(self, embeddings: Tensor, shown: Shown) -> Tensor:
         """The loss, a scalar.
 
         Args:
             embeddings: (N, D), of unit length.
-            shown: the result of `mix`, whose images the network has embedded.
+            shown: the result of `prepared`, whose images the network has embedded.
         """
         batch = Batch(embeddings, self.labels[shown.indices], shown)
         mixed = self._mixed(len(shown))

@@ -6,26 +6,26 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import mean
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.batches import Batches
-from edgecmp.training.fit import Schedule, Task, TrainingState
+from edgecmp.training.fit import Schedule, Task, TrainingState, epoch_steps, losses
 from edgecmp.training.views import FixedViews, Views
 from edgecmp.wording import counted
 
 __all__ = ["Cost", "measure"]
 
-STEPS = 2
-"""Steps that are made; each is repeated, and the repetition is timed."""
+STEPS = 3
+"""Steps that are made; they are repeated, and the repetition is timed."""
 
 FEW = 20
 """Steps of a training for which one step, made once, is enough."""
@@ -97,7 +97,7 @@ def about(seconds: float) -> str:
 
 
 def measure(
-    task: Task,
+    task: Task[Any],
     batches: Batches,
     preprocessing: Preprocessing,
     recipe: Lengths,
@@ -110,8 +110,8 @@ def measure(
     """Makes the next steps of a training, times them, and restores the task bit for bit.
 
     They are the steps with which `fit` goes on, so that what the gallery model embeds for them is
-    what it embeds then. The first pass over a step compiles kernels, so the second is timed, except
-    in a training of less than 20 steps.
+    what it embeds then. The first pass over the steps compiles kernels, so the second is timed,
+    except in a training of less than 20 steps.
 
     Args:
         task: what is trained.
@@ -127,37 +127,38 @@ def measure(
     steps = schedule.steps_of(batches)
     few = left * steps < FEW
     reset_peak_memory()
-    first: list[float] = []
-    again: list[float] = first if few else []
-    waited: list[float] = []
     with _undone(task.module):
         state = TrainingState(task.module, schedule, steps)
         task.module.train()
-        generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-        view = views.of_epoch(epoch)
-        drawn = batches.epoch(schedule.batch_size, generator)
-        started = time.monotonic()
-        for step, batch in enumerate(islice(drawn, 1 if few else min(STEPS, steps))):
-            waited.append(time.monotonic() - started)
-            for seconds in (first,) if few else (first, again):
-                random_state = generator.get_state()
-                started = time.monotonic()
-                shown = view.shown(batch, preprocessing, generator)
-                state.set_lr(epoch * steps + step)
-                with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
-                    loss = task.loss(shown, epoch / schedule.epochs, generator)
-                state.update(loss)
-                seconds.append(time.monotonic() - started)
-                generator.set_state(random_state)
-            started = time.monotonic()
-    step_seconds = mean(again) + min(waited)
-    per_image = FORWARD_SHARE * mean(again) / min(schedule.batch_size, len(batches))
+
+        def seconds_of(count: int, *, ahead: bool) -> list[float]:
+            """Of each of so many steps, the first of which waits until its batch is prepared."""
+            generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+            ready = epoch_steps(
+                task, batches, preprocessing, schedule, views, epoch=epoch, generator=generator
+            )
+            seconds, started = [], time.monotonic()
+            with closing(losses(task, islice(ready, count), schedule, ahead=ahead)) as of_steps:
+                for step, loss in enumerate(of_steps):
+                    state.set_lr(epoch * steps + step)
+                    state.update(loss)
+                    seconds.append(time.monotonic() - started)
+                    started = time.monotonic()
+            return seconds
+
+        ahead, known = views.asks(epoch), isinstance(views, FixedViews)  # by the second pass
+        first = seconds_of(1 if few else min(STEPS, steps), ahead=ahead)
+        again = first if few else seconds_of(len(first), ahead=ahead and not known)
+    later = mean(again[1:]) if len(again) > 1 else again[0]
+    step_seconds = later + max(0.0, again[0] - later) / steps
+    saved = min(one - other for one, other in zip(first, again, strict=True))
+    per_image = FORWARD_SHARE * later / min(schedule.batch_size, len(batches))
     return Cost(
         epochs=left,
         steps=steps,
         input_size=preprocessing.input_size,
         step_seconds=step_seconds,
-        once_seconds=_once(views, left, steps, min(first) - mean(again)),
+        once_seconds=_once(views, left, steps, saved),
         evaluation_seconds=_evaluations(recipe, epoch) * watched * per_image,
         memory_bytes=peak_memory(),
     )

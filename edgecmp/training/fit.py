@@ -9,24 +9,31 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from edgecmp.errors import UserError
+from edgecmp.errors import NotLearnedError
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import progress
+from edgecmp.training.ahead import made_ahead
 from edgecmp.training.batches import Batches, steps_of
 from edgecmp.training.checkpoint import Checkpoint
 from edgecmp.training.fields import Count, Decay, Number
 from edgecmp.training.shown import Shown
 from edgecmp.training.views import Views
 
-__all__ = ["Schedule", "Task", "TrainingState", "document_of", "fit"]
+__all__ = [
+    *("PlainTask", "Schedule", "Task", "TrainingState"),
+    *("document_of", "epoch_steps", "fit", "losses"),
+]
+
+Prepared = TypeVar("Prepared")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +70,7 @@ class Schedule:
         return min(steps, max(1, self.epoch_images // self.batch_size))
 
 
-class Task(Protocol):
+class Task(Protocol[Prepared]):
     """What is trained: a module with all parameters, and the loss of a batch."""
 
     @property
@@ -71,19 +78,33 @@ class Task(Protocol):
         """The module with all parameters."""
         ...
 
-    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
-        """The loss of a batch, a scalar.
+    def prepared(self, shown: Shown, progress: float, generator: torch.Generator) -> Prepared:
+        """What the loss needs of a batch, which does not depend on the module's weights.
+
+        It may be called in another thread, while the module is trained on the batch before.
 
         Args:
             shown: the batch.
             progress: share of the training that is done, 0..1.
-            generator: of random numbers.
+            generator: of all random numbers of the step except dropout's.
         """
         ...
 
+    def loss(self, prepared: Prepared) -> Tensor:
+        """The loss of a batch, a scalar."""
+        ...
+
+
+class PlainTask:
+    """A task whose loss takes the batch as it is shown, and nothing else."""
+
+    def prepared(self, shown: Shown, progress: float, generator: torch.Generator) -> Shown:
+        """See `Task.prepared`."""
+        return shown
+
 
 def fit(
-    task: Task,
+    task: Task[Any],
     batches: Batches,
     preprocessing: Preprocessing,
     schedule: Schedule,
@@ -113,8 +134,8 @@ def fit(
         "seconds".
 
     Raises:
-        UserError: the loss or a weight is no longer finite, or the checkpoint cannot be read or
-            written.
+        NotLearnedError: the loss or a weight is no longer finite.
+        UserError: the checkpoint cannot be read or written.
     """
     state = TrainingState(task.module, schedule, schedule.steps_of(batches))
     if checkpoint.epoch:
@@ -128,19 +149,18 @@ def fit(
             torch.manual_seed(seed * 100_003 + epoch)
             task.module.train()
             total = 0.0
-            view = views.of_epoch(epoch)
-            drawn = islice(batches.epoch(schedule.batch_size, generator), state.steps)
-            for step, batch in enumerate(drawn):
-                shown = view.shown(batch, preprocessing, generator)
-                done = (epoch + step / state.steps) / schedule.epochs
-                state.set_lr(epoch * state.steps + step)
-                with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
-                    loss = task.loss(shown, done, generator)
-                if not loss.isfinite():
-                    raise _diverged("The loss", name, epoch, checkpoint)
-                state.update(loss)
-                total += loss.item()
-                bar.advance(1)
+            steps = epoch_steps(
+                task, batches, preprocessing, schedule, views, epoch=epoch, generator=generator
+            )
+            ahead = views.asks(epoch)
+            with closing(losses(task, steps, schedule, ahead=ahead)) as of_steps:
+                for step, loss in enumerate(of_steps):
+                    state.set_lr(epoch * state.steps + step)
+                    if not loss.isfinite():
+                        raise _diverged("The loss", name, epoch, checkpoint)
+                    state.update(loss)
+                    total += loss.item()
+                    bar.advance(1)
             record = {
                 "epoch": epoch + 1,
                 "loss": total / state.steps,
@@ -160,9 +180,57 @@ def fit(
     return records
 
 
-def _diverged(what: str, name: str, epoch: int, checkpoint: Checkpoint) -> UserError:
+def epoch_steps(
+    task: Task[Prepared],
+    batches: Batches,
+    preprocessing: Preprocessing,
+    schedule: Schedule,
+    views: Views,
+    *,
+    epoch: int,
+    generator: torch.Generator,
+) -> Iterator[Prepared]:
+    """The prepared batches of an epoch.
+
+    Args:
+        task: what is trained.
+        batches: the prepared training images.
+        preprocessing: how augmented images are normalised.
+        schedule: of the optimisation.
+        views: how the epochs change the training images.
+        epoch: number of finished epochs.
+        generator: seeded for the epoch.
+    """
+    steps = schedule.steps_of(batches)
+    view = views.of_epoch(epoch)
+    drawn = islice(batches.epoch(schedule.batch_size, generator), steps)
+    for step, batch in enumerate(drawn):
+        shown = view.shown(batch, preprocessing, generator)
+        yield task.prepared(shown, (epoch + step / steps) / schedule.epochs, generator)
+
+
+def losses(
+    task: Task[Prepared], steps: Iterator[Prepared], schedule: Schedule, *, ahead: bool
+) -> Generator[Tensor, None, None]:
+    """The loss of each step; the weights are to be updated before the next one is taken.
+
+    Args:
+        task: what is trained.
+        steps: the prepared batches.
+        schedule: of the optimisation.
+        ahead: whether the next batch is prepared in another thread meanwhile; without a gallery
+            model in it, that takes longer than it saves.
+    """
+    with closing(made_ahead(steps)) if ahead else nullcontext(steps) as ready:
+        for prepared in ready:
+            with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bf16):
+                loss = task.loss(prepared)
+            yield loss
+
+
+def _diverged(what: str, name: str, epoch: int, checkpoint: Checkpoint) -> NotLearnedError:
     kept = f", whose epoch {checkpoint.epoch} is kept" if checkpoint.epoch else ""
-    return UserError(
+    return NotLearnedError(
         f"{what} of the {name} became infinite or not a number in epoch {epoch + 1}, so the "
         "training was stopped.",
         "Use a lower learning rate (--lr) or a recipe with a longer warm-up, and another folder "

@@ -21,7 +21,7 @@ from edgecmp.networks.gallery import build_gallery
 from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.fields import Count, Number, Positive, Side
-from edgecmp.training.fit import Schedule, document_of
+from edgecmp.training.fit import PlainTask, Schedule, document_of
 from edgecmp.training.report import TrainingReport
 from edgecmp.training.session import TrainingSession
 from edgecmp.training.shown import Shown
@@ -59,7 +59,7 @@ class GalleryRecipe:
     half: bool = False
 
 
-class _Task:
+class _Task(PlainTask):
     """CosFace on the embeddings of the gallery network."""
 
     def __init__(self, recipe: GalleryRecipe, labels: Tensor) -> None:
@@ -85,8 +85,8 @@ class _Task:
             length = self.head.weight.norm(dim=1).mean()
             self.head.weight.copy_(F.normalize(sums, dim=1) * length)
 
-    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
-        loss: Tensor = self.head(self.network(shown.images), self.labels[shown.indices])
+    def loss(self, prepared: Shown) -> Tensor:
+        loss: Tensor = self.head(self.network(prepared.images), self.labels[prepared.indices])
         return loss
 
 

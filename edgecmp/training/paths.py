@@ -13,9 +13,9 @@ from edgecmp.networks.supernet import LayerPath
 from edgecmp.networks.tiers import BLOCKS, DEPTH, WIDTHS
 from edgecmp.training.fields import Share
 
-__all__ = ["Path", "Phase", "Sampling", "sample_paths"]
+__all__ = ["Phase", "SampledPath", "Sampling", "sample_paths"]
 
-Path = tuple[LayerPath, ...]
+SampledPath = tuple[LayerPath, ...]
 
 Sampling = Literal["uniform", "fair"]
 """How the paths of a step are sampled.
@@ -46,7 +46,7 @@ class Phase:
 
 def sample_paths(
     phases: tuple[Phase, ...], progress: float, sampling: Sampling, generator: torch.Generator
-) -> list[Path]:
+) -> list[SampledPath]:
     """Samples the paths of one step.
 
     Args:
@@ -66,7 +66,7 @@ def sample_paths(
     return paths
 
 
-def _path(blocks: Tensor, widths: Tensor) -> Path:
+def _path(blocks: Tensor, widths: Tensor) -> SampledPath:
     """The path of block indices (20, b) and width indices (20,)."""
     return tuple(
         LayerPath(tuple(sorted(chosen)), width)

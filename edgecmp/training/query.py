@@ -18,6 +18,7 @@ from edgecmp.training.augment import Augmentation
 from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.fields import Count, Side, Whole
 from edgecmp.training.fit import Schedule, document_of
+from edgecmp.training.gain import spread
 from edgecmp.training.methods import Method
 from edgecmp.training.more_images import NO_MORE, MoreImages
 from edgecmp.training.report import TrainingReport
@@ -27,7 +28,7 @@ from edgecmp.training.start_weights import Start, start_settings
 from edgecmp.training.starts import NONE, query_start
 from edgecmp.training.supervision import Supervision
 
-__all__ = ["QueryRecipe", "train_query"]
+__all__ = ["QueryRecipe", "QueryTask", "train_query"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +45,8 @@ class QueryRecipe:
             image, the first of which is the image as it is; epoch e shows view e mod K, the gallery
             model embeds each view once, and images are not blended.
         watch_every: epochs between evaluations on the hold-out.
+        gain: whether the trained embeddings are spread by a gain that the hold-out chooses; see
+            `edgecmp.training.gain`.
         half: store the weights in float16.
     """
 
@@ -53,19 +56,24 @@ class QueryRecipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     views: Whole = 0
     watch_every: Count = 10
+    gain: bool = False
     half: bool = False
 
 
-class _Task:
+class QueryTask:
     """The compatible loss of one network."""
 
     def __init__(self, network: nn.Module, criterion: CompatibleLoss) -> None:
         self.network, self.criterion = network, criterion
         self.module = nn.ModuleDict({"network": network, "criterion": criterion})
 
-    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
-        shown = self.criterion.mix(shown, generator)
-        loss: Tensor = self.criterion(self.network(shown.images), shown)
+    def prepared(self, shown: Shown, progress: float, generator: torch.Generator) -> Shown:
+        """See `Task.prepared`."""
+        return self.criterion.prepared(shown, generator)
+
+    def loss(self, prepared: Shown) -> Tensor:
+        """See `Task.loss`."""
+        loss: Tensor = self.criterion(self.network(prepared.images), prepared)
         return loss
 
 
@@ -164,7 +172,7 @@ def _trained(
         )
 
     records = session.fit(
-        _Task(network, criterion),
+        QueryTask(network, criterion),
         name="query network",
         watch=watch,
         watched=len(holdout.images),
@@ -174,6 +182,11 @@ def _trained(
         for method in recipe.methods:
             if method.post_hoc:
                 method.finish(network, supervision)
+        if recipe.gain and (gain := spread(network, holdout)) is not None:
+            say(
+                f"The embeddings are spread by a gain of {gain.value:g}: the mean reciprocal rank "
+                f"of M(q,g) on the hold-out rises from {gain.before:.3f} to {gain.after:.3f}."
+            )
         row = {"protocol_name": session.protocol_name, **evaluate()}
         manifest = session.manifest(metrics={"holdout": row})
         bundle = QueryBundle(network=network, manifest=manifest, seen=session.seen)

@@ -205,7 +205,7 @@ class TrainingSession:
 
     def fit(
         self,
-        task: Task,
+        task: Task[Any],
         *,
         name: str,
         watch: Callable[[int], str],
@@ -266,7 +266,7 @@ class TrainingSession:
         try:
             yield
         except UserError as error:
-            raise UserError(
+            raise type(error)(
                 error.what,
                 f"{error.way_out} All epochs are kept in {self.checkpoint.folder}: the same "
                 f"command goes on from there; remove {self.out} to train again.",

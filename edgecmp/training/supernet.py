@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from edgecmp.artefacts.bundle import QueryBundle, SupernetBundle
 from edgecmp.data import Dataset
-from edgecmp.errors import UserError
+from edgecmp.errors import NotLearnedError, UserError
 from edgecmp.evaluation.holdout import HoldOut
 from edgecmp.gallery.source import Gallery, GallerySource, open_source
 from edgecmp.networks.architecture import Architecture
@@ -27,7 +27,7 @@ from edgecmp.training.fields import Count, Side, TierName, Whole
 from edgecmp.training.fit import Schedule, document_of
 from edgecmp.training.methods import Method
 from edgecmp.training.more_images import NO_MORE, MoreImages
-from edgecmp.training.paths import Phase, Sampling, sample_paths
+from edgecmp.training.paths import Phase, SampledPath, Sampling, sample_paths
 from edgecmp.training.query import QueryRecipe, train_query
 from edgecmp.training.report import TrainingReport
 from edgecmp.training.session import TrainingSession
@@ -93,18 +93,18 @@ class _Task:
         self.recipe, self.network, self.criterion = recipe, network, criterion
         self.module = nn.ModuleDict({"network": network, "criterion": criterion})
 
-    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
+    def prepared(
+        self, shown: Shown, progress: float, generator: torch.Generator
+    ) -> list[tuple[SampledPath, Shown]]:
+        """The sampled paths, each with its part of the batch."""
         recipe = self.recipe
         paths = sample_paths(recipe.phases, progress, recipe.sampling, generator)
-        parts = [
-            self.criterion(self.network(part.images, path), part)
-            for part, path in zip(
-                (self.criterion.mix(part, generator) for part in shown.chunks(len(paths))),
-                paths,
-                strict=True,
-            )
-        ]
-        return torch.stack(parts).mean()
+        parts = [self.criterion.prepared(part, generator) for part in shown.chunks(len(paths))]
+        return list(zip(paths, parts, strict=True))
+
+    def loss(self, prepared: list[tuple[SampledPath, Shown]]) -> Tensor:
+        losses = [self.criterion(self.network(part.images, path), part) for path, part in prepared]
+        return torch.stack(losses).mean()
 
 
 def random_subnets(network: Supernet, holdout: HoldOut, count: int, *, seed: int) -> dict[str, Any]:
@@ -280,7 +280,7 @@ def _final_row(recipe: SupernetRecipe, network: Supernet, holdout: HoldOut) -> d
     try:
         return random_subnets(network, holdout, max(10, recipe.watched), seed=0)
     except UserError as error:  # embeddings that are not finite
-        raise UserError(
+        raise NotLearnedError(
             f"The supernet was not written, since a random subnet cannot be evaluated: "
             f"{error.what}",
             "Use a lower learning rate (--lr), and another folder.",
@@ -304,7 +304,7 @@ def _require_learned(recipe: SupernetRecipe, row: Mapping[str, float], chance: f
         )
         return
     if top1 < CHANCE_FACTOR * chance:
-        raise UserError(
+        raise NotLearnedError(
             f"The supernet was not written, since its random subnets are near chance: their "
             f"hold-out {protocol} top-1 is {top1:.1f} %, and chance is {chance:.1f} %.",
             "Use a recipe with more epochs before single blocks and narrow widths are sampled, and "

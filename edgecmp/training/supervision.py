@@ -113,13 +113,15 @@ class Supervision:
             return None
         return TwoFrames(self.preprocessing, self.source.reads, augmentation)
 
-    def of_shown(self, shown: Shown) -> Tensor:
-        """The gallery network's embeddings (N, D) of a batch as the query network sees it."""
+    def taught(self, shown: Shown) -> Shown:
+        """A batch with the gallery model's embeddings of what the query network sees."""
         if shown.targets is not None:
-            return shown.targets
+            return shown
         if shown.teacher is not None:
-            return self.source.embed_planes(shown.teacher.planes())
-        return self.source.embed_normalised(shown.images, self.preprocessing)
+            targets = self.source.embed_planes(shown.teacher.planes())
+        else:
+            targets = self.source.embed_normalised(shown.images, self.preprocessing)
+        return Shown(shown.images, shown.indices, targets=targets)
 
     def neighbours(self, count: int) -> tuple[Tensor, Tensor]:
         """The nearest training images of each training image by the gallery's embeddings.

@@ -59,6 +59,9 @@ class Views(Protocol):
     def of_epoch(self, epoch: int) -> View:
         """The view of an epoch, from 0."""
 
+    def asks(self, epoch: int) -> bool:
+        """Whether the gallery model embeds images in an epoch."""
+
     def sync(self) -> None:
         """Called before an epoch's checkpoint is written."""
 
@@ -71,10 +74,16 @@ class FreshViews:
         augmentation: the changes.
         frames: of a gallery model that prepares images in its own way; None: the batches have no
             pictures for it.
+        asked: whether the gallery model embeds what is shown.
     """
 
     augmentation: Augmentation
     frames: TwoFrames | None = None
+    asked: bool = False
+
+    def asks(self, epoch: int) -> bool:
+        """See `Views.asks`."""
+        return self.asked
 
     def of_epoch(self, epoch: int) -> View:
         """See `Views.of_epoch`."""
@@ -162,6 +171,11 @@ class FixedViews:
         """See `Views.of_epoch`."""
         number = epoch % self.count
         return _FixedView(self, number, self.draws(number))
+
+    def asks(self, epoch: int) -> bool:
+        """See `Views.asks`."""
+        everything = np.arange(len(self.supervision.train))
+        return bool(len(self.log.missing(epoch % self.count, everything)))
 
     def sync(self) -> None:
         """See `Views.sync`."""
@@ -251,7 +265,8 @@ def opened_views(
     if criterion is None or not criterion.runs_network:
         yield FreshViews(augmentation)
     elif not criterion.views:
-        yield FreshViews(augmentation, criterion.supervision.frames(augmentation))
+        frames = criterion.supervision.frames(augmentation)
+        yield FreshViews(augmentation, frames, asked=True)
     else:
         with FixedViews.opened(
             criterion.supervision, augmentation, criterion.views, seed=seed, path=folder / VIEWS

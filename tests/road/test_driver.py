@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edgecmp.errors import UserError
+from edgecmp.errors import NotLearnedError, UserError
 from edgecmp.files import seal, write_json
 from edgecmp.road import run as road
 from edgecmp.road.costs import Pace
@@ -20,9 +20,10 @@ from edgecmp.road.plan import SKIPPABLE, STATIONS
 from edgecmp.road.run import run_road
 from edgecmp.road.survey import Request
 from tests.fixtures.fake_commands import FakeCommands, KilledError
+from tests.fixtures.generated_photos import photo
 from tests.fixtures.identity_folders import write_identities
 
-PACE = Pace(start=0.1, read=1e-4, gallery=1e-3, step=1e-3, supernet=1e-3, embed=1e-4)
+PACE = Pace(start=0.1, read=1e-4, gallery=1e-3, step=1e-3, taught=2e-3, supernet=1e-3, embed=1e-4)
 COMMANDS = 17
 """Of a road with every station: index, supernet, search, rank, 3 finalists, query, eval, 6 exports,
 parity, bench; then the search with samples."""
@@ -150,7 +151,7 @@ def test_time_that_was_spent_before_a_kill_counts(request_: Request) -> None:
     path = request_.out / "run.json"
     document = record(request_)
     session = document["sessions"][-1]
-    session["began"], session["ended"] = session["began"] - 580, session["ended"]
+    session["began"], session["ended"] = session["began"] - 595, session["ended"]
     write_json(path, seal(document))
     runner = FakeCommands()
     run_road(request_, runner)
@@ -196,6 +197,23 @@ def test_other_photos_in_the_same_folder_are_refused(request_: Request, tmp_path
         run_road(replace(request_, data=str(others)), FakeCommands())
 
 
+def test_images_without_labels_join_each_training(request_: Request, tmp_path: Path) -> None:
+    more = tmp_path / "camera roll"
+    more.mkdir()
+    for number in range(5):
+        photo(number, 0, 32).save(more / f"{number}.png")
+    given = replace(request_, unlabelled=(more,), gallery_images=True)
+    runner = FakeCommands()
+    run_road(given, runner)
+    trainings = [command for command in runner.finished if command[0] == "train"]
+    assert len(trainings) == 5
+    for command in trainings:
+        at = command.index("--unlabelled")
+        assert command[at + 1 : at + 3] == [str(more), "--gallery-images"]
+    with pytest.raises(UserError, match=r"another set of images without labels: \w{12}, now none"):
+        run_road(request_, FakeCommands())
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -218,12 +236,16 @@ def test_a_search_that_is_needed_cannot_be_skipped(request_: Request) -> None:
     assert "search" in runner.names()
 
 
-def refuse(*words: str) -> Callable[[list[str]], None]:
+DISK_FULL = UserError("The disk is full.", "Free some space.")
+NEAR_CHANCE = NotLearnedError("The supernet is near chance.", "Use more epochs.")
+
+
+def refuse(*words: str, error: UserError = DISK_FULL) -> Callable[[list[str]], None]:
     """Lets commands with these words fail by a user error."""
 
     def fail(command: list[str]) -> None:
         if all(word in command for word in words):
-            raise UserError("The disk is full.", "Free some space.")
+            raise error
 
     return fail
 
@@ -236,6 +258,43 @@ def test_a_failed_station_is_named_with_the_command_that_repeats_it(request_: Re
     runner = FakeCommands()
     assert run_road(request_, runner).proven
     assert runner.names()[0] == "search"
+
+
+def test_a_supernet_that_does_not_learn_leaves_the_run_to_the_kit(request_: Request) -> None:
+    runner = FakeCommands(before=refuse("train", "supernet", error=NEAR_CHANCE))
+    report = run_road(request_, runner)
+    assert runner.names()[:3] == ["gallery", "train query", "eval"]
+    (training,) = (command for command in runner.finished if command[:2] == ["train", "query"])
+    assert training[training.index("--supernet") + 1] == "kit"
+    assert report.proven
+    assert report.notes == ["The run went on with the starter kit: The supernet is near chance."]
+    again = FakeCommands()
+    assert run_road(request_, again).notes == report.notes
+    assert again.begun == []
+
+
+def test_killed_after_such_a_supernet_it_is_not_trained_again(request_: Request) -> None:
+    def kill(command: list[str]) -> None:
+        refuse("train", "supernet", error=NEAR_CHANCE)(command)
+        if command[:2] == ["train", "query"]:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run_road(request_, FakeCommands(before=kill))
+    runner = FakeCommands()
+    assert run_road(request_, runner).proven
+    assert runner.names()[0] == "train query"
+
+
+def test_without_an_architecture_of_the_kit_a_supernet_must_learn(request_: Request) -> None:
+    small = replace(request_, budget="60M")
+    with pytest.raises(UserError, match="The station supernet failed: The supernet is near"):
+        run_road(small, FakeCommands(before=refuse("train", "supernet", error=NEAR_CHANCE)))
+
+
+def test_another_fault_of_a_supernet_ends_the_run(request_: Request) -> None:
+    with pytest.raises(UserError, match="The station supernet failed: The disk is full"):
+        run_road(request_, FakeCommands(before=refuse("train", "supernet")))
 
 
 def test_a_format_that_cannot_be_written_is_said_and_left_out(request_: Request) -> None:

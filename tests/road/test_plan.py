@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecmp.road.costs import Costs, Pace, Work
-from edgecmp.road.division import FIRST_PASSES, LEAST_IMAGES, SIZES, evaluations_of
+from edgecmp.road.division import (
+    FIRST_PASSES,
+    LEAST_IMAGES,
+    LEAST_SEARCH,
+    LEAST_SUPERNET,
+    SIZES,
+    evaluations_of,
+)
+from edgecmp.road.driver import ENDS_AT
 from edgecmp.road.plan import SKIPPABLE, STATIONS, make_plan
 from edgecmp.search.strategies import EvolutionSettings
 
@@ -17,7 +25,9 @@ NEEDED = {"index", "query", "eval", "export", "parity", "report"}
 """Stations without which there is no proven file."""
 
 EMOJI = Work(train=6985, holdout=784, queries=4512, gallery=721, views=None)
-CORES = Pace(start=1.0, read=2e-4, gallery=4e-3, step=2.5e-3, supernet=2.5e-3, embed=6e-4)
+CORES = Pace(
+    start=1.0, read=2e-4, gallery=4e-3, step=2.5e-3, taught=4e-3, supernet=2.5e-3, embed=6e-4
+)
 
 
 @st.composite
@@ -33,11 +43,13 @@ def costs(draw: st.DrawFn) -> Costs:
         gallery=max(1, test - test // 2),
         views=draw(st.none() | st.integers(0, 8)),
     )
+    gallery, step = draw(st.floats(1e-3, 1.0)), draw(st.floats(5e-4, 5e-2))
     pace = Pace(
         start=draw(st.floats(0.2, 20)),
         read=draw(st.floats(5e-5, 2e-2)),
-        gallery=draw(st.floats(1e-3, 1.0)),
-        step=draw(st.floats(5e-4, 5e-2)),
+        gallery=gallery,
+        step=step,
+        taught=max(gallery, step) + draw(st.floats(0, 1)) * min(gallery, step),
         supernet=draw(st.floats(5e-4, 5e-2)),
         embed=draw(st.floats(1e-4, 1e-2)),
     )
@@ -112,21 +124,30 @@ def test_the_evaluations_of_a_search_are_those_that_it_makes(size: tuple[int, in
 
 
 def test_the_emoji_set_by_the_clock() -> None:
-    """On two cores: the kit's architecture in 10 minutes, a search of one's own in 30."""
+    """On two cores: the kit's architecture in 10 minutes, a search of one's own in an hour."""
     costs = Costs(work=EMOJI, pace=CORES)
-    ten, thirty, hour = (make_plan(costs, 0.94 * 60 * minutes) for minutes in (10, 30, 60))
+    ten, hour, hours = (make_plan(costs, ENDS_AT * 60 * minutes) for minutes in (10, 60, 120))
     assert not ten.includes("search")
-    assert thirty.includes("supernet")
-    assert thirty.includes("search")
-    assert hour.includes("finalists")
-    assert hour.query_passes > thirty.query_passes > ten.query_passes > 5
-    assert evaluations_of(hour.size) > evaluations_of(thirty.size)
+    assert hour.includes("supernet")
+    assert hour.includes("search")
+    assert hours.includes("finalists")
+    assert hours.query_passes > hour.query_passes > ten.query_passes > 5
+    assert evaluations_of(hours.size) > evaluations_of(hour.size)
+
+
+@given(costs(), TIMES)
+def test_a_supernet_that_is_not_needed_has_enough_passes(costs: Costs, seconds: float) -> None:
+    plan = make_plan(costs, seconds)
+    if plan.includes("supernet"):
+        assert plan.supernet_passes >= LEAST_SUPERNET * 0.999
+        assert plan.size in SIZES[SIZES.index(LEAST_SEARCH) :]
+        assert plan.query_passes >= FIRST_PASSES * 0.9
 
 
 def test_a_training_goes_on_only_if_much_time_is_left_after_it() -> None:
     costs, done = Costs(work=EMOJI, pace=CORES), {"index", "supernet", "search", "query"}
     spare, little = (
-        make_plan(costs, left, whole=564, trained=5, done=done) for left in (400.0, 150.0)
+        make_plan(costs, left, whole=564, trained=5, done=done) for left in (400.0, 130.0)
     )
     assert spare.includes("longer")
     assert spare.seconds == pytest.approx(400.0)

@@ -22,7 +22,7 @@ from edgecmp.training import batches as batches_module
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import InMemory, Streamed, open_batches, steps_of
 from edgecmp.training.checkpoint import Checkpoint
-from edgecmp.training.fit import Schedule, fit
+from edgecmp.training.fit import PlainTask, Schedule, fit
 from edgecmp.training.shown import Shown
 from edgecmp.training.views import FreshViews
 
@@ -159,15 +159,16 @@ def test_a_shard_that_breaks_in_a_worker_is_a_users_error(folder: Path, tmp_path
         drawn(Streamed(train, SIDE, 2), seed=0)
 
 
-class _Task:
+class _Task(PlainTask):
     def __init__(self, images: ImageSet) -> None:
         torch.manual_seed(0)
         self.module = nn.Sequential(nn.Flatten(), nn.Linear(768, 20))
         self.settings: dict[str, Any] = {}
         self.labels = torch.from_numpy(images.identities)
 
-    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
-        return nn.functional.cross_entropy(self.module(shown.images), self.labels[shown.indices])
+    def loss(self, prepared: Shown) -> Tensor:
+        images, labels = prepared.images, self.labels[prepared.indices]
+        return nn.functional.cross_entropy(self.module(images), labels)
 
 
 def test_training_on_a_stream_learns_and_resumes_with_the_same_weights(

@@ -99,7 +99,7 @@ def test_the_losses_of_recipes_equal_the_old_formula_bit_for_bit(
     torch.manual_seed(5)
     criterion = CompatibleLoss(recipe.methods, supervised(gallery))
     assert criterion.mixed == OLD[kind, name].get("mixed", 0.0)
-    shown = criterion.mix(Shown(images, indices), torch.Generator().manual_seed(0))
+    shown = criterion.prepared(Shown(images, indices), torch.Generator().manual_seed(0))
     images = shown.images
     one, other = start.clone().requires_grad_(), start.clone().requires_grad_()
     found: Tensor = criterion(one, shown)
@@ -116,7 +116,8 @@ def test_losses_of_several_methods_add_up(gallery: GalleryBundle) -> None:
     embeddings = F.normalize(torch.randn(12, DIM), dim=1)
 
     def loss(*methods: Method) -> float:
-        return float(CompatibleLoss(methods, supervised(gallery))(embeddings, shown))
+        criterion = CompatibleLoss(methods, supervised(gallery))
+        return float(criterion(embeddings, criterion.prepared(shown, torch.Generator())))
 
     bct, regression = BackwardCompatible(own=0.0), RegressionCosine(weight=1.0)
     both = loss(replace(bct, bct=2.0), replace(regression, weight=3.0))
@@ -127,7 +128,7 @@ def test_blended_images_are_used_for_imitation_only(gallery: GalleryBundle) -> N
     images, indices = _images(), torch.arange(12)
     methods = (Imitation(weight=0.0, mixed=0.5), BackwardCompatible(own=0.0, bct_margin=0.0))
     criterion = CompatibleLoss(methods, supervised(gallery))
-    shown = criterion.mix(Shown(images, indices), torch.Generator().manual_seed(0))
+    shown = criterion.prepared(Shown(images, indices), torch.Generator().manual_seed(0))
     mixed = shown.images
     assert torch.equal(mixed[6:], images[6:])
     centre = slice(15, 17)  # four pixels that every direction permutes among themselves

@@ -20,7 +20,7 @@ from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.batches import InMemory
 from edgecmp.training.checkpoint import Checkpoint
 from edgecmp.training.estimate import Cost, about, measure, peak_memory, reset_peak_memory
-from edgecmp.training.fit import Schedule, fit
+from edgecmp.training.fit import PlainTask, Schedule, fit
 from edgecmp.training.gallery import train_gallery
 from edgecmp.training.methods import Imitation, RegressionCosine
 from edgecmp.training.query import train_query
@@ -74,7 +74,7 @@ def _train(kind: str, data: str, gallery: Path, out: Path) -> dict[str, Any]:
     return QueryBundle.load(out).network.state_dict()
 
 
-class _Task:
+class _Task(PlainTask):
     """A small network with statistics, and with random numbers that no generator draws."""
 
     def __init__(self) -> None:
@@ -83,9 +83,12 @@ class _Task:
             nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Dropout(0.1), nn.Linear(784, 3)
         )
 
-    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
-        noisy = shown.images + torch.randn(shown.images.shape, generator=generator)
-        return nn.functional.cross_entropy(self.module(noisy), shown.indices % 3)
+    def prepared(self, shown: Shown, progress: float, generator: torch.Generator) -> Shown:
+        noise = torch.randn(shown.images.shape, generator=generator)
+        return replace(shown, images=shown.images + noise)
+
+    def loss(self, prepared: Shown) -> Tensor:
+        return nn.functional.cross_entropy(self.module(prepared.images), prepared.indices % 3)
 
 
 @pytest.mark.parametrize("epochs", [2, 8])

@@ -15,7 +15,7 @@ from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import InMemory
 from edgecmp.training.checkpoint import Checkpoint
-from edgecmp.training.fit import Schedule, fit
+from edgecmp.training.fit import PlainTask, Schedule, fit
 from edgecmp.training.shown import Shown
 from edgecmp.training.views import FreshViews
 
@@ -23,9 +23,10 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype=np.uin
 LABELS = torch.arange(24) % 3
 
 
-class _Task:
+class _Task(PlainTask):
     def __init__(self) -> None:
         torch.manual_seed(0)
+        self.progress: list[float] = []
         self.first = nn.Conv2d(3, 4, 3)
         self.module = nn.Sequential(
             self.first,
@@ -36,8 +37,13 @@ class _Task:
             nn.Linear(784, 3),
         )
 
-    def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
-        return nn.functional.cross_entropy(self.module(shown.images), LABELS[shown.indices])
+    def prepared(self, shown: Shown, progress: float, generator: torch.Generator) -> Shown:
+        self.progress.append(progress)
+        return shown
+
+    def loss(self, prepared: Shown) -> Tensor:
+        images, labels = prepared.images, LABELS[prepared.indices]
+        return nn.functional.cross_entropy(self.module(images), labels)
 
 
 def _fit(task: _Task, folder: Path, schedule: Schedule, **more: Any) -> list[dict[str, float]]:
@@ -95,8 +101,8 @@ def test_a_training_that_diverges_stops_and_keeps_the_last_good_epoch(tmp_path: 
     """It ends in the epoch in which it diverges, instead of training on for hours."""
 
     class Diverging(_Task):
-        def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
-            loss = super().loss(shown, progress, generator)
+        def loss(self, prepared: Shown) -> Tensor:
+            loss, progress = super().loss(prepared), self.progress.pop(0)
             return loss if progress < 0.6 else loss * torch.inf
 
     schedule = Schedule(epochs=4, batch_size=8)
@@ -113,8 +119,8 @@ def test_weights_that_are_not_finite_are_never_kept(tmp_path: Path) -> None:
     """The last step of an epoch may destroy the weights after a finite loss."""
 
     class Exploding(_Task):
-        def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
-            loss = super().loss(shown, progress, generator)
+        def loss(self, prepared: Shown) -> Tensor:
+            loss, progress = super().loss(prepared), self.progress.pop(0)
             if 0.3 < progress < 0.5:  # the last of the three steps of epoch 1
                 loss = loss + (self.first.weight * 0).sum().sqrt()  # 0, of infinite slope
             return loss
@@ -128,9 +134,9 @@ def test_an_epoch_of_a_part_of_the_images_is_another_sample_each_time(tmp_path: 
     seen: list[int] = []
 
     class Watching(_Task):
-        def loss(self, shown: Shown, progress: float, generator: torch.Generator) -> Tensor:
-            seen.extend(shown.indices.tolist())
-            return super().loss(shown, progress, generator)
+        def loss(self, prepared: Shown) -> Tensor:
+            seen.extend(prepared.indices.tolist())
+            return super().loss(prepared)
 
     _fit(Watching(), tmp_path, Schedule(epochs=3, batch_size=8, lr=0.01, epoch_images=17))
     epochs = [set(seen[start : start + 16]) for start in (0, 16, 32)]

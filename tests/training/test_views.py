@@ -250,6 +250,7 @@ def test_the_loss_is_that_of_the_gallery_models_own_pixels(
     images = PHONE.normalise(train.pixels(PHONE))
     shown = Shown(images, torch.arange(32), TeacherImages(pictures, frames, None))
     ours = F.normalize(torch.randn(32, WIDTH), dim=1)
+    shown = criterion.prepared(shown, torch.Generator())
     found = float(criterion(ours, shown).detach())
     theirs = torch.from_numpy(ground.source.embeddings(train))
     if isinstance(method, Imitation):

@@ -17,17 +17,16 @@ __all__ = ["Imitation"]
 
 
 class _Loss(nn.Module):
-    """The gallery network runs in each step; it is neither a part of this module nor trained."""
+    """Its targets come with each batch: the gallery network is not a part of this module."""
 
-    def __init__(self, weight: float, supervision: Supervision) -> None:
+    def __init__(self, weight: float) -> None:
         super().__init__()
-        self.weight, self.supervision = weight, supervision
+        self.weight = weight
         self.regression = EmbeddingRegression()
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
-        targets = self.supervision.of_shown(batch.shown)
-        loss: Tensor = self.weight * self.regression(batch.embeddings, targets)
+        loss: Tensor = self.weight * self.regression(batch.embeddings, batch.taught)
         return loss
 
 
@@ -54,4 +53,4 @@ class Imitation(Method):
 
     def loss(self, supervision: Supervision) -> nn.Module:
         """See `Method.loss`."""
-        return _Loss(self.weight, supervision)
+        return _Loss(self.weight)

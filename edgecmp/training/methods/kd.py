@@ -25,7 +25,7 @@ class _Loss(QueryClassifier):
 
     def __init__(self, settings: KD, supervision: Supervision) -> None:
         super().__init__(supervision, scale=settings.scale, margin=settings.margin)
-        self.settings, self.supervision = settings, supervision
+        self.settings = settings
         self.soft_labels = SoftLabels(temperature=settings.temperature)
         frozen = F.normalize(supervision.classifier.float(), dim=1)
         self.register_buffer("classifier", frozen, persistent=False)
@@ -33,7 +33,7 @@ class _Loss(QueryClassifier):
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
         settings = self.settings
-        theirs = self.supervision.of_shown(batch.shown) @ self.classifier.T
+        theirs = batch.taught @ self.classifier.T
         ours = batch.embeddings @ F.normalize(self.own.weight, dim=1).T
         soft: Tensor = self.soft_labels(settings.scale * ours, settings.scale * theirs)
         return settings.own * super().forward(batch) + settings.weight * soft

@@ -35,6 +35,15 @@ class Batch:
         """Training indices (N,)."""
         return self.shown.indices
 
+    @property
+    def taught(self) -> Tensor:
+        """The gallery network's embeddings (N, D) of what the query network sees.
+
+        Only for methods that need `Need.NETWORK`.
+        """
+        assert self.shown.targets is not None
+        return self.shown.targets
+
     def labelled(self) -> Batch:
         """The images of the batch that have a label."""
         return self.of((self.labels >= 0).nonzero().flatten())

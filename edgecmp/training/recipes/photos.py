@@ -134,6 +134,7 @@ def photos_query(job: Job = EXAMPLE) -> QueryRecipe:
         augmentation=LIGHT,
         views=views or 0,
         watch_every=_watch_every(schedule),
+        gain=True,
         half=True,
     )
 
