@@ -13,7 +13,7 @@ READY := $(VENV)/.edgecmp-installed
 help:
 	@echo "make demo   search, export, parity and bench with the starter kit, into $(OUT)"
 	@echo "make test   the quick tests, which cover every module, in about 7 minutes"
-	@echo "make test-all  all tests but those of make kills and make roads, in under 19 minutes; those of boards and phones after make testbeds"
+	@echo "make test-all  all tests but those of make kills and make roads, in about 20 minutes; those of boards and phones after make testbeds"
 	@echo "make fuzz   10,000 mutated artefacts and files; none may crash edgecmp or be accepted as whole"
 	@echo "make kills  every long command, killed before its writes and with a full disk: the same results"
 	@echo "make roads  edgecmp run from end to end on 20 small sets of many shapes"
