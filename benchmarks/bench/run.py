@@ -89,9 +89,10 @@ def bench(
         if earlier is not None:
             earlier.refuse_other_conditions(cases, facts, plan)
         rows = _measured_rows(cases, machine, facts, plan, keep, tolerant=runtime is not None)
-        timed = {case.file for case in cases if case.verdict != "failed"}
+        failed = {case.file for case in cases if case.verdict == "failed"}
+        failed -= {case.file for case in cases if case.verdict not in ("failed", "not run")}
         measured_profiles = [
-            file_profile(path, machine, refused=path not in timed) for path in paths if profiles
+            file_profile(path, machine, refused=path in failed) for path in paths if profiles
         ]
     report = BenchReport(
         rows=rows if earlier is None else earlier.compare(rows, plan),

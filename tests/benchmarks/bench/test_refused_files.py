@@ -277,5 +277,7 @@ def test_what_is_no_file(suffix: str, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r" is not a (file|folder, as Core ML packages are)\."):
             bench([path], plan=PLAN)
     for name in ("x" * 300, "a\0b"):
-        with pytest.raises(UserError, match=r"cannot be read: (File name too long|embedded null)"):
+        with pytest.raises(
+            UserError, match=r"cannot be read: .*(File name too long|embedded null)"
+        ):
             bench([tmp_path / f"{name}{suffix}"], plan=PLAN)
