@@ -20,7 +20,7 @@ from edgecmp.networks.form import Form
 from edgecmp.networks.fvcore_flops import count_fvcore
 from edgecmp.progress import say
 from edgecmp.training.differences import differences, sentence_of
-from edgecmp.training.fit import document_of
+from edgecmp.training.fields import document_of
 from edgecmp.training.query import QueryRecipe, train_query
 
 __all__ = ["PAPER_SIZE", "Inputs", "Trained", "make", "require_equal", "require_same"]

@@ -29,9 +29,11 @@ from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import LIGHT
 from edgecmp.training.batches import open_batches
 from edgecmp.training.compatible import CompatibleLoss
-from edgecmp.training.fit import Schedule, TrainingState, epoch_steps, losses
+from edgecmp.training.fit import epoch_steps, losses
 from edgecmp.training.methods import Imitation
 from edgecmp.training.query import QueryTask
+from edgecmp.training.schedule import Schedule
+from edgecmp.training.state import TrainingState
 from edgecmp.training.supervision import Supervision
 from edgecmp.training.views import FreshViews
 

@@ -41,7 +41,8 @@ from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import Batches, InMemory, Streamed
 from edgecmp.training.checkpoint import Checkpoint
-from edgecmp.training.fit import PlainTask, Schedule, fit
+from edgecmp.training.fit import PlainTask, fit
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.shown import Shown
 from edgecmp.training.views import FreshViews
 

@@ -34,7 +34,7 @@ from edgecmp.plotting import (
     vertical_line,
 )
 from edgecmp.progress import say
-from edgecmp.training.fit import document_of
+from edgecmp.training.fields import document_of
 from edgecmp.training.methods import METHODS, method_named
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import query_recipe

@@ -35,8 +35,9 @@ from edgecmp.benchmarks.studies.supernet_references import (
 )
 from edgecmp.networks.random_weights import patch_images
 from edgecmp.networks.supernet import LayerPath, Supernet
-from edgecmp.training.fit import Schedule, TrainingState
 from edgecmp.training.paths import Phase, sample_paths
+from edgecmp.training.schedule import Schedule
+from edgecmp.training.state import TrainingState
 
 __all__ = ["main", "training_rows"]
 

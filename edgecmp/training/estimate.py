@@ -18,7 +18,9 @@ from torch import nn
 
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.batches import Batches
-from edgecmp.training.fit import Schedule, Task, TrainingState, epoch_steps, losses
+from edgecmp.training.fit import Task, epoch_steps, losses
+from edgecmp.training.schedule import Schedule
+from edgecmp.training.state import TrainingState
 from edgecmp.training.views import FixedViews, Views
 from edgecmp.wording import counted
 

@@ -1,14 +1,22 @@
-"""Types of a recipe's numbers with their ranges, which files and options are checked against."""
+"""Types of a recipe's numbers with their ranges, which files and options are checked against.
+
+Also the document that a recipe is written as.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+import json
+from dataclasses import asdict
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, Field
 
 from edgecmp.networks.tiers import tier
 
-__all__ = ["Count", "Decay", "Number", "Positive", "Share", "Side", "TierName", "Whole"]
+__all__ = [
+    *("Count", "Decay", "Number", "Positive", "Share", "Side", "TierName", "Whole"),
+    "document_of",
+]
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 """At least one of something: epochs, images of a batch."""
@@ -33,3 +41,9 @@ Side: TypeAlias = Annotated[int, Field(ge=32, le=4096)]
 
 TierName: TypeAlias = Annotated[str, AfterValidator(lambda name: tier(name).name)]
 """The name of a tier; for another a UserError lists them."""
+
+
+def document_of(recipe: Any) -> dict[str, Any]:
+    """A recipe (a dataclass of plain values and dataclasses) as a JSON document."""
+    document: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    return document

@@ -20,9 +20,10 @@ from edgecmp.networks.embed import embed
 from edgecmp.networks.gallery import build_gallery
 from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
-from edgecmp.training.fields import Count, Number, Positive, Side
-from edgecmp.training.fit import PlainTask, Schedule, document_of
+from edgecmp.training.fields import Count, Number, Positive, Side, document_of
+from edgecmp.training.fit import PlainTask
 from edgecmp.training.report import TrainingReport
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.session import TrainingSession
 from edgecmp.training.shown import Shown
 

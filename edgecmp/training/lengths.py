@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 from typing import TypeVar
 
-from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import GalleryRecipe
 from edgecmp.training.query import QueryRecipe
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.supernet import SupernetRecipe
 
 __all__ = ["AnyTraining", "lasting", "with_epochs"]

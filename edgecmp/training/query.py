@@ -16,12 +16,12 @@ from edgecmp.networks.form import Form, load_form
 from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.compatible import CompatibleLoss
-from edgecmp.training.fields import Count, Side, Whole
-from edgecmp.training.fit import Schedule, document_of
+from edgecmp.training.fields import Count, Side, Whole, document_of
 from edgecmp.training.gain import spread
 from edgecmp.training.methods import Method
 from edgecmp.training.more_images import NO_MORE, MoreImages
 from edgecmp.training.report import TrainingReport
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.session import TrainingSession
 from edgecmp.training.shown import Shown
 from edgecmp.training.start_weights import Start, start_settings

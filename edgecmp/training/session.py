@@ -27,9 +27,10 @@ from edgecmp.training.checkpoint import Checkpoint
 from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.estimate import measure
 from edgecmp.training.finished import FinishedTraining, find_finished, write_finished
-from edgecmp.training.fit import Schedule, Task, fit
+from edgecmp.training.fit import Task, fit
 from edgecmp.training.more_images import NO_MORE, MoreImages
 from edgecmp.training.report import TrainingReport
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.views import opened_views
 
 __all__ = ["Kind", "TrainingSession", "WatchedRecipe"]

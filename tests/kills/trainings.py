@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import edgecmp.training.supernet as supernet_module
 from edgecmp.cli import main
-from edgecmp.training.fit import Schedule
 from edgecmp.training.recipes import (
     GALLERY_RECIPES,
     QUERY_RECIPES,
@@ -15,6 +14,7 @@ from edgecmp.training.recipes import (
     query_recipe,
     supernet_recipe,
 )
+from edgecmp.training.schedule import Schedule
 
 __all__ = ["command"]
 

@@ -22,7 +22,8 @@ from edgecmp.training import batches as batches_module
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import InMemory, Streamed, open_batches, steps_of
 from edgecmp.training.checkpoint import Checkpoint
-from edgecmp.training.fit import PlainTask, Schedule, fit
+from edgecmp.training.fit import PlainTask, fit
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.shown import Shown
 from edgecmp.training.views import FreshViews
 

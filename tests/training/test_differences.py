@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecmp.training.differences import differences, sentence_of
-from edgecmp.training.fit import document_of
+from edgecmp.training.fields import document_of
 from edgecmp.training.methods import BackwardCompatible, method_named
 from edgecmp.training.recipes import query_recipe, supernet_recipe
 

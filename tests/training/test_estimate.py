@@ -20,11 +20,12 @@ from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.batches import InMemory
 from edgecmp.training.checkpoint import Checkpoint
 from edgecmp.training.estimate import Cost, about, measure, peak_memory, reset_peak_memory
-from edgecmp.training.fit import PlainTask, Schedule, fit
+from edgecmp.training.fit import PlainTask, fit
 from edgecmp.training.gallery import train_gallery
 from edgecmp.training.methods import Imitation, RegressionCosine
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import gallery_recipe, query_recipe, supernet_recipe
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.shown import Shown
 from edgecmp.training.supernet import train_supernet
 from edgecmp.training.views import FreshViews

@@ -15,7 +15,8 @@ from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import InMemory
 from edgecmp.training.checkpoint import Checkpoint
-from edgecmp.training.fit import PlainTask, Schedule, fit
+from edgecmp.training.fit import PlainTask, fit
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.shown import Shown
 from edgecmp.training.views import FreshViews
 

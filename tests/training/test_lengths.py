@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecmp.training.fit import Schedule
 from edgecmp.training.lengths import lasting, with_epochs
 from edgecmp.training.recipes import query_recipe, supernet_recipe
+from edgecmp.training.schedule import Schedule
 
 EPOCHS = st.integers(min_value=1, max_value=500)
 

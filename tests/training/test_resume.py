@@ -24,12 +24,12 @@ from edgecmp.storage import folder_lock
 from edgecmp.training import fit as fit_module
 from edgecmp.training import gallery as gallery_module
 from edgecmp.training.checkpoint import Checkpoint
-from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import train_gallery
 from edgecmp.training.methods import method_named
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import gallery_recipe, query_recipe, supernet_recipe
 from edgecmp.training.report import TrainingReport
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.supernet import train_supernet
 from tests.fixtures.identity_folders import write_identities
 

@@ -25,11 +25,11 @@ from edgecmp.networks.baselines import Baseline
 from edgecmp.networks.supernet import Supernet, path_of
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.checkpoint import Checkpoint
-from edgecmp.training.fit import Schedule
 from edgecmp.training.head_sample import TrainingSample
 from edgecmp.training.methods import method_named
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import query_recipe, supernet_recipe
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.start_weights import Start, SupernetStart, start_settings
 from edgecmp.training.starts import query_start, supernet_start
 from edgecmp.training.supernet import train_supernet

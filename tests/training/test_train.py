@@ -18,7 +18,7 @@ from edgecmp.data import load_dataset
 from edgecmp.evaluation.retrieval import evaluate_retrieval
 from edgecmp.networks.embed import embed
 from edgecmp.training.augment import Augmentation
-from edgecmp.training.fit import Schedule, document_of
+from edgecmp.training.fields import document_of
 from edgecmp.training.gallery import train_gallery
 from edgecmp.training.methods import METHODS, method_named
 from edgecmp.training.query import train_query
@@ -30,6 +30,7 @@ from edgecmp.training.recipes import (
     query_recipe,
     supernet_recipe,
 )
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.supernet import train_supernet
 from tests.fixtures.identity_folders import write_identities
 

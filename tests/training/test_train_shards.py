@@ -16,11 +16,11 @@ from edgecmp.evaluation.retrieval import evaluate_retrieval
 from edgecmp.gallery.source import open_source
 from edgecmp.networks.embed import embed
 from edgecmp.preprocessing import Preprocessing
-from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import train_gallery
 from edgecmp.training.methods import BackwardCompatible
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import gallery_recipe, query_recipe
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.supervision import Supervision
 from tests.fixtures.identity_folders import write_identities
 

@@ -26,11 +26,11 @@ from edgecmp.training.batches import Drawn, InMemory, open_batches
 from edgecmp.training.checkpoint import VIEWS, Checkpoint
 from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.embedding_log import EmbeddingLog
-from edgecmp.training.fit import Schedule
 from edgecmp.training.methods import KD, Imitation, Method, RegressionCosine, method_named
 from edgecmp.training.pictures import PictureStore, TwoFrames
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import query_recipe, supernet_recipe
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.shown import Shown, TeacherImages
 from edgecmp.training.supernet import train_supernet
 from edgecmp.training.supervision import Supervision

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from edgecmp.networks.tiers import TIERS
 from edgecmp.training.augment import STRONG
-from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import GalleryRecipe
 from edgecmp.training.methods import (
     BackwardCompatible,
@@ -18,6 +17,7 @@ from edgecmp.training.methods import (
 from edgecmp.training.paths import Phase
 from edgecmp.training.query import QueryRecipe
 from edgecmp.training.recipes.task import Recipe
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.supernet import SupernetRecipe
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from edgecmp.networks.tiers import TIERS
-from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import GalleryRecipe
 from edgecmp.training.methods import BackwardCompatible, Method, Scratch
 from edgecmp.training.paths import Phase
 from edgecmp.training.query import QueryRecipe
 from edgecmp.training.recipes.task import Recipe
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.supernet import SupernetRecipe
 
 FACE_BCT = BackwardCompatible(scale=30.0, margin=0.35, bct_margin=0.35)

@@ -24,12 +24,12 @@ from dataclasses import replace
 from edgecmp.gallery.source import Need
 from edgecmp.networks.tiers import TIERS
 from edgecmp.training.augment import LIGHT
-from edgecmp.training.fit import Schedule
 from edgecmp.training.gallery import GalleryRecipe
 from edgecmp.training.job import EXAMPLE, Job
 from edgecmp.training.methods import BackwardCompatible, Imitation, Method, RegressionCosine
 from edgecmp.training.paths import Phase
 from edgecmp.training.query import QueryRecipe
+from edgecmp.training.schedule import Schedule
 from edgecmp.training.supernet import SupernetRecipe
 
 __all__ = ["photos_gallery", "photos_query", "photos_supernet"]

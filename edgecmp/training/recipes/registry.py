@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from edgecmp.errors import unknown_choice
 from edgecmp.networks.tiers import TIERS
-from edgecmp.training.fit import document_of
+from edgecmp.training.fields import document_of
 from edgecmp.training.gallery import GalleryRecipe
 from edgecmp.training.job import EXAMPLE, Job
 from edgecmp.training.methods import method_named

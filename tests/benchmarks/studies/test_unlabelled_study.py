@@ -11,24 +11,7 @@ import pytest
 
 from edgecmp.benchmarks.studies import unlabelled_study
 from edgecmp.benchmarks.studies.unlabelled_study import ARMS, Study, summary
-from edgecmp.data import DATASETS, Dataset, load_dataset
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A few emoji of each split, as a data set with a name."""
-    emoji = load_dataset("emoji")
-
-    def load(gallery_domain: str | None = None) -> Dataset:
-        return replace(
-            emoji,
-            train=emoji.train.subset(emoji.train.identities < 8).relabelled(),
-            validation=emoji.validation.subset(emoji.validation.identities < 4),
-            test=emoji.test.subset(emoji.test.identities < 4),
-        )
-
-    monkeypatch.setitem(DATASETS, "small-emoji", load)
-    return "small-emoji"
+from edgecmp.data import load_dataset
 
 
 def test_a_share_of_the_identities_keeps_its_labels(small: str) -> None:

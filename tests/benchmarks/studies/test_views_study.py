@@ -10,25 +10,7 @@ import pytest
 
 from edgecmp.benchmarks.studies import views_study
 from edgecmp.benchmarks.studies.views_study import ARMS, Pace, summary
-from edgecmp.data import DATASETS, Dataset, load_dataset
 from edgecmp.training.recipes import query_recipe
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A few emoji of each split, as a data set with a name."""
-    emoji = load_dataset("emoji")
-
-    def load(gallery_domain: str | None = None) -> Dataset:
-        return replace(
-            emoji,
-            train=emoji.train.subset(emoji.train.identities < 4).relabelled(),
-            validation=emoji.validation.subset(emoji.validation.identities < 4),
-            test=emoji.test.subset(emoji.test.identities < 4),
-        )
-
-    monkeypatch.setitem(DATASETS, "small-emoji", load)
-    return "small-emoji"
 
 
 def test_the_epochs_of_all_arms_take_the_same_time() -> None:

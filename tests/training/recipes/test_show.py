@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgecmp.training.fit import document_of
+from edgecmp.training.fields import document_of
 from edgecmp.training.gallery import GalleryRecipe
 from edgecmp.training.job import EXAMPLE
 from edgecmp.training.recipes import RECIPES, RecipeChoice, RecipeSettings, recipe, resolve
