@@ -2,8 +2,9 @@
 
     python -m edgecmp.benchmarks.studies.methods_study --out runs/methods --epochs 8 --seeds 0 1
 
-Every cell is one training of the architecture from scratch, with the recipe's schedule,
-augmentation and number of images; only the method and the seed differ. A finished cell in OUT is
+Every cell is one training of the architecture, with the recipe's schedule, augmentation and number
+of images; only the method and the seed differ. It starts from random weights, or with --supernet
+from the weights of a supernet: --supernet kit is the starter kit's. A finished cell in OUT is
 not trained again, and an interrupted one is resumed. Results are for the test split, in percent;
 `methods.json` and `methods.png` are written after each cell.
 """
@@ -17,6 +18,7 @@ from statistics import mean
 from typing import Any
 
 from edgecmp import kit
+from edgecmp.artefacts.bundle import SupernetBundle
 from edgecmp.benchmarks.studies.study import print_rows, study_parser, write_study
 from edgecmp.data import load_dataset
 from edgecmp.errors import UserError
@@ -38,6 +40,7 @@ from edgecmp.training.fields import document_of
 from edgecmp.training.methods import METHODS, method_named
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import query_recipe
+from edgecmp.training.starts import NONE
 
 __all__ = ["Study", "main", "summary"]
 
@@ -55,6 +58,7 @@ class Study:
         data: registry name, folder or manifest.
         recipe: name of the recipe for schedule and augmentation.
         epochs: epochs of every training; those of the recipe if None.
+        supernet: folder of a supernet that the trainings start from; random weights if None.
     """
 
     out: Path
@@ -63,6 +67,7 @@ class Study:
     data: str = "emoji"
     recipe: str = "emoji-table"
     epochs: int | None = None
+    supernet: Path | None = None
 
     def cell(self, method: str, seed: int) -> dict[str, Any]:
         """The scores of one training, "qq_top1", "qg_top1", ..., and its settings.
@@ -91,6 +96,8 @@ class Study:
             "data": [dataset.name, dataset.train.fingerprint, dataset.test.fingerprint],
             "images_seen": recipe.schedule.epochs * max(1, len(dataset.train) // batch) * batch,
         }
+        if self.supernet is not None:
+            settings["supernet_sha256"] = SupernetBundle.load(self.supernet).sha256
         folder = self.out / f"{method}-seed{seed}"
         written = folder / "cell.json"
         if written.exists():
@@ -107,6 +114,7 @@ class Study:
             architecture=form,
             out=folder,
             gallery=self.gallery,
+            supernet=NONE if self.supernet is None else self.supernet,
             data=self.data,
             seed=seed,
         )
@@ -182,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--gallery", type=Path, default=kit.path("gallery"))
     parser.add_argument("--data", default="emoji")
+    parser.add_argument("--supernet", type=Path, help='folder, or "kit"; none by default')
     given = parser.parse_args(arguments)
     study = Study(
         out=given.out,
@@ -190,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data=given.data,
         recipe=given.recipe,
         epochs=given.epochs,
+        supernet=kit.path("supernet") if given.supernet == Path("kit") else given.supernet,
     )
     cells: list[dict[str, Any]] = []
     for seed in given.seeds:

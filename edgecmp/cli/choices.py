@@ -30,8 +30,8 @@ QUERY_RECIPES = (
 )
 TASK_RECIPES = ("emoji", "face", "fashion", "emoji-tiny", "face-tiny", "fashion-tiny")
 METHODS = (
-    *("scratch", "fine-tune", "kd", "bct", "regression-mse", "regression-cosine", "imitation"),
-    *("csd", "d3still", "procrustes"),
+    *("scratch", "fine-tune", "kd", "bct", "regression-mse", "regression-cosine", "similarities"),
+    *("imitation", "csd", "d3still", "procrustes"),
 )
 BASELINES = (
     *("mobilenet_w1", "mobilenet_wd2", "mobilenetv2_w1", "mobilenetv2_wd2"),

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from edgecmp import kit
 from edgecmp.data.image_set import ImageSet, Integers, Pixels
+from edgecmp.losses import SimilarityDivergence
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
@@ -23,6 +24,7 @@ from edgecmp.road.costs import Pace
 from edgecmp.road.division import FIRST_PASSES
 from edgecmp.road.survey import Survey
 from edgecmp.training.ahead import made_ahead
+from edgecmp.training.methods import Similarities
 from edgecmp.training.paths import sample_paths
 from edgecmp.training.recipes.photos import photos_supernet
 
@@ -156,8 +158,9 @@ class _Training:
         self._augmentation = survey.recipe.augmentation
         self._preprocessing = preprocessing
         self._generator = torch.Generator().manual_seed(0)
-        targets = torch.randn(self.size, width, generator=self._generator)
-        self._targets = F.normalize(targets, dim=1)
+        anchors = torch.randn(self.size + Similarities().anchors, width, generator=self._generator)
+        self._anchors = F.normalize(anchors, dim=1)
+        self._similarities = SimilarityDivergence()
 
     def images(self) -> Tensor:
         """An augmented batch."""
@@ -165,8 +168,10 @@ class _Training:
         return self._preprocessing.normalise_planes(planes)
 
     def step(self, images: Tensor) -> None:
-        """Forward and backward."""
-        loss = (1 - (self.network(images) * self._targets).sum(1)).mean()
+        """Forward and backward, with the losses of the recipe `photos`."""
+        embeddings, targets = self.network(images), self._anchors[: self.size]
+        loss = (1 - (embeddings * targets).sum(1)).mean()
+        loss += self._similarities(embeddings @ self._anchors.T, targets @ self._anchors.T)
         self.network.zero_grad()
         loss.backward()
 

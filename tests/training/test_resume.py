@@ -21,7 +21,6 @@ from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle, SupernetBundle
 from edgecmp.artefacts.manifest import Manifest
 from edgecmp.gallery.source import ModelSource, TableSource
 from edgecmp.storage import folder_lock
-from edgecmp.training import fit as fit_module
 from edgecmp.training import gallery as gallery_module
 from edgecmp.training.checkpoint import Checkpoint
 from edgecmp.training.gallery import train_gallery
@@ -30,6 +29,7 @@ from edgecmp.training.query import train_query
 from edgecmp.training.recipes import gallery_recipe, query_recipe, supernet_recipe
 from edgecmp.training.report import TrainingReport
 from edgecmp.training.schedule import Schedule
+from edgecmp.training.state import TrainingState
 from edgecmp.training.supernet import train_supernet
 from tests.fixtures.identity_folders import write_identities
 
@@ -277,7 +277,7 @@ def test_a_subnet_that_cannot_be_evaluated_ends_no_training(
 def test_weights_that_overflow_float16_keep_the_epochs(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = fit_module.TrainingState.finish
+    finish = TrainingState.finish
 
     def huge(state: Any) -> None:
         finish(state)
@@ -285,7 +285,7 @@ def test_weights_that_overflow_float16_keep_the_epochs(
             state.parameters[0].fill_(1e6)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit_module.TrainingState, "finish", huge)
+        patch.setattr(TrainingState, "finish", huge)
         with pytest.raises(UserError, match=r"not finite in float16.*All epochs are kept"):
             _train("gallery", world, tmp_path)
     assert (tmp_path / "checkpoint" / "checkpoint-3.safetensors").exists()

@@ -113,7 +113,9 @@ def test_methods_that_all_need_labels_are_refused() -> None:
             assert f"{name} needs the identities" in error.what  # noqa: PT017
         else:
             usable.append(name)
-    assert usable == ["regression-mse", "regression-cosine", "imitation", "csd", "d3still"]
+    assert usable == [
+        *("regression-mse", "regression-cosine", "similarities", "imitation", "csd", "d3still")
+    ]
 
 
 def test_a_network_records_what_it_was_trained_on(

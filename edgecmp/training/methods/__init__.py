@@ -13,6 +13,8 @@ from edgecmp.training.methods.regression_mse import RegressionMSE  # isort: spli
 
 from edgecmp.training.methods.regression_cosine import RegressionCosine  # isort: split
 
+from edgecmp.training.methods.similarities import Similarities  # isort: split
+
 from edgecmp.training.methods.imitation import Imitation  # isort: split
 
 from edgecmp.training.methods.csd import CSD  # isort: split
@@ -35,6 +37,7 @@ __all__ = [
     "RegressionCosine",
     "RegressionMSE",
     "Scratch",
+    "Similarities",
     "method_named",
     "register_method",
 ]

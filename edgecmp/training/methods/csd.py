@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from edgecmp.gallery.source import Need
-from edgecmp.losses import ContextualSimilarity
+from edgecmp.losses import SimilarityDivergence
 from edgecmp.training.fields import Count, Number, Positive
 from edgecmp.training.methods.method import Batch, Method, register_method
 from edgecmp.training.methods.neighbours import Neighbours
@@ -21,7 +22,7 @@ class _Loss(nn.Module):
     def __init__(self, settings: CSD, supervision: Supervision) -> None:
         super().__init__()
         self.weight = settings.weight
-        self.term = ContextualSimilarity(
+        self.term = SimilarityDivergence(
             query_temperature=settings.query_temperature,
             gallery_temperature=settings.gallery_temperature,
         )
@@ -30,7 +31,8 @@ class _Loss(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
         anchors, cosines = self.neighbours(batch.indices)  # (N, k, D), (N, k)
-        loss: Tensor = self.term(batch.embeddings, anchors, cosines)
+        ours = torch.einsum("nd,nkd->nk", batch.embeddings, anchors)
+        loss: Tensor = self.term(ours, cosines)
         return self.weight * loss
 
 
@@ -40,7 +42,7 @@ class CSD(Method):
     """L = weight KL(softmax(t / tau_g) || softmax(s / tau_q)) over k neighbours, itself included.
 
     Here t and s are the cosines of the image to its neighbours by the gallery model and the query
-    network; see `ContextualSimilarity`.
+    network; see `SimilarityDivergence`.
 
     Source: Wu et al., "Contextual Similarity Distillation for Asymmetric Image Retrieval",
     CVPR 2022.

@@ -26,7 +26,13 @@ from edgecmp.networks.tiers import TIERS
 from edgecmp.training.augment import LIGHT
 from edgecmp.training.gallery import GalleryRecipe
 from edgecmp.training.job import EXAMPLE, Job
-from edgecmp.training.methods import BackwardCompatible, Imitation, Method, RegressionCosine
+from edgecmp.training.methods import (
+    BackwardCompatible,
+    Imitation,
+    Method,
+    RegressionCosine,
+    Similarities,
+)
 from edgecmp.training.paths import Phase
 from edgecmp.training.query import QueryRecipe
 from edgecmp.training.schedule import Schedule
@@ -115,7 +121,9 @@ def photos_query(job: Job = EXAMPLE) -> QueryRecipe:
 
     The gallery's embeddings come first: they say for each image, labelled or not, where it belongs.
     With the gallery's network the targets are exact for augmented and blended images too
-    (imitation), beside those of the images as they are (regression). The classifier of BCT is added
+    (imitation), beside those of the images as they are (regression). The similarities to other
+    images are matched too, since their order is what a search returns: a regression alone spends
+    its capacity on what all embeddings have in common. The classifier of BCT is added
     only where identities have at least four images each on average: the class of an identity with
     one image is the embedding of that image, so its label says nothing that the embedding does not,
     and the softmax only drives the embeddings of similar identities apart.
@@ -124,9 +132,9 @@ def photos_query(job: Job = EXAMPLE) -> QueryRecipe:
     schedule = replace(_schedule(job, epochs=epochs, lr=lr, largest=128), weight_decay=2e-4)
     size = _size(job)
     views = _views(job, size)
-    methods: tuple[Method, ...] = (RegressionCosine(weight=10.0),)
+    methods: tuple[Method, ...] = (RegressionCosine(weight=5.0), Similarities())
     if views is not None:
-        methods = (Imitation(weight=10.0, mixed=0.5), RegressionCosine(weight=2.5))
+        methods = (Imitation(weight=5.0, mixed=0.5), RegressionCosine(weight=1.25), Similarities())
     return QueryRecipe(
         input_size=size,
         schedule=schedule,

@@ -47,9 +47,9 @@ def test_cells_are_trained_once_and_written(
     monkeypatch.setattr("edgecmp.benchmarks.studies.methods_study.train_query", None)
     main([str(argument) for argument in arguments])
     assert capsys.readouterr().out == first
-    arguments[arguments.index("--epochs") + 1] = 2
-    with pytest.raises(UserError, match="contains a cell with other settings"):
-        main([str(argument) for argument in arguments])
+    for other_settings in (["--epochs", 2], ["--supernet", "kit"]):
+        with pytest.raises(UserError, match="contains a cell with other settings"):
+            main([str(argument) for argument in [*arguments, *other_settings]])
 
 
 def test_rows_are_means_over_seeds_and_sorted() -> None:
