@@ -145,6 +145,28 @@ def _taught_step(
             return _seconds(lambda: training.step(next(ready))) / training.size
 
 
+class _Losses:
+    """The losses of the recipe `photos`, with random vectors as the gallery's embeddings.
+
+    Args:
+        size: images of a step.
+        width: of the embeddings.
+        generator: of the vectors.
+    """
+
+    def __init__(self, size: int, width: int, generator: torch.Generator) -> None:
+        anchors = torch.randn(size + Similarities().anchors, width, generator=generator)
+        self._anchors = F.normalize(anchors, dim=1)
+        self._divergence = SimilarityDivergence()
+
+    def __call__(self, embeddings: Tensor) -> Tensor:
+        """Embeddings (N, D) of no more than `size` images to a scalar."""
+        targets = self._anchors[: len(embeddings)]
+        regression = (1 - (embeddings * targets).sum(1)).mean()
+        similarities = embeddings @ self._anchors.T, targets @ self._anchors.T
+        return regression + self._divergence(*similarities)
+
+
 class _Training:
     """Training steps of the starter kit's architecture of the run's tier, with random weights."""
 
@@ -158,9 +180,7 @@ class _Training:
         self._augmentation = survey.recipe.augmentation
         self._preprocessing = preprocessing
         self._generator = torch.Generator().manual_seed(0)
-        anchors = torch.randn(self.size + Similarities().anchors, width, generator=self._generator)
-        self._anchors = F.normalize(anchors, dim=1)
-        self._similarities = SimilarityDivergence()
+        self._loss = _Losses(self.size, width, self._generator)
 
     def images(self) -> Tensor:
         """An augmented batch."""
@@ -168,10 +188,8 @@ class _Training:
         return self._preprocessing.normalise_planes(planes)
 
     def step(self, images: Tensor) -> None:
-        """Forward and backward, with the losses of the recipe `photos`."""
-        embeddings, targets = self.network(images), self._anchors[: self.size]
-        loss = (1 - (embeddings * targets).sum(1)).mean()
-        loss += self._similarities(embeddings @ self._anchors.T, targets @ self._anchors.T)
+        """Forward and backward."""
+        loss = self._loss(self.network(images))
         self.network.zero_grad()
         loss.backward()
 
@@ -190,6 +208,7 @@ def _supernet_step(survey: Survey, preprocessing: Preprocessing, pixels: Pixels)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
         generator = torch.Generator().manual_seed(0)
+        loss = _Losses(size, survey.source.embedding_dim, generator)
 
         def step() -> None:
             images = recipe.augmentation(torch.from_numpy(batch), generator)
@@ -197,7 +216,7 @@ def _supernet_step(survey: Survey, preprocessing: Preprocessing, pixels: Pixels)
             parts = preprocessing.normalise_planes(images).chunk(len(paths))
             network.zero_grad()
             for part, path in zip(parts, paths, strict=False):
-                network(part, path).square()[:, 0].mean().backward()
+                loss(network(part, path)).backward()
 
         return _seconds(step) / size
 

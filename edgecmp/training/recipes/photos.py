@@ -70,6 +70,9 @@ FEWEST_VIEWS, MOST_VIEWS = 3, 8
 SEVERAL = 4.0
 """Mean number of images of an identity from which its label says something."""
 
+UNAUGMENTED: tuple[Method, ...] = (RegressionCosine(weight=5.0), Similarities())
+"""Methods that compare with the gallery's embeddings of the images as they are."""
+
 GROWING = (
     Phase(until=0.10, blocks=1, narrowest=8),
     Phase(until=0.20, blocks=1, narrowest=6),
@@ -108,7 +111,7 @@ def photos_supernet(job: Job = EXAMPLE) -> SupernetRecipe:
         seed_schedule=None if job.has_start else seed,
         schedule=schedule,
         phases=(Phase(until=1.0, blocks=1, narrowest=0),) if job.has_start else GROWING,
-        methods=(RegressionCosine(weight=10.0), *_by_labels(job, weight=1.0)),
+        methods=(*UNAUGMENTED, *_by_labels(job, weight=1.0)),
         sampling="fair" if schedule.batch_size >= SMALLEST_SHARED_BATCH else "uniform",
         augmentation=LIGHT,
         watch_every=_watch_every(schedule),
@@ -132,7 +135,7 @@ def photos_query(job: Job = EXAMPLE) -> QueryRecipe:
     schedule = replace(_schedule(job, epochs=epochs, lr=lr, largest=128), weight_decay=2e-4)
     size = _size(job)
     views = _views(job, size)
-    methods: tuple[Method, ...] = (RegressionCosine(weight=5.0), Similarities())
+    methods: tuple[Method, ...] = UNAUGMENTED
     if views is not None:
         methods = (Imitation(weight=5.0, mixed=0.5), RegressionCosine(weight=1.25), Similarities())
     return QueryRecipe(
