@@ -164,7 +164,8 @@ class _Losses:
         targets = self._anchors[: len(embeddings)]
         regression = (1 - (embeddings * targets).sum(1)).mean()
         similarities = embeddings @ self._anchors.T, targets @ self._anchors.T
-        return regression + self._divergence(*similarities)
+        divergence: Tensor = self._divergence(*similarities)
+        return regression + divergence
 
 
 class _Training:
@@ -189,9 +190,8 @@ class _Training:
 
     def step(self, images: Tensor) -> None:
         """Forward and backward."""
-        loss = self._loss(self.network(images))
         self.network.zero_grad()
-        loss.backward()
+        torch.autograd.backward(self._loss(self.network(images)))
 
 
 def _supernet_step(survey: Survey, preprocessing: Preprocessing, pixels: Pixels) -> float:
@@ -216,7 +216,7 @@ def _supernet_step(survey: Survey, preprocessing: Preprocessing, pixels: Pixels)
             parts = preprocessing.normalise_planes(images).chunk(len(paths))
             network.zero_grad()
             for part, path in zip(parts, paths, strict=False):
-                loss(network(part, path)).backward()
+                torch.autograd.backward(loss(network(part, path)))
 
         return _seconds(step) / size
 
