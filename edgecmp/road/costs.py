@@ -5,7 +5,7 @@ Pure functions, so that plans can be tested for any data and any machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = [
     "FINALISTS",
@@ -41,6 +41,10 @@ are opened, and the processes of `bench`."""
 
 KEEP_S = 0.2
 """Of a checkpoint."""
+
+PASSES_OF_VIEW = 4.0
+"""Passes of a query network's training over each fixed view: with more it learns the views by
+heart, with fewer the gallery model takes its time."""
 
 LEAST_QUERIES, MOST_QUERIES = 200, 2000
 """Of an evaluation and a proof the fewest, and of a proof the most: with more its intervals hardly
@@ -189,6 +193,17 @@ class Costs:
         rest = seconds - self.query(0)
         passes = rest / (self._known_pass + self._asking)
         return passes if passes <= 1 else (rest - self._asking) / self._known_pass
+
+    def fitted(self, seconds: float) -> Costs:
+        """With as many fixed views as a query network's training of so many seconds should have."""
+        if not self.work.views:
+            return self
+        of_view = self._asking + PASSES_OF_VIEW * self._known_pass
+        return self.with_views(max(1, round((seconds - self.query(0)) / of_view) - 1))
+
+    def with_views(self, views: int | None) -> Costs:
+        """With so many views, see `Work.views`."""
+        return replace(self, work=replace(self.work, views=views))
 
     def query_passes(self, seconds: float) -> float:
         """The passes of a query network's training of so many seconds; below 0 if too few."""

@@ -96,7 +96,7 @@ class Division:
     Attributes:
         stations: those that are planned, by name.
         why: reasons why others are not, by name.
-        supernet_passes, size, finalist_passes, query_passes, short: as in `Plan`.
+        supernet_passes, size, finalist_passes, query_passes, short, views: as in `Plan`.
     """
 
     def __init__(self, costs: Costs, done: Set[str], left_out: Set[str]) -> None:
@@ -111,6 +111,7 @@ class Division:
         self.supernet_passes = self.finalist_passes = self.query_passes = 0.0
         self.size = SIZES[0]
         self.short = False
+        self.views = costs.work.views
 
     def divide(self, seconds: float, *, search_needed: bool) -> None:
         """Plans the stations.
@@ -176,15 +177,17 @@ class Division:
         return self._add("search", self.costs.search(count), f"about {count:.0f} candidates")
 
     def _plan_finalists(self, room: float) -> None:
-        passes = self.costs.query_passes(room / FINALISTS)
+        costs = self.costs.fitted(0.0)
+        passes = costs.query_passes(room / FINALISTS)
         if passes >= LEAST_FINALIST:
             self.finalist_passes = min(MOST_FINALIST, passes)
-            seconds = FINALISTS * self.costs.query(self.finalist_passes)
+            seconds = FINALISTS * costs.query(self.finalist_passes)
             self._add("finalists", seconds, f"{FINALISTS} x {passes_text(self.finalist_passes)}")
 
     def _plan_query(self, seconds: float) -> None:
-        costs, images = self.costs, self.costs.work.images
+        costs, images = self.costs.fitted(seconds - self.teacher), self.costs.work.images
         least = min(1.0, LEAST_IMAGES / images)
+        self.views = costs.work.views
         passes = costs.query_passes(seconds - self.teacher)
         self.short = passes < SHORT and "supernet" not in self.stations
         if self.short:

@@ -196,8 +196,11 @@ class Driver:
             "query": plan.query_passes,
             "longer": plan.longer_passes,
         }.get(name)
+        views = plan.views
+        if name == "finalists":
+            views = Costs(work=self.survey.work, pace=self.pace).fitted(0.0).work.views
         if passes is not None:
-            self._write_recipe(name, passes, short=name == "query" and plan.short)
+            self._write_recipe(name, passes, short=name == "query" and plan.short, views=views)
         kit = self.survey.kit_architecture()
         if name == "query" and kit is not None and not self.record.is_done("search"):
             kit.save(self.places / "architecture.json")
@@ -211,10 +214,13 @@ class Driver:
             planned=seconds,
             passes=passes,
             short=name == "query" and plan.short,
+            views=views,
             inputs=self.record.hashes(INPUTS.get(name, ())),
         )
 
-    def _write_recipe(self, station: str, passes: float, *, short: bool) -> None:
+    def _write_recipe(
+        self, station: str, passes: float, *, short: bool, views: int | None
+    ) -> None:
         text = training_recipe(
             "supernet" if station == "supernet" else "query",
             passes=passes,
@@ -222,6 +228,7 @@ class Driver:
             input_size=self.survey.input_size,
             tier=self.survey.tier,
             short=short,
+            views=views,
         )
         name = {"finalists": "finalist"}.get(station, station)
         write_atomic(self.places / f"recipes/{name}.toml", text.encode())

@@ -6,8 +6,10 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from pathlib import Path
 from statistics import median_low
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -27,6 +29,8 @@ from edgecmp.training.ahead import made_ahead
 from edgecmp.training.methods import Similarities
 from edgecmp.training.paths import sample_paths
 from edgecmp.training.recipes.photos import photos_supernet
+from edgecmp.training.supervision import Supervision
+from edgecmp.training.views import FixedViews
 
 __all__ = ["measure_pace", "memory_bytes"]
 
@@ -66,7 +70,7 @@ def measure_pace(survey: Survey, *, supernet: bool) -> Pace:
     prepared = train.pixels(reads, chosen[:16])
     gallery = _seconds(lambda: survey.model.embed(prepared)) / len(prepared)
     step, embed = _network(survey, preprocessing, pixels)
-    taught = _taught_step(survey, preprocessing, pixels, prepared, alone=step + gallery)
+    taught = _taught_step(survey, preprocessing, pixels, chosen, alone=step + gallery)
     shortest = FIRST_PASSES * survey.work.images * step
     if supernet and shortest < survey.request.seconds:
         supernet_step = _supernet_step(survey, preprocessing, pixels)
@@ -115,7 +119,7 @@ def _taught_step(
     survey: Survey,
     preprocessing: Preprocessing,
     pixels: Pixels,
-    prepared: Pixels,
+    chosen: Integers,
     *,
     alone: float,
 ) -> float:
@@ -125,24 +129,30 @@ def _taught_step(
         survey: of the run.
         preprocessing: of the query network.
         pixels: images for the query network.
-        prepared: images for the gallery model.
+        chosen: which training images they are.
         alone: seconds of an image in both networks, one after the other: the answer if a batch
             takes so long that the smaller network hardly matters.
     """
-    with torch.random.fork_rng():
+    supervision = Supervision(survey.source, survey.dataset.train.subset(chosen), preprocessing)
+    augmentation = survey.recipe.augmentation
+    with torch.random.fork_rng(), ExitStack() as stack:
         training = _Training(survey, preprocessing, pixels)
         if alone * training.size > SLOW_S:
             return alone
-        shown = prepared[np.arange(training.size) % len(prepared)]
+        file = Path(stack.enter_context(TemporaryDirectory())) / "views"
+        opened = FixedViews.opened(supervision, augmentation, 2, seed=0, path=file)
+        views = stack.enter_context(opened)
+        draws, rows = views.draws(1), torch.arange(training.size) % len(chosen)
+        assert draws is not None
 
         def batches() -> Iterator[Tensor]:
             while True:
                 images = training.images()
-                survey.model.embed(shown)
+                views.embed(rows, images.clone(), draws.of(rows))
                 yield images
 
-        with closing(made_ahead(batches())) as ready:
-            return _seconds(lambda: training.step(next(ready))) / training.size
+        ready = stack.enter_context(closing(made_ahead(batches())))
+        return _seconds(lambda: training.step(next(ready))) / training.size
 
 
 class _Losses:

@@ -79,7 +79,7 @@ def corrected(pace: Pace, work: Work, record: Record) -> Pace:
 
 def _expected(station: str, begun: StationRecord, pace: Pace, work: Work) -> float:
     """Seconds of the passes of a station's trainings by the measured pace."""
-    costs = Costs(work=work, pace=replace(pace, query=1.0))
+    costs = Costs(work=work, pace=replace(pace, query=1.0)).with_views(begun.views)
     passes = begun.passes or 0.0
     if begun.short:
         return costs.short_query(passes) - costs.short_query(0)

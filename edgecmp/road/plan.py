@@ -41,6 +41,7 @@ class Plan:
         query_passes: of the query network over the images; a fraction if the time is short.
         longer_passes: of the continued training of the query network.
         short: whether the query network's training embeds only the images that it sees.
+        views: of each image in the query network's training, or in its continued one, as in `Work`.
         eval_queries: of the evaluation.
         parity_queries: of the proof.
     """
@@ -52,6 +53,7 @@ class Plan:
     query_passes: float = 0.0
     longer_passes: float = 0.0
     short: bool = False
+    views: int | None = None
     eval_queries: int = 0
     parity_queries: int = 0
 
@@ -112,10 +114,13 @@ def make_plan(
     if needed > seconds or costs.bench > BENCH_SHARE * whole:
         planned.pop("bench", None)
     room = seconds - sum(each.seconds for each in planned.values())
-    longer = 0.0
+    longer, views = 0.0, costs.work.views
     if "query" not in done:
         division.divide(room, search_needed=search_needed)
+        views = division.views
     elif "longer" not in done | left_out and room >= SPARE * whole:
+        costs = costs.fitted(room)
+        views = costs.work.views
         longer = min(costs.query_passes(room), most_passes(costs.work.images) - trained)
     if longer >= 1:
         what = f"{passes_text(longer)} more, since time is left"
@@ -135,6 +140,7 @@ def make_plan(
         query_passes=division.query_passes,
         longer_passes=longer,
         short=division.short,
+        views=views,
         eval_queries=asked,
         parity_queries=proved,
     )

@@ -25,7 +25,14 @@ def schedule_of(passes: float, images: int) -> dict[str, int]:
 
 
 def training_recipe(
-    kind: str, *, passes: float, images: int, input_size: int, tier: str, short: bool = False
+    kind: str,
+    *,
+    passes: float,
+    images: int,
+    input_size: int,
+    tier: str,
+    short: bool = False,
+    views: int | None = None,
 ) -> str:
     """The recipe file of a training.
 
@@ -37,6 +44,7 @@ def training_recipe(
         tier: of the supernet.
         short: of a query network: only the images that are seen are embedded by the gallery model,
             as they are.
+        views: of each image of a query network, as in `Work`; 0 and None: those of the recipe.
     """
     schedule = schedule_of(passes, images)
     document: dict[str, Any] = {"base": "photos"}
@@ -44,6 +52,8 @@ def training_recipe(
     if kind == "supernet":
         looks = SUPERNET_LOOKS
         document |= {"tier": tier, "watched": SUPERNET_WATCHED}
+    elif views:
+        document["views"] = views + 1
     document |= {
         "input_size": input_size,
         "watch_every": math.ceil(schedule["epochs"] / looks),

@@ -39,6 +39,7 @@ class StationRecord(BaseModel):
         planned: seconds that the plan gave it when it was begun.
         passes: over the training images that its trainings make; None for other stations.
         short: whether the gallery model embeds only the images that they show, each once.
+        views: of each image in its trainings, as in `Work`.
         spent_before: seconds that the run had spent when it was begun.
         seconds: that it took; None while it is not done.
         inputs: the files and folders of this run that it read, with their hashes.
@@ -53,6 +54,7 @@ class StationRecord(BaseModel):
     planned: float
     passes: float | None = None
     short: bool = False
+    views: int | None = None
     spent_before: float = 0.0
     seconds: float | None = None
     inputs: dict[str, str] = {}

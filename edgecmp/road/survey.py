@@ -165,7 +165,7 @@ class Survey:
         """See `Work.views`."""
         if not any(Need.NETWORK in method.needs for method in self.recipe.methods):
             return 0
-        return self.recipe.views or None
+        return self.recipe.views - 1 if self.recipe.views else None
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -111,9 +111,9 @@ def measure(
 ) -> Cost:
     """Makes the next steps of a training, times them, and restores the task bit for bit.
 
-    They are the steps with which `fit` goes on, so that what the gallery model embeds for them is
-    what it embeds then. The first pass over the steps compiles kernels, so the second is timed,
-    except in a training of less than 20 steps.
+    They are the steps with which `fit` goes on, or the first in which the gallery model embeds
+    images, so that what it embeds for them need not be embedded then. The first pass over the steps
+    compiles kernels, so the second is timed, except in a training of less than 20 steps.
 
     Args:
         task: what is trained.
@@ -126,6 +126,7 @@ def measure(
         watched: images that pass the network in one evaluation on the hold-out.
     """
     schedule, left = recipe.schedule, recipe.schedule.epochs - epoch
+    shown = next(filter(views.asks, range(epoch, schedule.epochs)), epoch)
     steps = schedule.steps_of(batches)
     few = left * steps < FEW
     reset_peak_memory()
@@ -135,9 +136,9 @@ def measure(
 
         def seconds_of(count: int, *, ahead: bool) -> list[float]:
             """Of each of so many steps, the first of which waits until its batch is prepared."""
-            generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+            generator = torch.Generator().manual_seed(seed * 100_003 + shown)
             ready = epoch_steps(
-                task, batches, preprocessing, schedule, views, epoch=epoch, generator=generator
+                task, batches, preprocessing, schedule, views, epoch=shown, generator=generator
             )
             seconds, started = [], time.monotonic()
             with closing(losses(task, islice(ready, count), schedule, ahead=ahead)) as of_steps:
@@ -148,7 +149,7 @@ def measure(
                     started = time.monotonic()
             return seconds
 
-        ahead, known = views.asks(epoch), isinstance(views, FixedViews)  # by the second pass
+        ahead, known = views.asks(shown), isinstance(views, FixedViews)  # by the second pass
         first = seconds_of(1 if few else min(STEPS, steps), ahead=ahead)
         again = first if few else seconds_of(len(first), ahead=ahead and not known)
     later = mean(again[1:]) if len(again) > 1 else again[0]
@@ -160,7 +161,7 @@ def measure(
         steps=steps,
         input_size=preprocessing.input_size,
         step_seconds=step_seconds,
-        once_seconds=_once(views, left, steps, saved),
+        once_seconds=views.unknown(range(epoch, schedule.epochs)) * steps * max(0.0, saved),
         evaluation_seconds=_evaluations(recipe, epoch) * watched * per_image,
         memory_bytes=peak_memory(),
     )
@@ -171,20 +172,6 @@ def _evaluations(recipe: Lengths, epoch: int) -> int:
     left = range(epoch + 1, recipe.schedule.epochs + 1)
     due = [one % recipe.watch_every == 0 or one == recipe.schedule.epochs for one in left]
     return sum(due) + 1
-
-
-def _once(views: Views, epochs: int, steps: int, seconds: float) -> float:
-    """The time of what only the first epoch with each view has to do.
-
-    Args:
-        views: how the epochs change the training images.
-        epochs: that are left.
-        steps: of an epoch.
-        seconds: by which the first pass over a step was longer than the second.
-    """
-    if not isinstance(views, FixedViews):
-        return 0.0
-    return min(epochs, views.count) * steps * max(0.0, seconds)
 
 
 @contextmanager

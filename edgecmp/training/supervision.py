@@ -81,13 +81,18 @@ class Supervision:
         """
         return self._embedded(self.train)
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether `embeddings` are computed already, since a method uses all of them."""
+        return "embeddings" in self.__dict__
+
     def embeddings_of(self, indices: Integers) -> Tensor:
         """The rows (n, D) of `embeddings` for n training images; the others are not embedded.
 
         Raises:
             UserError: some of them are not finite.
         """
-        if "embeddings" in self.__dict__:  # a method uses all of them
+        if self.knows_all:
             return self.embeddings[torch.from_numpy(indices)]
         return self._embedded(self.train.subset(indices))
 

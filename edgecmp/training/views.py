@@ -62,6 +62,9 @@ class Views(Protocol):
     def asks(self, epoch: int) -> bool:
         """Whether the gallery model embeds images in an epoch."""
 
+    def unknown(self, epochs: range) -> int:
+        """Views that the gallery model embeds once for all of these epochs, and has not yet."""
+
     def sync(self) -> None:
         """Called before an epoch's checkpoint is written."""
 
@@ -84,6 +87,10 @@ class FreshViews:
     def asks(self, epoch: int) -> bool:
         """See `Views.asks`."""
         return self.asked
+
+    def unknown(self, epochs: range) -> int:
+        """None: what it embeds is new in each step."""
+        return 0
 
     def of_epoch(self, epoch: int) -> View:
         """See `Views.of_epoch`."""
@@ -174,8 +181,14 @@ class FixedViews:
 
     def asks(self, epoch: int) -> bool:
         """See `Views.asks`."""
+        if not epoch % self.count and self.supervision.knows_all:
+            return False
         everything = np.arange(len(self.supervision.train))
         return bool(len(self.log.missing(epoch % self.count, everything)))
+
+    def unknown(self, epochs: range) -> int:
+        """See `Views.unknown`."""
+        return sum(map(self.asks, epochs[: self.count]))
 
     def sync(self) -> None:
         """See `Views.sync`."""
@@ -194,11 +207,13 @@ class FixedViews:
         Args:
             indices: training indices (n,).
             planes: the images in the view, for the phone, (n, 3, S, S) in 0..255.
-            draws: the changes of these images.
+            draws: the changes of these images; None: there are none.
 
         Raises:
             UserError: one of them is not finite.
         """
+        if draws is None and self.supervision.knows_all:
+            return self.supervision.embeddings[indices]
         source = self.supervision.source
         if self.store is not None:
             pictures = self.store.of(indices.tolist())

@@ -83,7 +83,7 @@ def _train(
     recipe = replace(
         query_recipe("tiny"),
         schedule=Schedule(epochs=3, batch_size=16, lr=0.01),
-        methods=(method_named(method),),
+        methods=tuple(map(method_named, method.split("+"))),
         augmentation=Augmentation(),
         views=views,
         watch_every=9,
@@ -178,6 +178,30 @@ def test_each_view_is_embedded_once_and_other_settings_start_anew(
     embedded.clear()
     _train(data, galleries["crop"], tmp_path / "out", views=4)
     assert sum(embedded) == 3 * 32
+    embedded.clear()  # the regression has the embeddings of the images as they are
+    _train(
+        data, galleries["crop"], tmp_path / "both", views=2, method="imitation+regression-cosine"
+    )
+    assert sum(embedded) == 32
+
+
+def test_the_views_that_are_left_are_counted(
+    train: ImageSet, galleries: dict[str, Path], tmp_path: Path
+) -> None:
+    ground, augmentation = supervision(train, galleries["crop"]), Augmentation()
+    with FixedViews.opened(ground, augmentation, 3, seed=7, path=tmp_path / "v") as views:
+        counts = [views.unknown(range(*epochs)) for epochs in ((0, 9), (0, 2), (7, 9), (8, 8))]
+        assert counts == [3, 2, 2, 0]
+        views.log.append(1, np.arange(32), np.zeros((32, WIDTH), dtype=np.float32))
+        assert [views.asks(epoch) for epoch in range(4)] == [True, False, True, True]
+        assert views.unknown(range(9)) == 2
+        assert len(ground.embeddings) == 32
+        assert [views.asks(epoch) for epoch in range(4)] == [False, False, True, False]
+        assert views.unknown(range(9)) == 1
+        indices = torch.tensor([5, 3])
+        torch.testing.assert_close(
+            views.embed(indices, torch.zeros(2, 3, SIZE, SIZE), None), ground.embeddings[indices]
+        )
 
 
 def supervision(train: ImageSet, gallery: Path | GallerySource) -> Supervision:
