@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 __all__ = [
     "FINALISTS",
+    "PASSES_OF_VIEW",
     "QUERY_LOOKS",
     "SUPERNET_LOOKS",
     "SUPERNET_WATCHED",

@@ -218,9 +218,7 @@ class Driver:
             inputs=self.record.hashes(INPUTS.get(name, ())),
         )
 
-    def _write_recipe(
-        self, station: str, passes: float, *, short: bool, views: int | None
-    ) -> None:
+    def _write_recipe(self, station: str, passes: float, *, short: bool, views: int | None) -> None:
         text = training_recipe(
             "supernet" if station == "supernet" else "query",
             passes=passes,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecmp.road.costs import Costs, Pace, Work
+from edgecmp.road.costs import PASSES_OF_VIEW, Costs, Pace, Work
 from edgecmp.road.division import (
     FIRST_PASSES,
     LEAST_IMAGES,
@@ -17,6 +21,7 @@ from edgecmp.road.division import (
 )
 from edgecmp.road.driver import ENDS_AT
 from edgecmp.road.plan import SKIPPABLE, STATIONS, make_plan
+from edgecmp.road.recipe_files import training_recipe
 from edgecmp.search.strategies import EvolutionSettings
 
 TIMES = st.floats(60, 86400)
@@ -142,6 +147,45 @@ def test_a_supernet_that_is_not_needed_has_enough_passes(costs: Costs, seconds: 
         assert plan.supernet_passes >= LEAST_SUPERNET * 0.999
         assert plan.size in SIZES[SIZES.index(LEAST_SEARCH) :]
         assert plan.query_passes >= FIRST_PASSES * 0.9
+
+
+@given(costs(), TIMES, st.floats(1.0, 10.0))
+def test_more_time_brings_more_views_each_with_enough_passes(
+    costs: Costs, seconds: float, factor: float
+) -> None:
+    plan = make_plan(costs, seconds)
+    if not costs.work.views:
+        assert plan.views == costs.work.views
+        return
+    assert plan.views is not None
+    assert plan.views >= 1
+    if plan.query_passes < 300 and plan.views > 1:
+        rounding = (plan.views + 1.5) / (plan.views + 1)
+        assert plan.query_passes >= PASSES_OF_VIEW * (plan.views + 1) / rounding * 0.8
+    if not make_plan(costs, seconds * factor).includes("supernet"):
+        assert make_plan(costs, seconds * factor).views >= plan.views  # type: ignore[operator]
+
+
+def test_the_views_of_a_slow_gallery_model() -> None:
+    """EfficientNet-Lite0 on two cores: 16 s per pass, and 66 s more if it embeds all images."""
+    work = replace(EMOJI, views=3)
+    pace = replace(CORES, gallery=9e-3, step=2.3e-3, taught=11.7e-3)
+    plans = [make_plan(Costs(work=work, pace=pace), 60 * minutes) for minutes in (10, 30)]
+    assert [plan.views for plan in plans] == [2, 8]
+    assert [plan.query_passes / (plan.views + 1) for plan in plans] == pytest.approx([5, 4], abs=1)
+
+
+def test_the_recipe_of_a_run_has_the_views_of_its_plan() -> None:
+    def recipe(kind: str, **of_plan: Any) -> dict[str, Any]:
+        given = {"passes": 2.4, "images": 100, "input_size": 64, "tier": "100M"}
+        return tomllib.loads(training_recipe(kind, **given, **of_plan))
+
+    assert recipe("query", views=3)["views"] == 4
+    assert recipe("query", views=3, short=True)["views"] == 1
+    for without in (recipe("query", views=None), recipe("query", views=0)):
+        assert "views" not in without
+    assert "views" not in recipe("supernet", views=3)
+    assert recipe("query")["schedule"] == {"epochs": 3, "epoch_images": 80}
 
 
 def test_a_training_goes_on_only_if_much_time_is_left_after_it() -> None:
