@@ -43,7 +43,7 @@ are opened, and the processes of `bench`."""
 KEEP_S = 0.2
 """Of a checkpoint."""
 
-PASSES_OF_VIEW = 4.0
+PASSES_OF_VIEW = 2.5
 """Passes of a query network's training over each fixed view: with more it learns the views by
 heart, with fewer the gallery model takes its time."""
 
