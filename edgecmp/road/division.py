@@ -28,7 +28,7 @@ SIZES = ((8, 1), (12, 2), (16, 4), (20, 7), (30, 10), (40, 15), (50, 20))
 """Population and generations of searches, the smallest first; the last is supplement A.3's."""
 
 FIRST_PASSES = 48.0
-"""Passes of the query network before a supernet and a search of one's own take any time."""
+"""Passes of the query network, whose time comes before a supernet and a search of one's own."""
 
 SHARES = {"supernet": 0.22, "search": 0.12, "finalists": 0.10, "query": 0.56}
 """Of the time for trainings and search."""

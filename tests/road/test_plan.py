@@ -146,7 +146,8 @@ def test_a_supernet_that_is_not_needed_has_enough_passes(costs: Costs, seconds: 
     if plan.includes("supernet"):
         assert plan.supernet_passes >= LEAST_SUPERNET * 0.999
         assert plan.size in SIZES[SIZES.index(LEAST_SEARCH) :]
-        assert plan.query_passes >= FIRST_PASSES * 0.9
+        seconds_of = {each.station: each.seconds for each in plan.stations}
+        assert seconds_of["query"] >= costs.query(FIRST_PASSES) * 0.9
 
 
 @given(costs(), TIMES, st.floats(1.0, 10.0))
@@ -172,9 +173,7 @@ def test_the_views_of_a_slow_gallery_model() -> None:
     pace = replace(CORES, gallery=9e-3, step=2.3e-3, taught=11.7e-3)
     plans = [make_plan(Costs(work=work, pace=pace), 60 * minutes) for minutes in (10, 30)]
     assert [plan.views for plan in plans] == [3, 10]
-    assert [plan.query_passes / (plan.views + 1) for plan in plans] == pytest.approx(
-        [3, 3], abs=0.7
-    )
+    assert all(2 < plan.query_passes / ((plan.views or 0) + 1) < 4 for plan in plans)
 
 
 def test_the_recipe_of_a_run_has_the_views_of_its_plan() -> None:
