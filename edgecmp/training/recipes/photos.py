@@ -70,9 +70,6 @@ FEWEST_VIEWS, MOST_VIEWS = 3, 8
 SEVERAL = 4.0
 """Mean number of images of an identity from which its label says something."""
 
-UNAUGMENTED: tuple[Method, ...] = (RegressionCosine(weight=5.0), Similarities())
-"""Methods that compare with the gallery's embeddings of the images as they are."""
-
 GROWING = (
     Phase(until=0.10, blocks=1, narrowest=8),
     Phase(until=0.20, blocks=1, narrowest=6),
@@ -111,7 +108,7 @@ def photos_supernet(job: Job = EXAMPLE) -> SupernetRecipe:
         seed_schedule=None if job.has_start else seed,
         schedule=schedule,
         phases=(Phase(until=1.0, blocks=1, narrowest=0),) if job.has_start else GROWING,
-        methods=(*UNAUGMENTED, *_by_labels(job, weight=1.0)),
+        methods=(*_by_embeddings(job, fixed=10.0), *_by_labels(job, weight=1.0)),
         sampling="fair" if schedule.batch_size >= SMALLEST_SHARED_BATCH else "uniform",
         augmentation=LIGHT,
         watch_every=_watch_every(schedule),
@@ -124,20 +121,21 @@ def photos_query(job: Job = EXAMPLE) -> QueryRecipe:
 
     The gallery's embeddings come first: they say for each image, labelled or not, where it belongs.
     With the gallery's network the targets are exact for augmented and blended images too
-    (imitation), beside those of the images as they are (regression). The similarities to other
-    images are matched too, since their order is what a search returns: a regression alone spends
-    its capacity on what all embeddings have in common. The classifier of BCT is added
-    only where identities have at least four images each on average: the class of an identity with
-    one image is the embedding of that image, so its label says nothing that the embedding does not,
+    (imitation), beside those of the images as they are (regression). With a start, the similarities
+    to other images are matched too, since their order is what a search returns: a regression alone
+    spends its capacity on what all embeddings have in common. The classifier of BCT is added only
+    where identities have at least four images each on average: the class of an identity with one
+    image is the embedding of that image, so its label says nothing that the embedding does not,
     and the softmax only drives the embeddings of similar identities apart.
     """
     epochs, lr = (24, 0.1) if job.has_start else (48, 0.15)
     schedule = replace(_schedule(job, epochs=epochs, lr=lr, largest=128), weight_decay=2e-4)
     size = _size(job)
     views = _views(job, size)
-    methods: tuple[Method, ...] = UNAUGMENTED
+    methods = _by_embeddings(job, fixed=10.0 if views is None else 2.5)
     if views is not None:
-        methods = (Imitation(weight=5.0, mixed=0.5), RegressionCosine(weight=1.25), Similarities())
+        weight = 5.0 if job.has_start else 10.0
+        methods = (Imitation(weight=weight, mixed=0.5), *methods)
     return QueryRecipe(
         input_size=size,
         schedule=schedule,
@@ -158,6 +156,21 @@ def _views(job: Job, size: int) -> int | None:
         return 0
     views = min(MOST_VIEWS, EMBEDDED // max(1, job.images + job.unlabelled))
     return views if views >= FEWEST_VIEWS else None
+
+
+def _by_embeddings(job: Job, *, fixed: float) -> tuple[Method, ...]:
+    """Methods that compare with the gallery's embeddings of the images as they are.
+
+    From random weights, whose embeddings have nothing in common with the gallery's, the steep loss
+    over similarities may diverge, so it is left to trainings with a start.
+
+    Args:
+        job: the job.
+        fixed: weight of the regression, half of which the similarities take over.
+    """
+    if not job.has_start:
+        return (RegressionCosine(weight=fixed),)
+    return (RegressionCosine(weight=fixed / 2), Similarities())
 
 
 def _by_labels(job: Job, *, weight: float) -> tuple[Method, ...]:
