@@ -22,6 +22,7 @@ __all__ = [
     "evaluations_of",
     "most_passes",
     "passes_text",
+    "trained",
 ]
 
 SIZES = ((8, 1), (12, 2), (16, 4), (20, 7), (30, 10), (40, 15), (50, 20))
@@ -64,12 +65,17 @@ class Planned:
         seconds: that it is expected to take; 0 if it is left out.
         what: it does, in words, or why it is left out.
         left_out: whether it is.
+        passes: of a training over the images, a fraction if the time is short; of a supernet, 0:
+            only its head is fitted. None: it is no training.
+        views: of each image in a query network's training, as in `Work`.
     """
 
     station: str
     seconds: float
     what: str
     left_out: bool = False
+    passes: float | None = None
+    views: int | None = None
 
 
 def evaluations_of(size: tuple[int, int]) -> float:
@@ -96,7 +102,7 @@ class Division:
     Attributes:
         stations: those that are planned, by name.
         why: reasons why others are not, by name.
-        supernet_passes, size, finalist_passes, query_passes, short, views: as in `Plan`.
+        size, short: as in `Plan`.
     """
 
     def __init__(self, costs: Costs, done: Set[str], left_out: Set[str]) -> None:
@@ -108,10 +114,8 @@ class Division:
         self.teacher = 0.0 if "supernet" in done else costs.teacher
         self.stations: dict[str, Planned] = {}
         self.why: dict[str, str] = {}
-        self.supernet_passes = self.finalist_passes = self.query_passes = 0.0
         self.size = SIZES[0]
         self.short = False
-        self.views = costs.work.views
 
     def divide(self, seconds: float, *, search_needed: bool) -> None:
         """Plans the stations.
@@ -146,9 +150,8 @@ class Division:
         supernet = self.costs.supernet(LEAST_SUPERNET) if "supernet" in self._open else 0.0
         return supernet + self.costs.search(evaluations_of(LEAST_SEARCH))
 
-    def _add(self, name: str, seconds: float, what: str) -> float:
-        self.stations[name] = Planned(station=name, seconds=seconds, what=what)
-        return seconds
+    def _add(self, planned: Planned) -> None:
+        self.stations[planned.station] = planned
 
     def _plan_supernet(self, room: float) -> float:
         """Plans the supernet and returns its seconds without those of the teacher."""
@@ -158,10 +161,11 @@ class Division:
         most = room - costs.search(evaluations_of(after))
         seconds = min(max(share * room, costs.supernet(LEAST_SUPERNET)), most)
         passes = 1.0 + (seconds - costs.supernet(1.0)) / costs.supernet_pass
-        self.supernet_passes = min(MOST_SUPERNET, passes) if passes > 0.999 else 0.0
-        what = f"{passes_text(self.supernet_passes)} over {costs.work.images:,} images"
-        seconds = costs.supernet(self.supernet_passes)
-        self._add("supernet", seconds + self.teacher, what if self.supernet_passes else "its head")
+        passes = min(MOST_SUPERNET, passes) if passes > 0.999 else 0.0
+        seconds = costs.supernet(passes)
+        what = f"{passes_text(passes)} over {costs.work.images:,} images" if passes else "its head"
+        whole = seconds + self.teacher
+        self._add(Planned(station="supernet", seconds=whole, what=what, passes=passes))
         self.teacher = 0.0
         return seconds
 
@@ -174,29 +178,46 @@ class Division:
         ]
         self.size = fitting[-1] if fitting else SIZES[0]
         count = evaluations_of(self.size)
-        return self._add("search", self.costs.search(count), f"about {count:.0f} candidates")
+        seconds = self.costs.search(count)
+        self._add(Planned(station="search", seconds=seconds, what=f"about {count:.0f} candidates"))
+        return seconds
 
     def _plan_finalists(self, room: float) -> None:
         costs = self.costs.fitted(0.0)
         passes = costs.query_passes(room / FINALISTS)
         if passes >= LEAST_FINALIST:
-            self.finalist_passes = min(MOST_FINALIST, passes)
-            seconds = FINALISTS * costs.query(self.finalist_passes)
-            self._add("finalists", seconds, f"{FINALISTS} x {passes_text(self.finalist_passes)}")
+            passes = min(MOST_FINALIST, passes)
+            seconds = FINALISTS * costs.query(passes)
+            what = f"{FINALISTS} x {passes_text(passes)}"
+            self._add(trained("finalists", seconds, what, passes, costs.work.views))
 
     def _plan_query(self, seconds: float) -> None:
         costs, images = self.costs.fitted(seconds - self.teacher), self.costs.work.images
         least = min(1.0, LEAST_IMAGES / images)
-        self.views = costs.work.views
         passes = costs.query_passes(seconds - self.teacher)
         self.short = passes < SHORT and "supernet" not in self.stations
         if self.short:
             passes = costs.short_passes(seconds)
-        self.query_passes = max(least, min(most_passes(images), passes))
-        took = costs.query(self.query_passes) + self.teacher
-        if self.short:
-            took = costs.short_query(self.query_passes)
-        self._add("query", took, f"{passes_text(self.query_passes)} over {images:,} images")
+        passes = max(least, min(most_passes(images), passes))
+        took = costs.short_query(passes) if self.short else costs.query(passes) + self.teacher
+        what = f"{passes_text(passes)} over {images:,} images"
+        views = 0 if self.short and costs.work.views else costs.work.views
+        self._add(trained("query", took, what, passes, views))
+
+
+def trained(station: str, seconds: float, what: str, passes: float, views: int | None) -> Planned:
+    """A training of the query network, whose fixed views are named if it has any.
+
+    Args:
+        station: its name.
+        seconds: that it is expected to take.
+        what: it does, without its views.
+        passes: over the images.
+        views: see `Planned`.
+    """
+    if views:
+        what += f", {views + 1} views of each"
+    return Planned(station=station, seconds=seconds, what=what, passes=passes, views=views)
 
 
 def passes_text(passes: float) -> str:

@@ -16,6 +16,7 @@ from edgecmp.progress import duration, say
 from edgecmp.report import show
 from edgecmp.road.commands import EXPORTS, Places, StationCommands
 from edgecmp.road.costs import FINALISTS, Costs, Pace
+from edgecmp.road.division import Planned
 from edgecmp.road.outcomes import best_finalist, corrected, proven_file, report_name
 from edgecmp.road.plan import STATIONS, Plan, make_plan
 from edgecmp.road.recipe_files import training_recipe
@@ -130,7 +131,7 @@ class Driver:
             Costs(work=self.survey.work, pace=self.pace),
             self.left,
             whole=ENDS_AT * self.survey.request.seconds,
-            trained=self._trained,
+            passes_made=self._passes_made,
             done=self.done,
             skip=self.survey.request.skip | self.passed,
             search_needed=self.survey.kit_architecture() is None,
@@ -138,7 +139,7 @@ class Driver:
         )
 
     @property
-    def _trained(self) -> float:
+    def _passes_made(self) -> float:
         """Passes of the query network's training, if it was begun."""
         begun = self.record.begun("query")
         return 0.0 if begun is None else begun.passes or 0.0
@@ -156,17 +157,19 @@ class Driver:
             if name in TRAININGS and time.monotonic() - self._measured_at > MEASURE_AGAIN_S:
                 self._measure()
             plan = self.plan()
-            if not plan.includes(name):
+            planned = plan.station(name)
+            if planned is None:
                 self.passed.add(name)
                 continue
-            self._station(name, plan)
+            self._station(planned, plan)
             self._correct()
 
-    def _station(self, name: str, plan: Plan) -> None:
+    def _station(self, planned: Planned, plan: Plan) -> None:
         """Runs the commands of a station, from where an interrupted run stopped."""
+        name = planned.station
         begun = self.record.begun(name)
         if begun is None or begun.seconds is not None:
-            begun = self.record.begin(name, self._prepared(name, plan))
+            begun = self.record.begin(name, self._prepared(planned, plan))
         rest = f"{duration(max(0.0, self.left))} left in all"
         say(f"\n-- {name}: planned {duration(begun.planned)}; {rest}")
         for number in range(len(begun.codes), len(begun.commands)):
@@ -181,26 +184,18 @@ class Driver:
         begun.results = self.record.hashes(RESULTS[name])
         self.record.save()
 
-    def _prepared(self, name: str, plan: Plan) -> StationRecord:
+    def _prepared(self, planned: Planned, plan: Plan) -> StationRecord:
         """The commands of a station, and the files that they read."""
-        seconds = next(each.seconds for each in plan.stations if each.station == name)
+        name = planned.station
         commands = StationCommands(
             survey=self.survey,
             best=best_finalist(self.record),
             supernet=self.record.is_done("supernet"),
             searched=self.record.is_done("search"),
         )
-        passes = {
-            "supernet": plan.supernet_passes,
-            "finalists": plan.finalist_passes,
-            "query": plan.query_passes,
-            "longer": plan.longer_passes,
-        }.get(name)
-        views = plan.views
-        if name == "finalists":
-            views = Costs(work=self.survey.work, pace=self.pace).fitted(0.0).work.views
-        if passes is not None:
-            self._write_recipe(name, passes, short=name == "query" and plan.short, views=views)
+        short = name == "query" and plan.short
+        if planned.passes is not None:
+            self._write_recipe(name, planned.passes, planned.views, short=short)
         kit = self.survey.kit_architecture()
         if name == "query" and kit is not None and not self.record.is_done("search"):
             kit.save(self.places / "architecture.json")
@@ -211,14 +206,14 @@ class Driver:
             made = commands.of(name, plan)
         return StationRecord(
             commands=made,
-            planned=seconds,
-            passes=passes,
-            short=name == "query" and plan.short,
-            views=views,
+            planned=planned.seconds,
+            passes=planned.passes,
+            short=short,
+            views=planned.views,
             inputs=self.record.hashes(INPUTS.get(name, ())),
         )
 
-    def _write_recipe(self, station: str, passes: float, *, short: bool, views: int | None) -> None:
+    def _write_recipe(self, station: str, passes: float, views: int | None, *, short: bool) -> None:
         text = training_recipe(
             "supernet" if station == "supernet" else "query",
             passes=passes,

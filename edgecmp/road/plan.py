@@ -6,7 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from edgecmp.road.costs import Costs
-from edgecmp.road.division import SIZES, Division, Planned, most_passes, passes_text
+from edgecmp.road.division import SIZES, Division, Planned, most_passes, passes_text, trained
 
 __all__ = ["SKIPPABLE", "STATIONS", "Plan", "make_plan"]
 
@@ -35,25 +35,15 @@ class Plan:
 
     Attributes:
         stations: in their order.
-        supernet_passes: over the images; 0: only its head is fitted.
         size: population and generations of the search.
-        finalist_passes: of each finalist over the images.
-        query_passes: of the query network over the images; a fraction if the time is short.
-        longer_passes: of the continued training of the query network.
         short: whether the query network's training embeds only the images that it sees.
-        views: of each image in the query network's training, or in its continued one, as in `Work`.
         eval_queries: of the evaluation.
         parity_queries: of the proof.
     """
 
     stations: tuple[Planned, ...]
-    supernet_passes: float = 0.0
     size: tuple[int, int] = SIZES[0]
-    finalist_passes: float = 0.0
-    query_passes: float = 0.0
-    longer_passes: float = 0.0
     short: bool = False
-    views: int | None = None
     eval_queries: int = 0
     parity_queries: int = 0
 
@@ -62,9 +52,16 @@ class Plan:
         """Of all stations."""
         return sum(station.seconds for station in self.stations)
 
+    def station(self, name: str) -> Planned | None:
+        """A station that is in the plan and not left out; None if it is not."""
+        for each in self.stations:
+            if each.station == name and not each.left_out:
+                return each
+        return None
+
     def includes(self, name: str) -> bool:
         """Whether a station is in the plan and not left out."""
-        return any(each.station == name and not each.left_out for each in self.stations)
+        return self.station(name) is not None
 
 
 def make_plan(
@@ -72,7 +69,7 @@ def make_plan(
     seconds: float,
     *,
     whole: float | None = None,
-    trained: float = 0.0,
+    passes_made: float = 0.0,
     done: Set[str] = frozenset(),
     skip: Set[str] = frozenset(),
     search_needed: bool = False,
@@ -84,7 +81,7 @@ def make_plan(
         costs: of the stations.
         seconds: that are left. If they are too few, the plan is the shortest there is.
         whole: seconds of the run, what is spent included; `seconds` if None.
-        trained: passes that the finished training of the query network made.
+        passes_made: by the finished training of the query network.
         done: stations that are finished.
         skip: stations that are left out, of `SKIPPABLE`.
         search_needed: whether the starter kit has no architecture within the bounds, so that one is
@@ -114,17 +111,16 @@ def make_plan(
     if needed > seconds or costs.bench > BENCH_SHARE * whole:
         planned.pop("bench", None)
     room = seconds - sum(each.seconds for each in planned.values())
-    longer, views = 0.0, costs.work.views
     if "query" not in done:
         division.divide(room, search_needed=search_needed)
-        views = division.views
     elif "longer" not in done | left_out and room >= SPARE * whole:
         costs = costs.fitted(room)
-        views = costs.work.views
-        longer = min(costs.query_passes(room), most_passes(costs.work.images) - trained)
-    if longer >= 1:
-        what = f"{passes_text(longer)} more, since time is left"
-        planned["longer"] = Planned(station="longer", seconds=costs.query(longer), what=what)
+        longer = min(costs.query_passes(room), most_passes(costs.work.images) - passes_made)
+        if longer >= 1:
+            what = f"{passes_text(longer)} more, since time is left"
+            planned["longer"] = trained(
+                "longer", costs.query(longer), what, longer, costs.work.views
+            )
     planned |= division.stations
     for name in STATIONS:
         if name not in planned and name not in done:
@@ -134,13 +130,8 @@ def make_plan(
             planned[name] = Planned(station=name, seconds=0.0, what=why, left_out=True)
     return Plan(
         stations=tuple(planned[name] for name in STATIONS if name in planned),
-        supernet_passes=division.supernet_passes,
         size=division.size,
-        finalist_passes=division.finalist_passes,
-        query_passes=division.query_passes,
-        longer_passes=longer,
         short=division.short,
-        views=views,
         eval_queries=asked,
         parity_queries=proved,
     )

@@ -21,7 +21,7 @@ from edgecmp.training.batches import Batches
 from edgecmp.training.fit import Task, epoch_steps, losses
 from edgecmp.training.schedule import Schedule
 from edgecmp.training.state import TrainingState
-from edgecmp.training.views import FixedViews, Views
+from edgecmp.training.views import Views
 from edgecmp.wording import counted
 
 __all__ = ["Cost", "measure"]
@@ -149,7 +149,7 @@ def measure(
                     started = time.monotonic()
             return seconds
 
-        ahead, known = views.asks(shown), isinstance(views, FixedViews)  # by the second pass
+        ahead, known = views.asks(shown), views.remembers  # by the second pass
         first = seconds_of(1 if few else min(STEPS, steps), ahead=ahead)
         again = first if few else seconds_of(len(first), ahead=ahead and not known)
     later = mean(again[1:]) if len(again) > 1 else again[0]

@@ -56,11 +56,19 @@ class Views(Protocol):
     def frames(self) -> TwoFrames | None:
         """How the batches prepare pictures for the gallery model; None: they do not."""
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the gallery model embeds an image only the first time it is shown in a view."""
+
     def of_epoch(self, epoch: int) -> View:
         """The view of an epoch, from 0."""
 
     def asks(self, epoch: int) -> bool:
-        """Whether the gallery model embeds images in an epoch."""
+        """Whether the gallery model embeds images in an epoch of an undisturbed training.
+
+        It does not depend on what an interrupted one has embedded already: it decides how many
+        threads a step has, on which the last bits of the weights depend.
+        """
 
     def unknown(self, epochs: range) -> int:
         """Views that the gallery model embeds once for all of these epochs, and has not yet."""
@@ -83,6 +91,11 @@ class FreshViews:
     augmentation: Augmentation
     frames: TwoFrames | None = None
     asked: bool = False
+
+    @property
+    def remembers(self) -> bool:
+        """See `Views.remembers`."""
+        return False
 
     def asks(self, epoch: int) -> bool:
         """See `Views.asks`."""
@@ -138,6 +151,7 @@ class FixedViews:
         limit = PICTURE_BYTES if images.source.shards is None else 0
         self.store = None if frames is None else PictureStore(images, frames, limit)
         self.frames = None  # only pictures without an embedding are needed
+        self.remembers = True
 
     @classmethod
     @contextmanager
@@ -181,14 +195,17 @@ class FixedViews:
 
     def asks(self, epoch: int) -> bool:
         """See `Views.asks`."""
-        if not epoch % self.count and self.supervision.knows_all:
-            return False
-        everything = np.arange(len(self.supervision.train))
-        return bool(len(self.log.missing(epoch % self.count, everything)))
+        return epoch < self.count and (epoch > 0 or not self.supervision.knows_all)
 
     def unknown(self, epochs: range) -> int:
         """See `Views.unknown`."""
-        return sum(map(self.asks, epochs[: self.count]))
+        numbers = [epoch % self.count for epoch in epochs[: self.count]]
+        everything = np.arange(len(self.supervision.train))
+        return sum(
+            len(self.log.missing(number, everything)) > 0
+            for number in numbers
+            if number or not self.supervision.knows_all
+        )
 
     def sync(self) -> None:
         """See `Views.sync`."""

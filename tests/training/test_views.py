@@ -137,11 +137,25 @@ def test_a_training_resumes_with_the_same_weights(
         assert not (tmp_path / name / "checkpoint").exists()
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """As on a user's machine, also where each test has one: the weights depend on them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("batches", [1, 3, 4])
 @pytest.mark.parametrize("cut", [0, 5, 100])
-@pytest.mark.slow(quick=["5-3"])
+@pytest.mark.slow(quick=["5-3", "0-4"])
 def test_embeddings_that_a_kill_left_do_not_change_the_weights(
-    cut: int, batches: int, data: str, galleries: dict[str, Path], tmp_path: Path
+    cut: int,
+    batches: int,
+    data: str,
+    galleries: dict[str, Path],
+    tmp_path: Path,
+    two_threads: None,
 ) -> None:
     """It dies within an epoch, also before the first checkpoint, and within a write."""
     whole = _train(data, galleries["crop"], tmp_path / "whole", views=2)
@@ -193,10 +207,10 @@ def test_the_views_that_are_left_are_counted(
         counts = [views.unknown(range(*epochs)) for epochs in ((0, 9), (0, 2), (7, 9), (8, 8))]
         assert counts == [3, 2, 2, 0]
         views.log.append(1, np.arange(32), np.zeros((32, WIDTH), dtype=np.float32))
-        assert [views.asks(epoch) for epoch in range(4)] == [True, False, True, True]
+        assert [views.asks(epoch) for epoch in range(4)] == [True, True, True, False]
         assert views.unknown(range(9)) == 2
         assert len(ground.embeddings) == 32
-        assert [views.asks(epoch) for epoch in range(4)] == [False, False, True, False]
+        assert [views.asks(epoch) for epoch in range(4)] == [False, True, True, False]
         assert views.unknown(range(9)) == 1
         indices = torch.tensor([5, 3])
         torch.testing.assert_close(
