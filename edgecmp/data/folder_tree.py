@@ -32,6 +32,10 @@ _OF_SYSTEMS = frozenset(
 """What operating systems and storage devices leave in folders, in lower case."""
 
 
+_LISTS = frozenset((".csv", ".tsv", ".jsonl", ".toml"))
+"""Endings of files that may list or describe the images, and can be read in place of a folder."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
     """The folders and the images directly in one folder, each sorted by name."""
@@ -56,6 +60,7 @@ class FolderTree:
     top: Path
     _listings: dict[Path, Listing] = field(default_factory=dict, init=False)
     _others: Counter[str] = field(default_factory=Counter, init=False)
+    _lists: list[str] = field(default_factory=list, init=False)
     _links: list[str] = field(default_factory=list, init=False)
     _entered: set[str] = field(default_factory=set, init=False)
     _real_top: str = field(default="", init=False)
@@ -96,10 +101,18 @@ class FolderTree:
         if self._others:
             total = counted(self._others.total(), "file")
             verb = "is not an image" if self._others.total() == 1 else "are not images"
-            say(f"Left out {total} of {self.top} that {verb}: {self.others}.")
+            say(f"Left out {total} of {self.top} that {verb}: {self.others}.{self._hint}")
         if self._links:
             links = counted(len(self._links), "link")
             say(f"Left out {links} to folders that are read elsewhere: {named(self._links)}.")
+
+    @property
+    def _hint(self) -> str:
+        """What to name if files directly in the folder list or describe its images."""
+        if not self._lists:
+            return ""
+        what = "it lists or describes" if len(self._lists) == 1 else "one lists or describes"
+        return f" If {what} the images, name it in place of the folder: {named(self._lists)}."
 
     def _list(self, folder: Path) -> Listing:
         folders: list[str] = []
@@ -116,6 +129,8 @@ class FolderTree:
                         images.append(entry.name)
                     else:
                         self._others[_kind(entry)] += 1
+                        if folder == self.top and Path(entry.name).suffix.lower() in _LISTS:
+                            self._lists.append(entry.name)
         except OSError as error:
             raise UserError(
                 f"{folder} cannot be read: {system_reason(error)}.",

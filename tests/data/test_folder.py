@@ -192,6 +192,24 @@ def test_what_is_left_out_is_counted_by_ending(
     assert "1 without ending" in said
 
 
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        (["photos.csv"], " If it lists or describes the images, name it in place of the folder: "),
+        (["photos.csv", "photos.toml"], " If one lists or describes the images, name it in "),
+        (["a/photos.csv", "notes.txt"], None),
+    ],
+)
+def test_a_table_beside_the_images_is_named(
+    files: list[str], hint: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(tmp_path, ids(".", *"abcd"))
+    fill(tmp_path, files)
+    load_dataset(tmp_path)
+    said = capsys.readouterr().err
+    assert hint in said if hint else "in place of" not in said
+
+
 def test_other_endings_of_photos_are_read(tmp_path: Path) -> None:
     fill(tmp_path, ["a/1.jfif", "a/2.JPG", "b/1.jpg"])
     assert len(read_folder(tmp_path)) == 3
