@@ -1,9 +1,9 @@
 """A gallery model of other people and one's own photos: what a user's own script reaches.
 
     python -m scripts.foreign_gallery --out runs/galleries
-    python -m scripts.pack_emoji --splits --out runs/photos
+    python -m scripts.pack_emoji --shape manifest --domains vendors --splits --out runs/photos
     python -m edgecmp.benchmarks.studies.own_gallery --gallery runs/galleries/kit.toml \\
-        --data runs/photos --minutes 10 30 60 --out runs/own_gallery \\
+        --data runs/photos/photos.toml --minutes 10 30 60 --out runs/own_gallery \\
         --runs runs/mine10.json --networks runs/mine10/query
 
 The script is `edgecmp.benchmarks.studies.user_script`: MobileNetV2(0.5x), trained by the cosine to
