@@ -14,9 +14,9 @@ query networks, measured in the same way.
 
 Rows of "training images" pose the training split as a task: they show whether a network has the
 capacity for what it learned. Several --data, such as 25, 50 and 100 % of the same photos
-(`scripts.pack_emoji --share`), are the curve over the data. --split validation, which leaves those
-rows out, is for choosing settings. A finished cell in OUT is not trained again; results are in
-percent.
+(`scripts.pack_emoji --share`), are the curve over the data. --split validation is for choosing
+settings: it measures the hold-out instead, among gallery images of the training identities. A
+finished cell in OUT is not trained again; results are in percent.
 """
 
 from __future__ import annotations

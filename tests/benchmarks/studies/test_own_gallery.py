@@ -17,10 +17,12 @@ from PIL import Image
 from edgecmp import UserError
 from edgecmp.benchmarks.studies import user_script
 from edgecmp.benchmarks.studies.own_gallery import main
-from edgecmp.benchmarks.studies.own_gallery_figures import run_rows
+from edgecmp.benchmarks.studies.own_gallery_figures import measure, run_rows
 from edgecmp.benchmarks.studies.user_script import augment, train
 from edgecmp.data import load_dataset
+from edgecmp.evaluation.retrieval import evaluate_retrieval
 from edgecmp.gallery.open import open_gallery
+from edgecmp.gallery.source import ModelSource
 from edgecmp.preprocessing import Preprocessing
 from scripts import pack_emoji
 from tests.fixtures.small_onnx import linear_model, write_described
@@ -138,6 +140,28 @@ def test_other_data_in_the_same_folder_are_refused(
     other.write_text(lines[0] + "".join(f"{photos.parent}/{line}" for line in lines[1:140]))
     with pytest.raises(UserError, match="contains a cell of another gallery model or of other"):
         main([*arguments, str(other)])
+
+
+def test_the_hold_out_is_measured_among_training_images(
+    gallery: Path, photos: Path, tmp_path: Path
+) -> None:
+    source, dataset = ModelSource(open_gallery(gallery)), load_dataset(photos)
+    (row,) = measure(gallery, source, dataset, "validation")
+    assert row["task"] == "validation, among training images"
+    assert row["qg_top10"] == row["qq_top10"] == row["gg_top10"]
+    task, trained = dataset.retrieval("validation"), dataset.train
+    others = trained.subset(trained.domains == trained.domain_names.index("gallery"))
+    found = np.concatenate([source.embeddings(task.gallery), source.embeddings(others)])
+    best = (source.embeddings(task.queries) @ found.T).argmax(1)
+    names = [task.gallery.identity_names[one] for one in task.gallery.identities]
+    names += [f"trained {trained.identity_names[one]}" for one in others.identities]
+    right = [
+        names[index] == task.queries.identity_names[identity]
+        for index, identity in zip(best, task.queries.identities, strict=True)
+    ]
+    assert row["gg_top1"] == round(100 * float(np.mean(right)), 2)
+    alone = evaluate_retrieval(gallery, gallery=gallery, data=str(photos), split="validation").rows
+    assert row["gg_top1"] <= next(one["top1"] for one in alone if one["protocol"] == "gg")
 
 
 def test_a_run_of_edgecmp_stands_beside(tmp_path: Path) -> None:
