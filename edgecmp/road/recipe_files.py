@@ -60,7 +60,11 @@ def training_recipe(
         "schedule": schedule,
     }
     if short:
-        document |= {"views": 1, "methods": [{"name": "imitation", "weight": 10.0}]}
+        document |= {
+            "views": 1,
+            "adapter": False,  # it would be fitted to the embeddings of all images
+            "methods": [{"name": "imitation", "weight": 10.0}],
+        }
     return f"# Written by edgecmp run: {passes:.2f} passes over {images:,} images.\n" + toml_of(
         document
     )

@@ -12,27 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgecmp.evaluation.holdout import HoldOut
-from edgecmp.metrics.retrieval import retrieved
+from edgecmp.evaluation.ranks import best_by_ranks, reciprocal_ranks
 from edgecmp.networks.embed import embed
 
 __all__ = ["GAINS", "Gain", "spread"]
 
-GAINS = (1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0)
-
-DEPTH = 100
-"""Gallery images up to which ranks count; a match behind them counts nothing."""
-
-FEWEST = 30
-"""Queries below which a hold-out chooses nothing."""
-
-ERRORS = 2.0
-"""Standard errors by which the mean reciprocal rank must rise, or the network is left as it is."""
+GAINS = (1.2, 1.4, 1.7, 2.0, 2.5, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +52,7 @@ def spread(network: nn.Module, holdout: HoldOut) -> Gain | None:
         better than none, the hold-out is too small, or the network has no such batch norm.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d)]
-    if not norms or not norms[-1].affine or len(holdout.query_ids) < FEWEST:
+    if not norms or not norms[-1].affine:
         return None
     norm = norms[-1]
     parts: list[Tensor] = []
@@ -73,23 +63,21 @@ def spread(network: nn.Module, holdout: HoldOut) -> Gain | None:
     finally:
         hook.remove()
     values, mean = torch.cat(parts), norm.bias.float()
-    ranks = {gain: _reciprocal_ranks(mean + gain * (values - mean), holdout) for gain in GAINS}
-    gain = max(GAINS, key=lambda one: float(ranks[one].mean()))
-    rise = ranks[gain] - ranks[1.0]
-    if not rise.mean() > ERRORS * rise.std() / np.sqrt(len(rise)):
+    by_gain = {gain: _ranks(mean + gain * (values - mean), holdout) for gain in GAINS}
+    best = best_by_ranks(_ranks(values, holdout), by_gain)
+    if best is None:
         return None
+    gain, before, after = best
     norm.weight.mul_(gain)
-    return Gain(gain, float(ranks[1.0].mean()), float(ranks[gain].mean()))
+    return Gain(gain, before, after)
 
 
-def _reciprocal_ranks(values: Tensor, holdout: HoldOut) -> NDArray[Any]:
-    """1 / rank of the first match of each query, (Q,); 0 if it is behind the first `DEPTH`."""
-    _, _, hits = retrieved(
+def _ranks(values: Tensor, holdout: HoldOut) -> NDArray[Any]:
+    """The reciprocal ranks (Q,) of the hold-out's queries."""
+    return reciprocal_ranks(
         torch.nn.functional.normalize(values, dim=1).numpy(),
         holdout.query_ids,
         holdout.gallery_embeddings,
         holdout.gallery_ids,
-        min(DEPTH, len(holdout.gallery_ids)),
         cameras=holdout.cameras,
     )
-    return np.where(hits.any(1), 1 / (hits.argmax(1) + 1), 0.0)

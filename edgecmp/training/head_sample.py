@@ -82,7 +82,7 @@ class TrainingSample:
         return len(self.chosen)
 
     def with_targets(self) -> HeadSample:
-        """The sample with the gallery's embeddings; a fifth of its identities is held out.
+        """The sample with its targets; a fifth of its identities is held out.
 
         Raises:
             UserError: the gallery has no finite embedding for some of the images.
@@ -94,6 +94,6 @@ class TrainingSample:
         held_out = np.isin(identities, present[: round(HELD_OUT * len(present))])
         return HeadSample(
             batches=self.batches,
-            targets=self.supervision.embeddings_of(self.chosen),
+            targets=self.supervision.targets_of(self.chosen),
             held_out=torch.from_numpy(held_out),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.data import Dataset
 from edgecmp.evaluation.holdout import HoldOut
-from edgecmp.gallery.source import Gallery, GallerySource, open_source
+from edgecmp.gallery.source import Gallery, GallerySource, Need, open_source
 from edgecmp.networks.form import Form, load_form
 from edgecmp.progress import say
+from edgecmp.training.adapter import fitted_adapter
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.fields import Count, Side, Whole, document_of
@@ -45,6 +47,9 @@ class QueryRecipe:
             image, the first of which is the image as it is; epoch e shows view e mod K, the gallery
             model embeds each view once, and images are not blended.
         watch_every: epochs between evaluations on the hold-out.
+        adapter: whether the hold-out chooses an adapter of the gallery model's embeddings, by which
+            the network queries the gallery's index; see `edgecmp.training.adapter`. A start then
+            gets a new head that is fitted to its queries.
         gain: whether the trained embeddings are spread by a gain that the hold-out chooses; see
             `edgecmp.training.gain`.
         half: store the weights in float16.
@@ -56,6 +61,7 @@ class QueryRecipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     views: Whole = 0
     watch_every: Count = 10
+    adapter: bool = False
     gain: bool = False
     half: bool = False
 
@@ -154,7 +160,7 @@ def _trained(
 ) -> TrainingReport:
     """Initialises and trains the network in an opened session, and writes it."""
     dataset, preprocessing = session.dataset, session.preprocessing
-    supervision = Supervision(source, session.images, preprocessing)
+    supervision = _supervision(session, recipe, source)
     criterion = CompatibleLoss(recipe.methods, supervision, views=recipe.views)
     holdout = HoldOut(dataset, source, preprocessing)
     if first is not None and not session.resumed:
@@ -188,6 +194,24 @@ def _trained(
                 f"of M(q,g) on the hold-out rises from {gain.before:.3f} to {gain.after:.3f}."
             )
         row = {"protocol_name": session.protocol_name, **evaluate()}
-        manifest = session.manifest(metrics={"holdout": row})
+        metrics: dict[str, Any] = {"holdout": row}
+        if supervision.adapter is not None:
+            metrics["adapter"] = supervision.adapter.to_dict()
+        manifest = session.manifest(metrics=metrics)
         bundle = QueryBundle(network=network, manifest=manifest, seen=session.seen)
         return session.finish(bundle, rows=[row], records=records)
+
+
+def _supervision(
+    session: TrainingSession, recipe: QueryRecipe, source: GallerySource
+) -> Supervision:
+    """The targets of the training images, with the adapter that the hold-out chooses, if any."""
+    supervision = Supervision(source, session.images, session.preprocessing)
+    if not recipe.adapter or Need.EMBEDDINGS not in source.provides(session.images):
+        return supervision
+    adapter = fitted_adapter(
+        supervision.embeddings, supervision.labels, dataset=session.dataset, source=source
+    )
+    if adapter is not None:
+        say(adapter.sentence)
+    return supervision.with_adapter(adapter)

@@ -150,7 +150,7 @@ class Shown:
         images: the query network's inputs, (N, 3, S, S), normalised.
         indices: training indices (N,).
         teacher: the gallery model's images, if it prepares images differently and is asked.
-        targets: its embeddings (N, D), where they are known already.
+        targets: what the query network learns of them (N, D), where that is known already.
     """
 
     images: Tensor

@@ -148,7 +148,9 @@ class SupernetStart(Start):
         assert isinstance(architecture, Architecture)
         supernet = self._body(architecture.tier)
         subnet = supernet.extract(replace(architecture, embedding_dim=supernet.embedding_dim))
-        if self.fits_head(sample.supervision.source, architecture.tier):
+        supervision = sample.supervision
+        fits = self.fits_head(supervision.source, architecture.tier)
+        if fits or supervision.adapter is not None:
             fit = refit_head(subnet, sample.with_targets())
         else:
             recalibrate(subnet, sample.batches)

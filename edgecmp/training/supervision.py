@@ -1,7 +1,13 @@
-"""Supervision: labels and gallery outputs for the training images, computed on first use."""
+"""Supervision: labels and gallery outputs for the training images, computed on first use.
+
+What a query network learns are its targets: the gallery model's embeddings of what it sees, or,
+with an adapter, better queries that are derived from them. What it is compared with are the
+anchors: the gallery model's embeddings as they are in the index.
+"""
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 
 import torch
@@ -15,6 +21,7 @@ from edgecmp.errors import UserError
 from edgecmp.gallery.source import GallerySource
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
+from edgecmp.training.adapter import Adapter
 from edgecmp.training.augment import Augmentation
 from edgecmp.training.pictures import TwoFrames
 from edgecmp.training.shown import Shown
@@ -31,7 +38,10 @@ class Supervision:
         source: the gallery.
         train: N training images of identities 0..K-1; -1 for images without labels.
         preprocessing: of the query network.
+        adapter: of the targets; None: they are the gallery model's embeddings.
     """
+
+    adapter: Adapter | None = None
 
     def __init__(
         self, source: GallerySource, train: ImageSet, preprocessing: Preprocessing
@@ -81,10 +91,43 @@ class Supervision:
         """
         return self._embedded(self.train)
 
+    def with_adapter(self, adapter: Adapter | None) -> Supervision:
+        """The same with targets by an adapter; what is computed already is kept."""
+        other = copy(self)
+        other.adapter = adapter
+        return other
+
+    @cached_property
+    def targets(self) -> Tensor:
+        """What a query network learns for the training images without augmentation, (N, D)."""
+        return self.adapted(self.embeddings)
+
+    def adapted(self, embeddings: Tensor) -> Tensor:
+        """The targets (n, D) that belong to embeddings (n, D) of the gallery model."""
+        return embeddings if self.adapter is None else self.adapter(embeddings)
+
+    @cached_property
+    def anchors(self) -> Tensor:
+        """The embeddings of the training images as they are in the index, (N, D).
+
+        With an adapter they are longer, so that the similarities of the targets to them vary as the
+        cosines of the embeddings do, and temperatures have the same effect.
+        """
+        return self.embeddings * self.sharpness if self.adapter else self.embeddings
+
+    @property
+    def sharpness(self) -> float:
+        """How much longer the anchors are, and the class vectors of a frozen classifier."""
+        return self.adapter.sharpness if self.adapter else 1.0
+
     @property
     def knows_all(self) -> bool:
         """Whether `embeddings` are computed already, since a method uses all of them."""
         return "embeddings" in self.__dict__
+
+    def targets_of(self, indices: Integers) -> Tensor:
+        """The rows (n, D) of `targets` for n training images, as `embeddings_of`."""
+        return self.adapted(self.embeddings_of(indices))
 
     def embeddings_of(self, indices: Integers) -> Tensor:
         """The rows (n, D) of `embeddings` for n training images; the others are not embedded.
@@ -119,33 +162,33 @@ class Supervision:
         return TwoFrames(self.preprocessing, self.source.reads, augmentation)
 
     def taught(self, shown: Shown) -> Shown:
-        """A batch with the gallery model's embeddings of what the query network sees."""
+        """A batch with the targets that belong to what the query network sees."""
         if shown.targets is not None:
             return shown
         if shown.teacher is not None:
             targets = self.source.embed_planes(shown.teacher.planes())
         else:
             targets = self.source.embed_normalised(shown.images, self.preprocessing)
-        return Shown(shown.images, shown.indices, targets=targets)
+        return Shown(shown.images, shown.indices, targets=self.adapted(targets))
 
     def neighbours(self, count: int) -> tuple[Tensor, Tensor]:
-        """The nearest training images of each training image by the gallery's embeddings.
+        """The training images that the target of each training image finds in the index.
 
-        Each image is its own first neighbour; the others follow by descending cosine.
+        Each image is its own first neighbour; the others follow by descending similarity.
 
         Args:
             count: k; at most N are returned.
 
         Returns:
-            Cosines (N, k) and training indices (N, k).
+            Similarities (N, k) and training indices (N, k).
         """
-        embeddings, total = self.embeddings, len(self.embeddings)
+        targets, anchors, total = self.targets, self.anchors, len(self.anchors)
         values, indices = [], []
         for rows in torch.split(torch.arange(total), max(1, SCORES_AT_ONCE // total)):
-            cosines = embeddings[rows] @ embeddings.T
+            cosines = targets[rows] @ anchors.T
             cosines[torch.arange(len(rows)), rows] = torch.inf
             found = cosines.topk(min(count, total), dim=1)
-            found.values[:, 0] = embeddings[rows].square().sum(1)
+            found.values[:, 0] = (targets[rows] * anchors[rows]).sum(1)
             values.append(found.values)
             indices.append(found.indices)
         return torch.cat(values), torch.cat(indices)

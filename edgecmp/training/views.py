@@ -275,7 +275,8 @@ class _FixedView:
                 drawn.indices[rows], planes[rows], None if draws is None else draws.of(rows)
             )
             log.append(self.number, indices[missing], np.asarray(found))
-        targets = torch.from_numpy(log.read(self.number, indices))
+        embedded = torch.from_numpy(log.read(self.number, indices))
+        targets = self.views.supervision.adapted(embedded)
         return Shown(preprocessing.normalise_planes(planes), drawn.indices, targets=targets)
 
 

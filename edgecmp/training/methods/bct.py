@@ -22,12 +22,12 @@ class _Loss(nn.Module):
     def __init__(self, settings: BackwardCompatible, supervision: Supervision) -> None:
         super().__init__()
         self.settings = settings
-        scale = settings.scale
+        scale, frozen_scale = settings.scale, settings.scale * supervision.sharpness
         self.own: CosFace | None = None
         if settings.own:
             classes, dim = supervision.classes, supervision.embedding_dim
             self.own = CosFace(classes, dim, scale=scale, margin=settings.margin)
-        self.bct = BCT(supervision.classifier, scale=scale, margin=settings.bct_margin)
+        self.bct = BCT(supervision.classifier, scale=frozen_scale, margin=settings.bct_margin)
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""

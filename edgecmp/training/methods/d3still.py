@@ -34,7 +34,7 @@ class _Loss(nn.Module):
         """The loss of a batch, a scalar."""
         anchors, gallery_cosines = self.neighbours(batch.indices)  # (N, k, D), (N, k)
         query_cosines = torch.einsum("nd,nkd->nk", batch.embeddings, anchors)
-        targets = self.neighbours.embeddings[batch.indices]
+        targets = self.neighbours.targets[batch.indices]
         feature: Tensor = self.regression(batch.embeddings, targets)
         relation: Tensor = self.differences(query_cosines, gallery_cosines)
         return self.feature * feature + relation

@@ -27,7 +27,7 @@ class _Loss(QueryClassifier):
         super().__init__(supervision, scale=settings.scale, margin=settings.margin)
         self.settings = settings
         self.soft_labels = SoftLabels(temperature=settings.temperature)
-        frozen = F.normalize(supervision.classifier.float(), dim=1)
+        frozen = F.normalize(supervision.classifier.float(), dim=1) * supervision.sharpness
         self.register_buffer("classifier", frozen, persistent=False)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -37,7 +37,7 @@ class Batch:
 
     @property
     def taught(self) -> Tensor:
-        """The gallery network's embeddings (N, D) of what the query network sees.
+        """The targets (N, D) that belong to what the query network sees, see `Supervision.taught`.
 
         Only for methods that need `Need.NETWORK`.
         """

@@ -1,4 +1,4 @@
-"""Neighbours: the gallery model's nearest training images of each training image."""
+"""Neighbours: the training images that the target of each training image finds first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Neighbours"]
 
 
 class Neighbours(nn.Module):
-    """Looks up neighbours among the gallery model's embeddings of all training images.
+    """Looks up neighbours among the anchors of all training images.
 
     Args:
         supervision: the gallery's outputs for the N training images.
@@ -18,21 +18,23 @@ class Neighbours(nn.Module):
         with_itself: whether an image is its own first neighbour.
 
     Attributes:
-        embeddings: of all training images, (N, D).
+        targets: of all training images, (N, D).
     """
 
-    embeddings: Tensor
-    cosines: Tensor
+    targets: Tensor
+    anchors: Tensor
+    similarities: Tensor
     nearest: Tensor
 
     def __init__(self, supervision: Supervision, count: int, *, with_itself: bool) -> None:
         super().__init__()
         first = 0 if with_itself else 1
-        cosines, nearest = supervision.neighbours(count + first)
-        self.register_buffer("embeddings", supervision.embeddings, persistent=False)
-        self.register_buffer("cosines", cosines[:, first:], persistent=False)
+        similarities, nearest = supervision.neighbours(count + first)
+        self.register_buffer("targets", supervision.targets, persistent=False)
+        self.register_buffer("anchors", supervision.anchors, persistent=False)
+        self.register_buffer("similarities", similarities[:, first:], persistent=False)
         self.register_buffer("nearest", nearest[:, first:], persistent=False)
 
     def forward(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Training indices (B,) to embeddings (B, k, D) and cosines (B, k) of the neighbours."""
-        return self.embeddings[self.nearest[indices]], self.cosines[indices]
+        """Training indices (B,) to anchors (B, k, D), and the targets' similarities to them."""
+        return self.anchors[self.nearest[indices]], self.similarities[indices]

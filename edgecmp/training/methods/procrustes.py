@@ -78,5 +78,5 @@ class Procrustes(Method):
         prepare = supervision.preprocessing
         batches = supervision.train.batches(prepare)
         found = np.concatenate([embed(network, batch, prepare) for batch in batches])
-        rotation = orthogonal_map(torch.from_numpy(found), supervision.embeddings)
+        rotation = orthogonal_map(torch.from_numpy(found), supervision.targets)
         rotate_embedding(network, rotation)

@@ -11,7 +11,7 @@ __all__ = ["TargetRegression"]
 
 
 class TargetRegression(nn.Module):
-    """Regression to the gallery model's embedding of the training image without augmentation.
+    """Regression to the target of the training image without augmentation.
 
     Args:
         term: the loss, which takes embeddings and targets (N, D) to a scalar.
@@ -24,7 +24,7 @@ class TargetRegression(nn.Module):
     def __init__(self, term: nn.Module, weight: float, supervision: Supervision) -> None:
         super().__init__()
         self.term, self.weight = term, weight
-        self.register_buffer("targets", supervision.embeddings, persistent=False)
+        self.register_buffer("targets", supervision.targets, persistent=False)
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""

@@ -18,30 +18,32 @@ __all__ = ["Similarities"]
 
 
 class _Loss(nn.Module):
-    embeddings: Tensor
+    targets: Tensor
+    anchors: Tensor
 
     def __init__(self, settings: Similarities, supervision: Supervision) -> None:
         super().__init__()
         self.weight = settings.weight
-        self.anchors = settings.anchors
+        self.drawn = settings.anchors
         self.term = SimilarityDivergence(
             query_temperature=settings.temperature, gallery_temperature=settings.temperature
         )
-        self.register_buffer("embeddings", supervision.embeddings, persistent=False)
+        self.register_buffer("targets", supervision.targets, persistent=False)
+        self.register_buffer("anchors", supervision.anchors, persistent=False)
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar."""
         known = batch.shown.targets
-        theirs = self.embeddings[batch.indices] if known is None else known
-        anchors = torch.cat([theirs, self._random()])  # (N + A, D)
+        theirs = self.targets[batch.indices] if known is None else known
+        anchors = torch.cat([self.anchors[batch.indices], self._random()])  # (N + A, D)
         loss: Tensor = self.term(batch.embeddings @ anchors.T, theirs @ anchors.T)
         return self.weight * loss
 
     def _random(self) -> Tensor:
-        """Embeddings of random training images, (A, D); all of them if there are no more."""
-        if self.anchors >= len(self.embeddings):
-            return self.embeddings
-        return self.embeddings[torch.randint(len(self.embeddings), (self.anchors,))]
+        """Anchors of random training images, (A, D); all of them if there are no more."""
+        if self.drawn >= len(self.anchors):
+            return self.anchors
+        return self.anchors[torch.randint(len(self.anchors), (self.drawn,))]
 
 
 @register_method("similarities")
@@ -49,9 +51,9 @@ class _Loss(nn.Module):
 class Similarities(Method):
     """L = weight KL(softmax(t / tau) || softmax(s / tau)) over the batch and random images.
 
-    Here t and s are the cosines of the gallery model's and of the query network's embedding of an
-    image to the gallery model's embeddings of the other images; see `SimilarityDivergence`. What
-    all embeddings have in common, such as a large mean, has no influence. The gallery model embeds
+    Here t and s are the similarities of an image's target and of the query network's embedding to
+    the gallery model's embeddings of the other images; see `SimilarityDivergence`. What all
+    embeddings have in common, such as a large mean, has no influence. The gallery model embeds
     what the query network sees if another method needs that too, else the image as it is.
 
     Source: Fang et al., "SEED: Self-supervised Distillation for Visual Representation", ICLR 2021,

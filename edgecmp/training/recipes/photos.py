@@ -143,6 +143,7 @@ def photos_query(job: Job = EXAMPLE) -> QueryRecipe:
         augmentation=LIGHT,
         views=views or 0,
         watch_every=_watch_every(schedule),
+        adapter=True,
         gain=True,
         half=True,
     )

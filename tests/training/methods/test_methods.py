@@ -143,8 +143,7 @@ def test_similarities_compares_those_to_the_batch_and_to_others() -> None:
     total = [entropy(softmax(theirs / 0.3), softmax(ours / 0.3)) for ours, theirs in rows]
     assert found == pytest.approx(2 * np.mean(total), rel=1e-4)
     taught = Shown(IMAGES, torch.arange(12), targets=F.normalize(torch.ones(12, DIM), dim=1))
-    common = np.concatenate([taught.targets.numpy(), THEIRS])  # type: ignore[union-attr]
-    rows = zip(Q @ common.T, taught.targets.numpy() @ common.T, strict=True)  # type: ignore[union-attr]
+    rows = zip(Q @ anchors.T, taught.targets.numpy() @ anchors.T, strict=True)  # type: ignore[union-attr]
     total = [entropy(softmax(theirs / 0.3), softmax(ours / 0.3)) for ours, theirs in rows]
     assert _value(criterion, taught) == pytest.approx(2 * np.mean(total), rel=1e-4)
 

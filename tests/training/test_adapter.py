@@ -1,0 +1,213 @@
+"""The adapter of the targets: its map, its choice on the hold-out, and the losses with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from edgecmp import Architecture
+from edgecmp.artefacts.manifest import Manifest
+from edgecmp.data import Dataset, ImageSet, load_dataset
+from edgecmp.gallery.embedding_table import EmbeddingTable
+from edgecmp.gallery.source import TableSource
+from edgecmp.losses import BCT
+from edgecmp.preprocessing import Preprocessing
+from edgecmp.training.adapter import Adapter, covariance, fitted_adapter
+from edgecmp.training.methods import CSD, BackwardCompatible, RegressionCosine, Similarities
+from edgecmp.training.methods.method import Batch
+from edgecmp.training.query import train_query
+from edgecmp.training.recipes import query_recipe
+from edgecmp.training.shown import Shown
+from edgecmp.training.supervision import Supervision
+from tests.fixtures.identity_folders import write_identities
+
+DIM = 24
+RANDOM = np.random.default_rng(0)
+LOUD = np.where(np.arange(DIM) < 8, 4.0, 0.4)
+"""How much images of one identity vary in each direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A source of images of which only the names matter."""
+
+    keys: tuple[str, ...]
+    fingerprint: str = "named"
+    shards: None = None
+
+
+def images(split: str, identities: int, each: int) -> ImageSet:
+    """A split of so many images per identity."""
+    count = identities * each
+    return ImageSet(
+        name=split,
+        identities=np.repeat(np.arange(identities), each),
+        identity_names=tuple(f"{split}{one}" for one in range(identities)),
+        domains=np.zeros(count, np.int16),
+        domain_names=("",),
+        source=Named(tuple(f"{split}{index:05d}" for index in range(count))),  # type: ignore[arg-type]
+        rows=np.arange(count),
+    )
+
+
+def embedded(among: ImageSet, noise: NDArray[Any]) -> NDArray[np.float32]:
+    """Unit vectors: a centre per identity and noise, around a large mean."""
+    centres = RANDOM.normal(size=(len(among.identity_names), DIM))
+    spread = RANDOM.normal(size=(len(among), DIM)) * noise
+    vectors = 5.0 + centres[among.identities] + spread
+    found: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return found.astype(np.float32)
+
+
+def world(noise: NDArray[Any], *, held_out: int = 40) -> tuple[Dataset, TableSource]:
+    """Training images and a hold-out, and a gallery that varies by `noise` within identities."""
+    train, validation = images("train", 150, 4), images("validation", held_out, 3)
+    empty = images("test", 2, 2)
+    dataset = Dataset(
+        name="world", train=train, validation=validation, test=empty, gallery_domain=None
+    )
+    keys = (*train.keys, *validation.keys)
+    table = np.concatenate([embedded(train, noise), embedded(validation, noise)])
+    return dataset, TableSource(EmbeddingTable.of(keys, table, name="table"))
+
+
+def fitted(dataset: Dataset, source: TableSource, labels: NDArray[Any] | None = None) -> Any:
+    """The adapter of the training images."""
+    train = dataset.train
+    found = torch.from_numpy(source.embeddings(train))
+    identities = torch.from_numpy(train.identities if labels is None else labels)
+    return fitted_adapter(found, identities, dataset=dataset, source=source)
+
+
+def test_covariances_are_those_of_numpy() -> None:
+    labels = torch.tensor([0, 0, 1, 1, 1, 2, -1, -1])
+    rows = torch.randn(8, 5)
+    within = sum(np.cov(rows[labels == one].T, bias=True) * n for one, n in ((0, 2), (1, 3)))
+    for kind, expected in (
+        ("identities", within),
+        ("images", np.cov(rows.T, bias=True)),
+    ):
+        found = covariance(rows, labels, kind)  # type: ignore[arg-type]
+        assert found is not None
+        np.testing.assert_allclose(found, expected / np.trace(expected) * 5, rtol=1e-4, atol=1e-5)
+    assert covariance(rows, torch.full((8,), -1), "identities") is None
+    assert covariance(rows, torch.arange(8), "identities") is None
+    assert covariance(rows[:1].expand(8, -1), labels, "images") is None
+
+
+def test_the_hold_out_finds_more_by_its_queries() -> None:
+    dataset, source = world(LOUD)
+    adapter = fitted(dataset, source)
+    assert adapter.kind == "identities"
+    assert adapter.after > adapter.before + 0.05
+    assert f"rises from {adapter.before:.3f} to {adapter.after:.3f}" in adapter.sentence
+    train = torch.from_numpy(source.embeddings(dataset.train)).double()
+    spread = covariance(train, torch.from_numpy(dataset.train.identities), "identities")
+    assert spread is not None
+    shrunk = spread.numpy() + adapter.shrinkage * np.eye(DIM)
+    solved = np.linalg.solve(shrunk, (train - train.mean(0)).numpy().T).T
+    expected = solved / np.linalg.norm(solved, axis=1, keepdims=True)
+    np.testing.assert_allclose(adapter(train.float()), expected, atol=1e-4)
+    task = dataset.retrieval("validation")
+    queries, gallery = (
+        torch.from_numpy(source.embeddings(part)) for part in (task.queries, task.gallery)
+    )
+    right = task.queries.identities[:, None] == task.gallery.identities
+    top1 = [
+        right[range(len(right)), (one @ gallery.T).argmax(1)].mean()
+        for one in (queries, adapter(queries))
+    ]
+    assert top1[1] > top1[0] + 0.05
+
+
+def test_without_labels_it_is_that_of_all_images() -> None:
+    dataset, source = world(LOUD)
+    adapter = fitted(dataset, source, np.full(len(dataset.train), -1))
+    assert adapter is None or adapter.kind == "images"
+
+
+def test_a_gallery_that_needs_none_and_a_small_hold_out_get_none() -> None:
+    assert fitted(*world(np.full(DIM, 0.05))) is None
+    assert fitted(*world(LOUD, held_out=10)) is None
+
+
+def test_a_gallery_without_embeddings_of_the_hold_out_gets_none() -> None:
+    dataset, source = world(LOUD)
+    keys = dataset.train.keys
+    part = TableSource(EmbeddingTable.of(keys, source.embeddings(dataset.train), name="part"))
+    assert fitted(dataset, part) is None
+
+
+def test_losses_are_least_for_its_queries() -> None:
+    dataset, source = world(LOUD)
+    adapter = fitted(dataset, source)
+    plain = Supervision(source, dataset.train, Preprocessing(input_size=32))
+    raw = plain.embeddings
+    supervision = plain.with_adapter(adapter)
+    assert plain.adapter is None
+    assert plain.targets is plain.anchors is raw
+    torch.testing.assert_close(supervision.targets, adapter(raw))
+    chosen = np.array([5, 2])
+    torch.testing.assert_close(supervision.targets_of(chosen), adapter(raw[[5, 2]]))
+    torch.testing.assert_close(F.normalize(supervision.anchors, dim=1), raw)
+    rows = torch.arange(64)
+    shown = Shown(torch.zeros(64, 1), rows, targets=supervision.targets[rows])
+    for method in (RegressionCosine(), Similarities(), CSD(neighbours=8)):
+        loss = method.loss(supervision)
+        values = [
+            loss(Batch(queries[rows], supervision.labels[rows], shown))
+            for queries in (raw, supervision.targets)
+        ]
+        assert values[1] < 1e-4 < values[0], method.name
+
+
+def test_similarities_vary_as_without_it() -> None:
+    dataset, source = world(LOUD)
+    plain = Supervision(source, dataset.train, Preprocessing(input_size=32))
+    supervision = plain.with_adapter(fitted(dataset, source))
+    assert isinstance(supervision.adapter, Adapter)
+    spreads = [(one.targets @ one.anchors.T).std(1).mean() for one in (plain, supervision)]
+    assert spreads[1] == pytest.approx(float(spreads[0]), rel=0.1)
+    loss = BackwardCompatible(own=0.0).loss(supervision)
+    assert isinstance(loss.bct, BCT)
+    assert loss.bct.scale == pytest.approx(24.0 * supervision.sharpness)
+
+
+@pytest.mark.parametrize("start", ["kit", "none"])
+def test_a_training_learns_its_queries(
+    start: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table of the embeddings of noise on a pattern per identity."""
+    data = write_identities(tmp_path / "data", {"train": 40, "validation": 20, "test": 4})
+    dataset = load_dataset(data)
+    keys = (*dataset.train.keys, *dataset.validation.keys)
+    parts = [embedded(images, LOUD) for images in (dataset.train, dataset.validation)]
+    table = TableSource(EmbeddingTable.of(keys, np.concatenate(parts), name="table"))
+    tiny = query_recipe("tiny")
+    recipe = replace(
+        tiny,
+        adapter=True,
+        methods=(RegressionCosine(),),
+        schedule=replace(tiny.schedule, epochs=1),
+    )
+    train_query(
+        recipe,
+        architecture=Architecture.random("100M", seed=0, input_size=32),
+        supernet=start,
+        gallery=table,
+        data=str(data),
+        out=tmp_path / "out",
+    )
+    said = capsys.readouterr().err
+    assert "The network learns to query the index better than the gallery model does" in said
+    assert ("with a new head that was fitted" in said) == (start == "kit")
+    adapter = Manifest.load(tmp_path / "out").metrics["adapter"]
+    assert adapter["after"] > adapter["before"]
+    assert adapter["kind"] == "identities"
