@@ -10,7 +10,8 @@ The rules, whose numbers stand at the top of this file:
 - Epochs grow as the number of images shrinks, with the inverse of its square root, up to 240.
 - The average of the weights spans a twentieth of the training, and at most 100 steps; the warm-up
   takes a fortieth of the epochs. The hold-out is evaluated five times.
-- A network with a start needs fewer epochs, a lower learning rate and no phases.
+- A network with a start needs fewer epochs, a lower learning rate and no phases, and a query
+  network finds more after small batches.
 - A gallery model that reads what the phone reads, at most 80 pixels, embeds every augmented image.
   The embeddings of another one are costly, so each image has up to 8 fixed views that are embedded
   once, 30,000 in all; if that leaves less than 3 views, only unchanged images are embedded.
@@ -129,7 +130,8 @@ def photos_query(job: Job = EXAMPLE) -> QueryRecipe:
     and the softmax only drives the embeddings of similar identities apart.
     """
     epochs, lr = (24, 0.1) if job.has_start else (48, 0.15)
-    schedule = replace(_schedule(job, epochs=epochs, lr=lr, largest=128), weight_decay=2e-4)
+    schedule = _schedule(job, epochs=epochs, lr=lr, largest=64 if job.has_start else 128)
+    schedule = replace(schedule, weight_decay=2e-4)
     size = _size(job)
     views = _views(job, size)
     methods = _by_embeddings(job, fixed=10.0 if views is None else 2.5)
