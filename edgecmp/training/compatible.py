@@ -13,7 +13,7 @@ from edgecmp.training.methods import METHODS, Batch, Method
 from edgecmp.training.shown import Blend, Shown
 from edgecmp.training.supervision import Supervision
 
-__all__ = ["CompatibleLoss"]
+__all__ = ["CompatibleLoss", "require_usable"]
 
 
 class CompatibleLoss(nn.Module):
@@ -37,7 +37,7 @@ class CompatibleLoss(nn.Module):
         self, methods: Sequence[Method], supervision: Supervision, *, views: int = 0
     ) -> None:
         super().__init__()
-        _require_usable(methods, supervision)
+        require_usable(methods, supervision)
         self.methods, self.supervision = tuple(methods), supervision
         self.runs_network = any(Need.NETWORK in method.needs for method in methods)
         self.views = views if self.runs_network else 0
@@ -88,8 +88,12 @@ class CompatibleLoss(nn.Module):
         return int(self.mixed * images)
 
 
-def _require_usable(methods: Sequence[Method], supervision: Supervision) -> None:
-    """Refuses methods that need what the gallery or the images do not provide."""
+def require_usable(methods: Sequence[Method], supervision: Supervision) -> None:
+    """Refuses methods that need what the gallery or the images do not provide.
+
+    Raises:
+        UserError: see `CompatibleLoss`.
+    """
     if all(method.uses_labels for method in methods) and bool((supervision.labels < 0).any()):
         use = [name for name, kind in METHODS.items() if not kind.uses_labels]
         raise UserError(

@@ -17,7 +17,7 @@ from edgecmp.networks.form import Form, load_form
 from edgecmp.progress import say
 from edgecmp.training.adapter import fitted_adapter
 from edgecmp.training.augment import Augmentation
-from edgecmp.training.compatible import CompatibleLoss
+from edgecmp.training.compatible import CompatibleLoss, require_usable
 from edgecmp.training.fields import Count, Side, Whole, document_of
 from edgecmp.training.gain import spread
 from edgecmp.training.methods import Method
@@ -207,6 +207,7 @@ def _supervision(
 ) -> Supervision:
     """The targets of the training images, with the adapter that the hold-out chooses, if any."""
     supervision = Supervision(source, session.images, session.preprocessing)
+    require_usable(recipe.methods, supervision)  # before the gallery model embeds all images
     if not recipe.adapter or Need.EMBEDDINGS not in source.provides(session.images):
         return supervision
     adapter = fitted_adapter(

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from edgecmp import Architecture
+from edgecmp import Architecture, UserError
 from edgecmp.artefacts.manifest import Manifest
 from edgecmp.data import Dataset, ImageSet, load_dataset
 from edgecmp.gallery.embedding_table import EmbeddingTable
@@ -20,7 +20,14 @@ from edgecmp.gallery.source import TableSource
 from edgecmp.losses import BCT
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.adapter import Adapter, covariance, fitted_adapter
-from edgecmp.training.methods import CSD, BackwardCompatible, RegressionCosine, Similarities
+from edgecmp.training.methods import (
+    CSD,
+    BackwardCompatible,
+    Imitation,
+    Method,
+    RegressionCosine,
+    Similarities,
+)
 from edgecmp.training.methods.method import Batch
 from edgecmp.training.query import train_query
 from edgecmp.training.recipes import query_recipe
@@ -180,34 +187,50 @@ def test_similarities_vary_as_without_it() -> None:
     assert loss.bct.scale == pytest.approx(24.0 * supervision.sharpness)
 
 
-@pytest.mark.parametrize("start", ["kit", "none"])
-def test_a_training_learns_its_queries(
-    start: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A table of the embeddings of noise on a pattern per identity."""
-    data = write_identities(tmp_path / "data", {"train": 40, "validation": 20, "test": 4})
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, TableSource]:
+    """Noise on a pattern per identity, and a table of embeddings of the images."""
+    splits = {"train": 40, "validation": 20, "test": 4}
+    data = str(write_identities(tmp_path_factory.mktemp("data"), splits))
     dataset = load_dataset(data)
     keys = (*dataset.train.keys, *dataset.validation.keys)
     parts = [embedded(images, LOUD) for images in (dataset.train, dataset.validation)]
-    table = TableSource(EmbeddingTable.of(keys, np.concatenate(parts), name="table"))
+    return data, TableSource(EmbeddingTable.of(keys, np.concatenate(parts), name="table"))
+
+
+def train(folders: tuple[str, TableSource], out: Path, method: Method, start: str) -> None:
+    """One epoch with an adapter."""
     tiny = query_recipe("tiny")
-    recipe = replace(
-        tiny,
-        adapter=True,
-        methods=(RegressionCosine(),),
-        schedule=replace(tiny.schedule, epochs=1),
-    )
+    schedule = replace(tiny.schedule, epochs=1)
     train_query(
-        recipe,
+        replace(tiny, adapter=True, methods=(method,), schedule=schedule),
         architecture=Architecture.random("100M", seed=0, input_size=32),
         supernet=start,
-        gallery=table,
-        data=str(data),
-        out=tmp_path / "out",
+        gallery=folders[1],
+        data=folders[0],
+        out=out,
     )
+
+
+@pytest.mark.parametrize("start", ["kit", "none"])
+def test_a_training_learns_its_queries(
+    start: str,
+    folders: tuple[str, TableSource],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train(folders, tmp_path / "out", RegressionCosine(), start)
     said = capsys.readouterr().err
     assert "The network learns to query the index better than the gallery model does" in said
     assert ("with a new head that was fitted" in said) == (start == "kit")
     adapter = Manifest.load(tmp_path / "out").metrics["adapter"]
     assert adapter["after"] > adapter["before"]
     assert adapter["kind"] == "identities"
+
+
+def test_a_method_that_cannot_be_used_is_refused_before_anything_is_embedded(
+    folders: tuple[str, TableSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TableSource, "embeddings", None)
+    with pytest.raises(UserError, match="imitation needs the network itself"):
+        train(folders, tmp_path / "out", Imitation(), "kit")
