@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +11,11 @@ from torch import Tensor, nn
 from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.data import Dataset
 from edgecmp.evaluation.holdout import HoldOut
-from edgecmp.gallery.source import Gallery, GallerySource, Need, open_source
+from edgecmp.gallery.source import Gallery, GallerySource, open_source
 from edgecmp.networks.form import Form, load_form
 from edgecmp.progress import say
-from edgecmp.training.adapter import fitted_adapter
 from edgecmp.training.augment import Augmentation
-from edgecmp.training.compatible import CompatibleLoss, require_usable
+from edgecmp.training.compatible import CompatibleLoss
 from edgecmp.training.fields import Count, Side, Whole, document_of
 from edgecmp.training.gain import spread
 from edgecmp.training.methods import Method
@@ -28,7 +26,7 @@ from edgecmp.training.session import TrainingSession
 from edgecmp.training.shown import Shown
 from edgecmp.training.start_weights import Start, start_settings
 from edgecmp.training.starts import NONE, query_start
-from edgecmp.training.supervision import Supervision
+from edgecmp.training.targets import compatible_loss
 
 __all__ = ["QueryRecipe", "QueryTask", "train_query"]
 
@@ -160,8 +158,14 @@ def _trained(
 ) -> TrainingReport:
     """Initialises and trains the network in an opened session, and writes it."""
     dataset, preprocessing = session.dataset, session.preprocessing
-    supervision = _supervision(session, recipe, source)
-    criterion = CompatibleLoss(recipe.methods, supervision, views=recipe.views)
+    criterion = compatible_loss(
+        recipe,
+        source,
+        images=session.images,
+        dataset=dataset,
+        preprocessing=preprocessing,
+    )
+    supervision = criterion.supervision
     holdout = HoldOut(dataset, source, preprocessing)
     if first is not None and not session.resumed:
         first.fill(network, supervision, session.seed)
@@ -194,25 +198,6 @@ def _trained(
                 f"of M(q,g) on the hold-out rises from {gain.before:.3f} to {gain.after:.3f}."
             )
         row = {"protocol_name": session.protocol_name, **evaluate()}
-        metrics: dict[str, Any] = {"holdout": row}
-        if supervision.adapter is not None:
-            metrics["adapter"] = supervision.adapter.to_dict()
-        manifest = session.manifest(metrics=metrics)
+        manifest = session.manifest(metrics={"holdout": row, **supervision.facts})
         bundle = QueryBundle(network=network, manifest=manifest, seen=session.seen)
         return session.finish(bundle, rows=[row], records=records)
-
-
-def _supervision(
-    session: TrainingSession, recipe: QueryRecipe, source: GallerySource
-) -> Supervision:
-    """The targets of the training images, with the adapter that the hold-out chooses, if any."""
-    supervision = Supervision(source, session.images, session.preprocessing)
-    require_usable(recipe.methods, supervision)  # before the gallery model embeds all images
-    if not recipe.adapter or Need.EMBEDDINGS not in source.provides(session.images):
-        return supervision
-    adapter = fitted_adapter(
-        supervision.embeddings, supervision.labels, dataset=session.dataset, source=source
-    )
-    if adapter is not None:
-        say(adapter.sentence)
-    return supervision.with_adapter(adapter)

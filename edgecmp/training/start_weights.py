@@ -111,6 +111,12 @@ class SupernetStart(Start):
         head = "" if fit is None else f", with a new head{_fitted(fit, sample)}"
         say(f"The training starts from {self.origin}{widened}{head}.")
 
+    def _fits(self, supervision: Supervision, tier: str) -> bool:
+        """Whether its head is replaced: see `fits_head`, or because it learned other targets."""
+        learned = self.bundle.manifest.metrics.get("adapter")
+        wanted = supervision.facts.get("adapter")
+        return self.fits_head(supervision.source, tier) or learned != wanted
+
     def _require_embeddings(self, supervision: Supervision, tier: str) -> None:
         """Refuses a gallery that a new head cannot be fitted to."""
         source = supervision.source
@@ -137,7 +143,7 @@ class SupernetStart(Start):
         if supernet is not self.bundle.network or supernet.input_size != network.input_size:
             recalibrate_paths(supernet, sample.batches)
         supernet.input_size = network.input_size
-        if self.fits_head(sample.supervision.source, network.tier):
+        if self._fits(sample.supervision, network.tier):
             fit = refit_shared_head(supernet, sample.with_targets(), seed=sample.seed)
         network.load_state_dict(supernet.state_dict())
         return fit
@@ -148,9 +154,7 @@ class SupernetStart(Start):
         assert isinstance(architecture, Architecture)
         supernet = self._body(architecture.tier)
         subnet = supernet.extract(replace(architecture, embedding_dim=supernet.embedding_dim))
-        supervision = sample.supervision
-        fits = self.fits_head(supervision.source, architecture.tier)
-        if fits or supervision.adapter is not None:
+        if self._fits(sample.supervision, architecture.tier):
             fit = refit_head(subnet, sample.with_targets())
         else:
             recalibrate(subnet, sample.batches)

@@ -34,7 +34,7 @@ from edgecmp.training.session import TrainingSession
 from edgecmp.training.shown import Shown
 from edgecmp.training.start_weights import Start, start_settings
 from edgecmp.training.starts import NONE, supernet_start
-from edgecmp.training.supervision import Supervision
+from edgecmp.training.targets import compatible_loss
 
 __all__ = ["SupernetRecipe", "train_supernet"]
 
@@ -65,6 +65,7 @@ class SupernetRecipe:
             model embeds each view once, and images are not blended.
         watch_every: epochs between evaluations of random subnets.
         watched: number of random subnets in an evaluation.
+        adapter: whether the hold-out chooses an adapter, see `QueryRecipe`.
         metric: of the rewards of searches in the supernet (supplement A.3).
         half: store the weights in float16.
     """
@@ -80,6 +81,7 @@ class SupernetRecipe:
     views: Whole = 0
     watch_every: Count = 5
     watched: Count = 5
+    adapter: bool = False
     metric: str = "top1"
     half: bool = False
 
@@ -145,6 +147,7 @@ def _seed_network(
         augmentation=recipe.augmentation,
         views=recipe.views,
         watch_every=recipe.watch_every,
+        adapter=recipe.adapter,
     )
     architecture = seed_architecture(
         recipe.tier, embedding_dim=gallery.embedding_dim, input_size=recipe.input_size
@@ -224,11 +227,16 @@ def train_supernet(
         settings = {**document_of(recipe), **start_settings(first, source, recipe.tier)}
         if (finished := session.open(settings, gallery=source)) is not None:
             return finished
-        supervision = Supervision(source, session.images, session.preprocessing)
-        criterion = CompatibleLoss(recipe.methods, supervision, views=recipe.views)
+        criterion = compatible_loss(
+            recipe,
+            source,
+            images=session.images,
+            dataset=session.dataset,
+            preprocessing=session.preprocessing,
+        )
         holdout = HoldOut(session.dataset, source, session.preprocessing)
         if first is not None and not session.resumed:
-            first.fill(network, supervision, seed)
+            first.fill(network, criterion.supervision, seed)
         elif recipe.seed_schedule is not None and not session.resumed:
             seed_network = _seed_network(recipe, source, session)
             grow(network, seed_network, holdout.batches[0])
@@ -264,7 +272,11 @@ def _trained(
         chance = 100 * holdout.chance["top1"]
         _require_learned(recipe, row, chance)
         manifest = session.manifest(
-            metrics={"holdout_random_subnets": row, "chance_top1": round(chance, 2)},
+            metrics={
+                "holdout_random_subnets": row,
+                "chance_top1": round(chance, 2),
+                **task.criterion.supervision.facts,
+            },
             network={
                 "tier": recipe.tier,
                 "embedding_dim": network.embedding_dim,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from copy import copy
 from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -96,6 +97,11 @@ class Supervision:
         other = copy(self)
         other.adapter = adapter
         return other
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a manifest records of the targets."""
+        return {} if self.adapter is None else {"adapter": self.adapter.to_dict()}
 
     @cached_property
     def targets(self) -> Tensor:

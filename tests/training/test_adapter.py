@@ -12,12 +12,14 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+import edgecmp.training.supernet as supernet_module
 from edgecmp import Architecture, UserError
 from edgecmp.artefacts.manifest import Manifest
 from edgecmp.data import Dataset, ImageSet, load_dataset
 from edgecmp.gallery.embedding_table import EmbeddingTable
 from edgecmp.gallery.source import TableSource
 from edgecmp.losses import BCT
+from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.adapter import Adapter, covariance, fitted_adapter
 from edgecmp.training.methods import (
@@ -30,8 +32,10 @@ from edgecmp.training.methods import (
 )
 from edgecmp.training.methods.method import Batch
 from edgecmp.training.query import train_query
-from edgecmp.training.recipes import query_recipe
+from edgecmp.training.recipes import query_recipe, supernet_recipe
 from edgecmp.training.shown import Shown
+from edgecmp.training.starts import supernet_start
+from edgecmp.training.supernet import train_supernet
 from edgecmp.training.supervision import Supervision
 from tests.fixtures.identity_folders import write_identities
 
@@ -226,6 +230,35 @@ def test_a_training_learns_its_queries(
     adapter = Manifest.load(tmp_path / "out").metrics["adapter"]
     assert adapter["after"] > adapter["before"]
     assert adapter["kind"] == "identities"
+
+
+def test_a_supernet_learns_them_too_and_passes_on_its_head(
+    folders: tuple[str, TableSource],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(supernet_module, "CHANCE_FACTOR", 0.0)
+    tiny = supernet_recipe("tiny")
+    recipe = replace(
+        tiny,
+        adapter=True,
+        methods=(RegressionCosine(),),
+        schedule=replace(tiny.schedule, epochs=1),
+        watched=1,
+    )
+    out = tmp_path / "supernet"
+    train_supernet(recipe, start="kit", gallery=folders[1], data=folders[0], out=out)
+    assert Manifest.load(out).metrics["adapter"]["kind"] == "identities"
+    capsys.readouterr()
+    train(folders, tmp_path / "query", RegressionCosine(), str(out))
+    assert "with a new head" not in capsys.readouterr().err
+    start = supernet_start(str(out), tier=recipe.tier)
+    assert start is not None
+    plain = Supervision(folders[1], load_dataset(folders[0]).train, Preprocessing(input_size=32))
+    network = Supernet(recipe.tier, embedding_dim=DIM, input_size=32)
+    start.fill(network, plain, 0)  # a training without an adapter
+    assert "with a new head" in capsys.readouterr().err
 
 
 def test_a_method_that_cannot_be_used_is_refused_before_anything_is_embedded(

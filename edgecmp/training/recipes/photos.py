@@ -113,6 +113,7 @@ def photos_supernet(job: Job = EXAMPLE) -> SupernetRecipe:
         sampling="fair" if schedule.batch_size >= SMALLEST_SHARED_BATCH else "uniform",
         augmentation=LIGHT,
         watch_every=_watch_every(schedule),
+        adapter=True,
         half=True,
     )
 
