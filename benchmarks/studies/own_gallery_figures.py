@@ -23,7 +23,7 @@ from edgecmp.gallery.source import ModelSource
 from edgecmp.networks.embed import Embedder, embed_set
 from edgecmp.progress import say
 
-__all__ = ["Split", "measure", "run_rows"]
+__all__ = ["Split", "measure", "run_rows", "training_task"]
 
 Split = Literal["validation", "test"]
 TRAINING = "training images"
@@ -42,7 +42,7 @@ def measure(
     """
     query = open_query(network)
     check_pair(query, source)
-    training = _training_task(dataset)
+    training = training_task(dataset)
     if split == "test":
         tasks: dict[str, Retrieval] = {split: dataset.retrieval(split)}
         if training is not None:
@@ -95,7 +95,7 @@ def _share(row: Mapping[str, Any]) -> dict[str, float | None]:
     return {"share_of_gg": round(100 * row["qg_top10"] / most, 1) if most else None}
 
 
-def _training_task(dataset: Dataset) -> Retrieval | None:
+def training_task(dataset: Dataset) -> Retrieval | None:
     """The task of the training images, posed like that of the test split; None: there is none."""
     trained, domain = dataset.train, dataset.gallery_domain
     if domain is not None and not (trained.domains == trained.domain_names.index(domain)).any():

@@ -17,6 +17,7 @@ Sources: Fisher, "The Use of Multiple Measurements in Taxonomic Problems", 1936;
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,7 +30,7 @@ from edgecmp.data import Dataset
 from edgecmp.evaluation.ranks import Ranks, best_by_ranks, reciprocal_ranks
 from edgecmp.gallery.source import GallerySource
 
-__all__ = ["KINDS", "SHRINKAGES", "Adapter", "covariance", "fitted_adapter"]
+__all__ = ["KINDS", "SHRINKAGES", "Adapter", "Kind", "Moments", "covariance", "fitted_adapter"]
 
 Kind = Literal["identities", "images"]
 KINDS: tuple[Kind, ...] = ("identities", "images")
@@ -71,7 +72,7 @@ class Adapter:
 
     def __call__(self, embeddings: Tensor) -> Tensor:
         """Embeddings (N, D) to queries (N, D) of unit length."""
-        return _queries(embeddings, self.mean, self.matrix)
+        return _mapped(embeddings, self.mean, self.matrix)
 
     def to_dict(self) -> dict[str, str | float]:
         """What a manifest records of it."""
@@ -114,8 +115,8 @@ def fitted_adapter(
     if source.missing(queries):
         return None
     order = torch.from_numpy(np.random.default_rng(1).permutation(len(embeddings))[:MOST_FITTED])
-    embeddings, identities = embeddings[order].float(), identities[order]
-    mean, others = embeddings.mean(0), embeddings[:MOST_OTHERS]
+    embeddings = embeddings[order].float()
+    moments, others = Moments.of(embeddings, identities[order]), embeddings[:MOST_OTHERS]
     nobody = np.full(len(others), -1)
     gallery = np.concatenate([source.embeddings(task.gallery), others.numpy()])
     gallery_ids = np.concatenate([task.gallery.identities, nobody])
@@ -128,30 +129,60 @@ def fitted_adapter(
         return reciprocal_ranks(rows.numpy(), ids, gallery, gallery_ids, cameras=cameras)
 
     found = torch.from_numpy(source.embeddings(queries))
-    spreads = {kind: covariance(embeddings, identities, kind) for kind in KINDS}
-    by_map = {
-        (kind, shrinkage): ranks(_solved(found - mean, spread, shrinkage))
-        for kind, spread in spreads.items()
-        if spread is not None
-        for shrinkage in SHRINKAGES
-    }
+    by_map = {key: ranks(moments.queries(found, *key)) for key in moments.choices}
     best = best_by_ranks(ranks(found), by_map)
     if best is None:
         return None
     (kind, shrinkage), before, after = best
-    spread = spreads[kind]
-    assert spread is not None
-    matrix = torch.cholesky_inverse(_factor(spread, shrinkage))
+    matrix = torch.cholesky_inverse(moments.factor(kind, shrinkage))
     index, asked = others.chunk(2)
+    sharpness = _variation(asked, index) / _variation(_mapped(asked, moments.mean, matrix), index)
     return Adapter(
         kind=kind,
         shrinkage=shrinkage,
-        mean=mean,
+        mean=moments.mean,
         matrix=matrix,
-        sharpness=_variation(asked, index) / _variation(_queries(asked, mean, matrix), index),
+        sharpness=sharpness,
         before=before,
         after=after,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """What adapters are made of.
+
+    Attributes:
+        mean: of embeddings, (D,).
+        covariances: (D, D) by kind, see `covariance`; those that are not zero.
+    """
+
+    mean: Tensor
+    covariances: Mapping[Kind, Tensor]
+
+    @classmethod
+    def of(cls, embeddings: Tensor, identities: Tensor) -> Moments:
+        """Those of embeddings (N, D) of images of identities (N,), which are -1 without labels."""
+        by_kind = {kind: covariance(embeddings, identities, kind) for kind in KINDS}
+        known = {kind: found for kind, found in by_kind.items() if found is not None}
+        return cls(embeddings.mean(0), known)
+
+    @property
+    def choices(self) -> list[tuple[Kind, float]]:
+        """Kinds and shrinkages among which the hold-out chooses."""
+        return [(kind, shrinkage) for kind in self.covariances for shrinkage in SHRINKAGES]
+
+    def factor(self, kind: Kind, shrinkage: float) -> Tensor:
+        """The Cholesky factor (D, D) of a covariance that is shrunk to the identity matrix."""
+        spread = self.covariances[kind]
+        factor: Tensor = torch.linalg.cholesky(spread + shrinkage * torch.eye(len(spread)))
+        return factor
+
+    def queries(self, embeddings: Tensor, kind: Kind, shrinkage: float) -> Tensor:
+        """Queries (N, D) of unit length for embeddings (N, D)."""
+        factor = self.factor(kind, shrinkage)
+        solved = torch.cholesky_solve((embeddings - self.mean).T, factor).T
+        return F.normalize(solved, dim=1)
 
 
 def covariance(embeddings: Tensor, identities: Tensor, kind: Kind) -> Tensor | None:
@@ -180,19 +211,7 @@ def covariance(embeddings: Tensor, identities: Tensor, kind: Kind) -> Tensor | N
     return scatter / mean if mean > 0 else None
 
 
-def _factor(spread: Tensor, shrinkage: float) -> Tensor:
-    """The Cholesky factor of a covariance that is shrunk to the identity matrix."""
-    factor: Tensor = torch.linalg.cholesky(spread + shrinkage * torch.eye(len(spread)))
-    return factor
-
-
-def _solved(centred: Tensor, spread: Tensor, shrinkage: float) -> Tensor:
-    """Queries (N, D) of unit length for embeddings (N, D) without their mean."""
-    solved = torch.cholesky_solve(centred.T, _factor(spread, shrinkage)).T
-    return F.normalize(solved, dim=1)
-
-
-def _queries(embeddings: Tensor, mean: Tensor, matrix: Tensor) -> Tensor:
+def _mapped(embeddings: Tensor, mean: Tensor, matrix: Tensor) -> Tensor:
     return F.normalize((embeddings.float() - mean) @ matrix, dim=1)
 
 
