@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgecmp.files import provenance
+from edgecmp.files import provenance, read_json
 from edgecmp.progress import duration
 from edgecmp.report import Report
 from edgecmp.road.commands import EXPORTS
 from edgecmp.road.driver import Driver
 from edgecmp.road.duration import time_text
 from edgecmp.road.outcomes import read_report, report_name, runs_here
+from edgecmp.training.adapter import adapter_sentence
 
 __all__ = ["RoadReport", "file_rows", "make_verdict", "notes_of", "station_rows"]
 
@@ -36,7 +37,8 @@ class RoadReport(Report):
         queries_note: what the queries are, if they are altered copies; empty for most data.
         seconds: that the run has worked.
         asked_s: that it was given.
-        notes: what was left out and why.
+        notes: what the network learned, if not the gallery model's embeddings, and what was left
+            out and why.
         page: the report page.
         query: folder of the query network.
         provenance: the versions and the command that made the report.
@@ -174,8 +176,11 @@ def station_rows(driver: Driver) -> list[dict[str, Any]]:
 
 
 def notes_of(driver: Driver) -> list[str]:
-    """What was left out or failed without ending the run."""
+    """What the network learned, and what was left out or failed without ending the run."""
     notes = [note for begun in driver.record.stations.values() for note in begun.notes]
+    manifest = read_json(Path(driver.places.network) / "manifest.json", what="a query network")
+    if (adapter := manifest["metrics"].get("adapter")) is not None:
+        notes.insert(0, adapter_sentence(adapter))
     if driver.record.is_done("parity"):
         stages = read_report(driver.record, "reports/parity.json").get("stages", ())
         notes += [

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,7 +30,16 @@ from edgecmp.data import Dataset
 from edgecmp.evaluation.ranks import Ranks, best_by_ranks, reciprocal_ranks
 from edgecmp.gallery.source import GallerySource
 
-__all__ = ["KINDS", "SHRINKAGES", "Adapter", "Kind", "Moments", "covariance", "fitted_adapter"]
+__all__ = [
+    "KINDS",
+    "SHRINKAGES",
+    "Adapter",
+    "Kind",
+    "Moments",
+    "adapter_sentence",
+    "covariance",
+    "fitted_adapter",
+]
 
 Kind = Literal["identities", "images"]
 KINDS: tuple[Kind, ...] = ("identities", "images")
@@ -74,8 +83,8 @@ class Adapter:
         """Embeddings (N, D) to queries (N, D) of unit length."""
         return _mapped(embeddings, self.mean, self.matrix)
 
-    def to_dict(self) -> dict[str, str | float]:
-        """What a manifest records of it."""
+    def to_dict(self) -> dict[str, Any]:
+        """What a manifest records of it; `adapter_sentence` says it."""
         return {
             "kind": self.kind,
             "shrinkage": self.shrinkage,
@@ -83,15 +92,16 @@ class Adapter:
             "after": round(self.after, 4),
         }
 
-    @property
-    def sentence(self) -> str:
-        """What it is and what it brings, for people."""
-        whose = "identities" if self.kind == "identities" else "training images"
-        return (
-            "The network learns to query the index better than the gallery model does, by an "
-            f"adapter that is fitted to the {whose}: with it, the gallery model's mean "
-            f"reciprocal rank on the hold-out rises from {self.before:.3f} to {self.after:.3f}."
-        )
+
+def adapter_sentence(facts: Mapping[str, Any]) -> str:
+    """What an adapter is and brings, by what a manifest records of it."""
+    whose = "identities" if facts["kind"] == "identities" else "training images"
+    return (
+        "The network learns to query the index better than the gallery model does, by an adapter "
+        f"that is fitted to the {whose}: on the hold-out it raises the mean reciprocal rank of the "
+        f"gallery model's own queries from {facts['before']:.3f} to {facts['after']:.3f}. "
+        "Similarities are smaller then, so a threshold on them has to be chosen anew."
+    )
 
 
 def fitted_adapter(

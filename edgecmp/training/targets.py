@@ -8,7 +8,7 @@ from edgecmp.data import Dataset, ImageSet
 from edgecmp.gallery.source import GallerySource, Need
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
-from edgecmp.training.adapter import fitted_adapter
+from edgecmp.training.adapter import adapter_sentence, fitted_adapter
 from edgecmp.training.compatible import CompatibleLoss, require_usable
 from edgecmp.training.methods import Method
 from edgecmp.training.supervision import Supervision
@@ -56,6 +56,6 @@ def compatible_loss(
             supervision.embeddings, supervision.labels, dataset=dataset, source=source
         )
         if adapter is not None:
-            say(adapter.sentence)
+            say(adapter_sentence(adapter.to_dict()))
         supervision = supervision.with_adapter(adapter)
     return CompatibleLoss(recipe.methods, supervision, views=recipe.views)

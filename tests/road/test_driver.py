@@ -260,6 +260,15 @@ def test_a_failed_station_is_named_with_the_command_that_repeats_it(request_: Re
     assert runner.names()[0] == "search"
 
 
+def test_the_report_says_what_the_network_learned(request_: Request) -> None:
+    adapter = {"kind": "images", "shrinkage": 1.0, "before": 0.25, "after": 0.5}
+    report = run_road(request_, FakeCommands(metrics={"adapter": adapter}))
+    (note,) = report.notes
+    assert "fitted to the training images" in note
+    assert "from 0.250 to 0.500" in note
+    assert note.replace("'", "&#x27;") in (request_.out / "report.html").read_text()
+
+
 def test_a_supernet_that_does_not_learn_leaves_the_run_to_the_kit(request_: Request) -> None:
     runner = FakeCommands(before=refuse("train", "supernet", error=NEAR_CHANCE))
     report = run_road(request_, runner)
@@ -329,7 +338,9 @@ def test_what_follows_a_query_network_that_was_trained_again_is_made_again(
     request_: Request,
 ) -> None:
     run_road(request_, FakeCommands())
-    (request_.out / "query" / "manifest.json").write_text('"trained again by its own command"')
+    (request_.out / "query" / "manifest.json").write_text(
+        '{"metrics": {"x": 1}}'
+    )  # trained again by its own command
     runner = FakeCommands()
     run_road(request_, runner)
     assert runner.names() == ["eval", *(["export"] * 6), "parity", "bench", "find"]

@@ -21,7 +21,7 @@ from edgecmp.gallery.source import TableSource
 from edgecmp.losses import BCT
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
-from edgecmp.training.adapter import Adapter, covariance, fitted_adapter
+from edgecmp.training.adapter import Adapter, adapter_sentence, covariance, fitted_adapter
 from edgecmp.training.methods import (
     CSD,
     BackwardCompatible,
@@ -118,7 +118,8 @@ def test_the_hold_out_finds_more_by_its_queries() -> None:
     adapter = fitted(dataset, source)
     assert adapter.kind == "identities"
     assert adapter.after > adapter.before + 0.05
-    assert f"rises from {adapter.before:.3f} to {adapter.after:.3f}" in adapter.sentence
+    said = adapter_sentence(adapter.to_dict())
+    assert f"from {adapter.before:.3f} to {adapter.after:.3f}" in said
     train = torch.from_numpy(source.embeddings(dataset.train)).double()
     spread = covariance(train, torch.from_numpy(dataset.train.identities), "identities")
     assert spread is not None
