@@ -74,6 +74,14 @@ def run(
     ] = None,
     unlabelled: Unlabelled = None,
     gallery_images: GalleryImages = False,
+    no_adapter: Annotated[
+        bool,
+        typer.Option(
+            "--no-adapter",
+            help="Let the network learn the gallery model's embeddings as they are, even where "
+            "other queries find more, so that thresholds on similarities stay.",
+        ),
+    ] = False,
     skip: Annotated[
         list[str] | None,
         typer.Option(
@@ -101,6 +109,7 @@ def run(
         input_size=input_size,
         unlabelled=tuple(unlabelled or ()),
         gallery_images=gallery_images,
+        adapter=not no_adapter,
         skip=frozenset(skip or ()),
         seed=seed,
     )

@@ -220,6 +220,7 @@ class Driver:
             images=self.survey.work.images,
             input_size=self.survey.input_size,
             tier=self.survey.tier,
+            adapter=self.survey.request.adapter and not short,
             short=short,
             views=views,
         )

@@ -31,6 +31,7 @@ def training_recipe(
     images: int,
     input_size: int,
     tier: str,
+    adapter: bool = True,
     short: bool = False,
     views: int | None = None,
 ) -> str:
@@ -42,6 +43,8 @@ def training_recipe(
         images: of one pass.
         input_size: of the network, in pixels.
         tier: of the supernet.
+        adapter: whether the hold-out may choose one, which is fitted to the embeddings of all
+            images.
         short: of a query network: only the images that are seen are embedded by the gallery model,
             as they are.
         views: of each image of a query network, as in `Work`; 0 and None: those of the recipe.
@@ -59,12 +62,10 @@ def training_recipe(
         "watch_every": math.ceil(schedule["epochs"] / looks),
         "schedule": schedule,
     }
+    if not adapter:
+        document["adapter"] = False
     if short:
-        document |= {
-            "views": 1,
-            "adapter": False,  # it would be fitted to the embeddings of all images
-            "methods": [{"name": "imitation", "weight": 10.0}],
-        }
+        document |= {"views": 1, "methods": [{"name": "imitation", "weight": 10.0}]}
     return f"# Written by edgecmp run: {passes:.2f} passes over {images:,} images.\n" + toml_of(
         document
     )

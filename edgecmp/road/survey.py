@@ -42,6 +42,8 @@ class Request:
         input_size: of the query network, in pixels; None: chosen.
         unlabelled: paths of images without labels that the trainings learn from too.
         gallery_images: whether they learn from the gallery images of the hold-out and the test.
+        adapter: whether the trainings may learn better queries than the gallery model's embeddings,
+            see `QueryRecipe`.
         skip: stations that are left out.
         seed: of every training and the search.
     """
@@ -56,6 +58,7 @@ class Request:
     input_size: int | None = None
     unlabelled: tuple[Path, ...] = ()
     gallery_images: bool = False
+    adapter: bool = True
     skip: frozenset[str] = frozenset()
     seed: int = 0
 
@@ -181,6 +184,7 @@ class Survey:
             "latency table": None if request.table is None else sha256_file(request.table),
             "input size": self.input_size,
             "seed": request.seed,
+            "adapter": request.adapter,
             "set of images without labels": sha256_json(self.more.compared) if self.more else None,
         }
 

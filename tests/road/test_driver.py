@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -267,6 +268,15 @@ def test_the_report_says_what_the_network_learned(request_: Request) -> None:
     assert "fitted to the training images" in note
     assert "from 0.250 to 0.500" in note
     assert note.replace("'", "&#x27;") in (request_.out / "report.html").read_text()
+
+
+def test_without_an_adapter_no_training_has_one(request_: Request) -> None:
+    run_road(replace(request_, adapter=False), FakeCommands())
+    recipes = sorted((request_.out / "recipes").iterdir())
+    assert [path.stem for path in recipes] == ["finalist", "query", "supernet"]
+    assert all(tomllib.loads(path.read_text())["adapter"] is False for path in recipes)
+    with pytest.raises(UserError, match="adapter"):
+        run_road(request_, FakeCommands())
 
 
 def test_a_supernet_that_does_not_learn_leaves_the_run_to_the_kit(request_: Request) -> None:

@@ -206,6 +206,8 @@ def test_the_recipe_of_a_run_has_the_views_of_its_plan() -> None:
         assert "views" not in without
     assert "views" not in recipe("supernet", views=3)
     assert recipe("query")["schedule"] == {"epochs": 3, "epoch_images": 80}
+    assert recipe("query", adapter=False)["adapter"] is False
+    assert "adapter" not in recipe("supernet")
 
 
 def test_a_training_goes_on_only_if_much_time_is_left_after_it() -> None:
