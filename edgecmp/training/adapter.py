@@ -48,6 +48,8 @@ KINDS: tuple[Kind, ...] = ("identities", "images")
 SHRINKAGES = (0.3, 1.0, 3.0)
 """Of S to a multiple of the identity matrix, in units of its mean eigenvalue."""
 
+FEWEST_FITTED = 30
+"""Training images below which there is no adapter."""
 MOST_QUERIES = 1000
 """Of the hold-out, by which an adapter is chosen."""
 MOST_OTHERS = 2000
@@ -116,13 +118,13 @@ def fitted_adapter(
         source: the gallery.
 
     Returns:
-        None if none is clearly better than the embeddings themselves, the hold-out is too small, or
-        the gallery has no embeddings of its queries.
+        None if none is clearly better than the embeddings themselves, the hold-out or the training
+        images are too few, or the gallery has no embeddings of its queries.
     """
     task = dataset.retrieval("validation")
     chosen = np.sort(np.random.default_rng(0).permutation(len(task.queries))[:MOST_QUERIES])
     queries = task.queries.subset(chosen)
-    if source.missing(queries):
+    if len(embeddings) < FEWEST_FITTED or source.missing(queries):
         return None
     order = torch.from_numpy(np.random.default_rng(1).permutation(len(embeddings))[:MOST_FITTED])
     embeddings = embeddings[order].float()

@@ -6,7 +6,9 @@ training's, only its head is replaced: see `edgecmp.networks.adapt`.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
@@ -62,6 +64,12 @@ class Start(ABC):
             UserError: the gallery has no embedding of an image of the sample.
         """
 
+    def _learned_others(self, supervision: Supervision) -> bool:
+        """Whether it learned targets by an adapter of another kind than the training's."""
+        learned = self.bundle.manifest.metrics.get("adapter")
+        wanted = supervision.facts.get("adapter")
+        return _kind(learned) != _kind(wanted)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueryStart(Start):
@@ -70,13 +78,24 @@ class QueryStart(Start):
     bundle: QueryBundle
 
     def fits_head(self, source: GallerySource, tier: str) -> bool:
-        """Never: the training itself adapts the head."""
+        """Never: the training itself adapts the head to another gallery."""
         return False
 
     def fill(self, network: nn.Module, supervision: Supervision, seed: int) -> None:
-        """See `Start.fill`."""
-        network.load_state_dict(self.bundle.network.state_dict())
-        say(f"The training starts from the query network in {self.bundle.folder}.")
+        """See `Start.fill`; a network of the search space that learned other targets of the same
+        gallery gets a new head, with the sample drawn from `seed`.
+        """
+        started, head = self.bundle.network, ""
+        provided = supervision.source.provides(supervision.train)
+        fits = Need.EMBEDDINGS in provided and self._learned_others(supervision)
+        if isinstance(started, QueryNet) and fits:
+            started = copy.deepcopy(started)
+            with torch.random.fork_rng():
+                sample = TrainingSample.draw(supervision, seed)
+                fit = refit_head(started, sample.with_targets())
+            head = f", with a new head{_fitted(fit, sample)}"
+        network.load_state_dict(started.state_dict())
+        say(f"The training starts from the query network in {self.bundle.folder}{head}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,9 +132,7 @@ class SupernetStart(Start):
 
     def _fits(self, supervision: Supervision, tier: str) -> bool:
         """Whether its head is replaced: see `fits_head`, or because it learned other targets."""
-        learned = self.bundle.manifest.metrics.get("adapter")
-        wanted = supervision.facts.get("adapter")
-        return self.fits_head(supervision.source, tier) or learned != wanted
+        return self.fits_head(supervision.source, tier) or self._learned_others(supervision)
 
     def _require_embeddings(self, supervision: Supervision, tier: str) -> None:
         """Refuses a gallery that a new head cannot be fitted to."""
@@ -160,6 +177,11 @@ class SupernetStart(Start):
             recalibrate(subnet, sample.batches)
         network.load_state_dict(subnet.state_dict())
         return fit
+
+
+def _kind(adapter: Mapping[str, Any] | None) -> tuple[str, float] | None:
+    """What distinguishes adapters of one gallery, by what a manifest records of them."""
+    return None if adapter is None else (adapter["kind"], adapter["shrinkage"])
 
 
 def _fitted(fit: AffineFit, sample: TrainingSample) -> str:

@@ -262,6 +262,23 @@ def test_a_supernet_learns_them_too_and_passes_on_its_head(
     assert "with a new head" in capsys.readouterr().err
 
 
+def test_a_network_that_learned_the_embeddings_goes_on_with_a_new_head(
+    folders: tuple[str, TableSource], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = query_recipe("tiny")
+    recipe = replace(tiny, methods=(RegressionCosine(),), schedule=replace(tiny.schedule, epochs=1))
+    for name, start in (("plain", None), ("adapted", "plain"), ("longer", "adapted")):
+        train_query(
+            replace(recipe, adapter=name != "plain"),
+            architecture=Architecture.random("100M", seed=0, input_size=32),
+            start=None if start is None else tmp_path / start,
+            gallery=folders[1],
+            data=folders[0],
+            out=tmp_path / name,
+        )
+        assert ("with a new head" in capsys.readouterr().err) == (name == "adapted")
+
+
 def test_a_method_that_cannot_be_used_is_refused_before_anything_is_embedded(
     folders: tuple[str, TableSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
