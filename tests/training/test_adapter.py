@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+import edgecmp.training.adapter as adapter_module
 import edgecmp.training.supernet as supernet_module
 from edgecmp import Architecture, UserError
 from edgecmp.artefacts.manifest import Manifest
@@ -145,9 +146,36 @@ def test_without_labels_it_is_that_of_all_images() -> None:
     assert adapter is None or adapter.kind == "images"
 
 
-def test_a_gallery_that_needs_none_and_a_small_hold_out_get_none() -> None:
+def test_a_gallery_that_needs_none_gets_none() -> None:
     assert fitted(*world(np.full(DIM, 0.05))) is None
-    assert fitted(*world(LOUD, held_out=10)) is None
+
+
+def test_halves_of_the_training_images_help_a_small_hold_out() -> None:
+    dataset, source = world(LOUD, held_out=4)
+    adapter = fitted(dataset, source)
+    assert adapter.kind == "identities"
+    assert adapter.after > adapter.before + 0.05
+    unlabelled = np.full(len(dataset.train), -1)
+    assert fitted(dataset, source, unlabelled) is None
+    few = replace(dataset, train=dataset.train.subset(np.arange(28)).relabelled())
+    assert fitted(few, source) is None
+
+
+def test_halves_are_of_identities_that_their_adapters_do_not_know() -> None:
+    labels = np.array([0, 0, 1, 1, 1, 2, 3, 3, -1, -1])
+    rows = torch.arange(10.0)[:, None].expand(-1, DIM)
+    trials = adapter_module._on_halves(rows, torch.from_numpy(labels))
+    asked = []
+    for trial in trials:
+        known = {int(row[0]) for row in trial.gallery[trial.gallery_ids == -1]}
+        inside = {int(row[0]) for row in (*trial.queries, *trial.gallery[trial.gallery_ids >= 0])}
+        assert known | inside == set(range(10))
+        assert not known & inside
+        assert set(trial.query_ids) <= set(trial.gallery_ids)
+        mean = float(np.mean([*known]))
+        assert float(trial.moments.mean[0]) == pytest.approx(mean)
+        asked += [int(row[0]) for row in trial.queries]
+    assert sorted(asked) == [1, 3, 4, 7]
 
 
 def test_a_gallery_without_embeddings_of_the_hold_out_gets_none() -> None:
