@@ -8,9 +8,8 @@ linear discriminant analysis; if S is that of all embeddings, the query is the l
 that separates one image from all others. Nothing changes in the index.
 
 A query network whose targets are such queries learns them as it would learn the embeddings, at no
-cost on the phone. A gallery model that was trained for the very search has little to gain. So the
-hold-out decides, by the gallery model's own embeddings, before anything is trained; a small one is
-helped by the training images.
+cost on the phone. A gallery model that was trained for the very search has little to gain, and few
+images teach a network too little. So the hold-out decides, before anything is trained.
 
 Sources: Fisher, "The Use of Multiple Measurements in Taxonomic Problems", 1936; Hariharan et al.,
 "Discriminative Decorrelation for Clustering and Classification", ECCV 2012.
@@ -18,7 +17,7 @@ Sources: Fisher, "The Use of Multiple Measurements in Taxonomic Problems", 1936;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,27 +27,34 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgecmp.data import Dataset
+from edgecmp.data import Dataset, ImageSet
 from edgecmp.data.image_set import Integers
 from edgecmp.evaluation.ranks import Ranks, best_by_ranks, reciprocal_ranks
 from edgecmp.gallery.source import GallerySource
+from edgecmp.networks.ridge import AffineFit, fit_affine
 
 __all__ = [
     "KINDS",
     "SHRINKAGES",
     "Adapter",
     "Kind",
+    "Labelled",
+    "Learner",
     "Moments",
     "adapter_sentence",
+    "chosen_adapter",
     "covariance",
-    "fitted_adapter",
+    "made_adapter",
 ]
+
+Labelled = tuple[Tensor, Integers]
+"""Embeddings (N, D) and their identities (N,)."""
 
 Kind = Literal["identities", "images"]
 KINDS: tuple[Kind, ...] = ("identities", "images")
 """Whose covariance: that within identities, or that of all images."""
 
-SHRINKAGES = (0.3, 1.0, 3.0)
+SHRINKAGES = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Of S to a multiple of the identity matrix, in units of its mean eigenvalue."""
 
 FEWEST_FITTED = 30
@@ -57,8 +63,8 @@ FEW_QUERIES = 100
 """Of the hold-out, below which the training images help it to choose."""
 MOST_QUERIES = 1000
 """Of the hold-out, by which an adapter is chosen."""
-MOST_OTHERS = 2000
-"""Training images that make the hold-out's gallery larger."""
+MOST_COMPARED = 2000
+"""Training images by which the sharpness is measured."""
 MOST_FITTED = 50_000
 """Training images whose embeddings an adapter is fitted to."""
 
@@ -112,53 +118,91 @@ def adapter_sentence(facts: Mapping[str, Any]) -> str:
     )
 
 
-def fitted_adapter(
-    embeddings: Tensor, identities: Tensor, *, dataset: Dataset, source: GallerySource
-) -> Adapter | None:
-    """The adapter that finds most on the hold-out.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learner:
+    """What the network can learn of the gallery's embeddings before it is trained.
 
-    A hold-out of fewer than `FEW_QUERIES` queries is helped by the training images: an adapter of
-    one half of their identities is tried on the other half.
+    Attributes:
+        chosen: indices (n,) of training images in random order.
+        features: of these images, by the network without its head, (n, C).
+        embed: images to features.
+    """
+
+    chosen: Integers
+    features: Tensor
+    embed: Callable[[ImageSet], Tensor]
+
+
+def chosen_adapter(
+    supervised: Labelled, *, dataset: Dataset, source: GallerySource, learner: Learner
+) -> Adapter | None:
+    """The adapter whose queries find most, by the mean of the gallery model's and the network's.
+
+    The network's answer is that of its features and the head that fits them best to the gallery's
+    embeddings. Few training images teach a network the directions in which embeddings vary most,
+    which are those that an adapter gives the least weight: then its queries are worse than before,
+    however good those of the gallery model are. Such an adapter is not chosen.
+
+    The hold-out chooses. If it has fewer than `FEW_QUERIES` queries, so does each half of the
+    training identities, by adapters and heads of the other half.
 
     Args:
-        embeddings: the gallery's, of the training images, (N, D).
-        identities: of the training images, (N,); -1 for images without labels.
+        supervised: the gallery's embeddings of the training images, and their identities, which
+            are -1 without labels.
         dataset: its hold-out chooses.
         source: the gallery.
+        learner: the network.
 
     Returns:
-        None if none is clearly better than the embeddings themselves, the hold-out or the training
-        images are too few, or the gallery has no embeddings of its queries.
+        None if none is clearly better than the embeddings themselves, the queries or the training
+        images are too few, or the gallery has no embeddings of the queries.
     """
+    embeddings, labels = supervised
     task = dataset.retrieval("validation").limited(MOST_QUERIES)
     if len(embeddings) < FEWEST_FITTED or source.missing(task.queries):
         return None
-    order = torch.from_numpy(np.random.default_rng(1).permutation(len(embeddings))[:MOST_FITTED])
-    embeddings, identities = embeddings[order].float(), identities[order]
-    moments = Moments.of(embeddings, identities)
+    everything = np.ones(len(labels), dtype=bool)
     trials = [
-        _Trial.of(
-            (torch.from_numpy(source.embeddings(task.queries)), task.queries.identities),
-            (torch.from_numpy(source.embeddings(task.gallery)), task.gallery.identities),
-            others=embeddings[:MOST_OTHERS],
-            moments=moments,
+        _Trial(
+            queries=torch.from_numpy(source.embeddings(task.queries)),
+            learned=_head(supervised, learner, everything)(learner.embed(task.queries)).float(),
+            query_ids=task.queries.identities,
+            gallery=source.embeddings(task.gallery),
+            gallery_ids=task.gallery.identities,
+            moments=_moments(supervised, everything),
             cameras=task.cameras,
         )
     ]
+    moments = trials[0].moments
     if len(task.queries) < FEW_QUERIES:
-        trials += _on_halves(embeddings, identities)
-    known = np.concatenate([trial.ranks(trial.queries) for trial in trials])
-    by_map = {
-        key: np.concatenate([trial.ranks_by(*key) for trial in trials])
-        for key in moments.choices
-        if all(key in trial.moments.choices for trial in trials)
-    }
-    best = best_by_ranks(known, by_map)
+        trials += _on_halves(supervised, learner)
+    keys = [key for key in moments.choices if all(key in one.moments.choices for one in trials)]
+    known, learned = (
+        {key: np.concatenate([one.ranks(by, key) for one in trials]) for key in (None, *keys)}
+        for by in ("queries", "learned")
+    )
+    able = [key for key in keys if learned[key].mean() >= learned[None].mean()]
+    both = {key: (known[key] + learned[key]) / 2 for key in (None, *able)}
+    best = best_by_ranks(both[None], {key: both[key] for key in able})
     if best is None:
         return None
-    (kind, shrinkage), before, after = best
+    (kind, shrinkage), before, after = best[0], known[None].mean(), known[best[0]].mean()
+    facts = {"kind": kind, "shrinkage": shrinkage, "before": before, "after": after}
+    return made_adapter(supervised, facts)
+
+
+def made_adapter(supervised: Labelled, facts: Mapping[str, Any]) -> Adapter:
+    """The adapter of a kind and shrinkage, as a manifest records them, of these embeddings.
+
+    Args:
+        supervised: see `chosen_adapter`; there is a covariance of the kind.
+        facts: see `Adapter.to_dict`.
+    """
+    kind, shrinkage = facts["kind"], float(facts["shrinkage"])
+    moments = _moments(supervised, np.ones(len(supervised[1]), dtype=bool))
     matrix = torch.cholesky_inverse(moments.factor(kind, shrinkage))
-    index, asked = embeddings[:MOST_OTHERS].chunk(2)
+    order = np.random.default_rng(1).permutation(len(supervised[1]))[:MOST_COMPARED]
+    index, asked = supervised[0][order].float().chunk(2)
     sharpness = _variation(asked, index) / _variation(_mapped(asked, moments.mean, matrix), index)
     return Adapter(
         kind=kind,
@@ -166,13 +210,9 @@ def fitted_adapter(
         mean=moments.mean,
         matrix=matrix,
         sharpness=sharpness,
-        before=before,
-        after=after,
+        before=float(facts["before"]),
+        after=float(facts["after"]),
     )
-
-
-Labelled = tuple[Tensor, Integers]
-"""Embeddings (N, D) and their identities (N,)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,80 +220,80 @@ class _Trial:
     """A task on which adapters are compared.
 
     Attributes:
-        queries: embeddings (Q, D).
+        queries: the gallery's embeddings of the queries, (Q, D).
+        learned: the network's answer for them, (Q, D), not of unit length.
         query_ids: (Q,).
         gallery: embeddings (G, D).
-        gallery_ids: (G,); -1 for images that no query shows.
-        moments: of other images, which the adapters are made of.
+        gallery_ids: (G,).
+        moments: of images that are not in the task, which the adapters are made of.
         cameras: as in `top_k`.
     """
 
     queries: Tensor
+    learned: Tensor
     query_ids: Integers
     gallery: NDArray[Any]
     gallery_ids: Integers
     moments: Moments
-    cameras: tuple[Integers, Integers] | None
+    cameras: tuple[Integers, Integers] | None = None
 
-    @classmethod
-    def of(
-        cls,
-        queries: Labelled,
-        gallery: Labelled,
-        *,
-        others: Tensor,
-        moments: Moments,
-        cameras: tuple[Integers, Integers] | None = None,
-    ) -> _Trial:
-        """A task whose gallery is made larger by the embeddings (O, D) of other identities."""
-        nobody = np.full(len(others), -1)
-        if cameras is not None:
-            cameras = cameras[0], np.concatenate([cameras[1], nobody])
-        return cls(
-            queries=queries[0],
-            query_ids=queries[1],
-            gallery=torch.cat([gallery[0], others]).numpy(),
-            gallery_ids=np.concatenate([gallery[1], nobody]),
-            moments=moments,
-            cameras=cameras,
-        )
+    def ranks(self, by: str, key: tuple[Kind, float] | None) -> Ranks:
+        """Reciprocal ranks (Q,) of the matches.
 
-    def ranks(self, queries: Tensor) -> Ranks:
-        """Reciprocal ranks (Q,) of the matches of some vectors (Q, D) for the queries."""
+        Args:
+            by: "queries" of the gallery model, or "learned" ones.
+            key: kind and shrinkage of an adapter; None: the embeddings as they are.
+        """
+        embeddings: Tensor = getattr(self, by)
+        if key is None:
+            queries = F.normalize(embeddings, dim=1)
+        else:
+            queries = self.moments.queries(embeddings, *key)
         task = queries.numpy(), self.query_ids, self.gallery, self.gallery_ids
         return reciprocal_ranks(*task, cameras=self.cameras)
 
-    def ranks_by(self, kind: Kind, shrinkage: float) -> Ranks:
-        """The same of the queries of an adapter."""
-        return self.ranks(self.moments.queries(self.queries, kind, shrinkage))
 
+def _on_halves(supervised: Labelled, learner: Learner) -> list[_Trial]:
+    """Each half of the identities as a task, with the moments and the head of the other half.
 
-def _on_halves(embeddings: Tensor, identities: Tensor) -> list[_Trial]:
-    """Each half of the identities as a task, with the moments of the other half.
-
-    An identity's first image is in the gallery, and the others are queries.
+    An identity's first image is in the gallery, and the learner's others are queries.
     """
-    labels = identities.numpy()
+    embeddings, labels = supervised
     present = np.random.default_rng(2).permutation(np.unique(labels[labels >= 0]))
     trials = []
     for half in (present[::2], present[1::2]):
         inside = np.isin(labels, half)
-        rows = np.flatnonzero(inside)
-        _, first = np.unique(labels[rows], return_index=True)
-        in_gallery = np.zeros(len(rows), dtype=bool)
-        in_gallery[first] = True
-        asked, shown = rows[~in_gallery], rows[in_gallery]
-        if len(asked) and not inside.all():
-            moments = Moments.of(embeddings[~inside], identities[~inside])
+        _, first = np.unique(np.where(inside, labels, -1), return_index=True)
+        shown = first[inside[first]]
+        places = np.flatnonzero(inside[learner.chosen] & ~np.isin(learner.chosen, shown))
+        if len(places) and not inside[learner.chosen].all():
+            asked = learner.chosen[places]
             trials.append(
-                _Trial.of(
-                    (embeddings[asked], labels[asked]),
-                    (embeddings[shown], labels[shown]),
-                    others=embeddings[~inside][:MOST_OTHERS],
-                    moments=moments,
+                _Trial(
+                    queries=embeddings[asked],
+                    learned=_head(supervised, learner, ~inside)(learner.features[places]).float(),
+                    query_ids=labels[asked],
+                    gallery=embeddings[shown].numpy(),
+                    gallery_ids=labels[shown],
+                    moments=_moments(supervised, ~inside),
                 )
             )
     return trials
+
+
+def _moments(supervised: Labelled, among: NDArray[np.bool_]) -> Moments:
+    """The moments of some training images."""
+    rows = np.random.default_rng(1).permutation(np.flatnonzero(among))[:MOST_FITTED]
+    return Moments.of(supervised[0][rows].float(), torch.from_numpy(supervised[1][rows]))
+
+
+def _head(supervised: Labelled, learner: Learner, among: NDArray[np.bool_]) -> AffineFit:
+    """The map from the network's features to the embeddings, fitted to some training images."""
+    kept = among[learner.chosen]
+    rows = learner.chosen[kept]
+    held_out = np.where(supervised[1][rows] >= 0, supervised[1][rows], rows) % 5 == 0
+    features = learner.features[torch.from_numpy(kept)]
+    return fit_affine([features], supervised[0][rows], torch.from_numpy(held_out))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,9 @@ class QueryRecipe:
             model embeds each view once, and images are not blended.
         watch_every: epochs between evaluations on the hold-out.
         adapter: whether the hold-out chooses an adapter of the gallery model's embeddings, by which
-            the network queries the gallery's index; see `edgecmp.training.adapter`. A start then
-            gets a new head that is fitted to its queries.
+            the network queries the gallery's index; see `edgecmp.training.adapter`. It needs a
+            start, which then gets a new head that is fitted to its queries. A start that was
+            trained for the same gallery passes on its own adapter, if it has one.
         gain: whether the trained embeddings are spread by a gain that the hold-out chooses; see
             `edgecmp.training.gain`.
         half: store the weights in float16.
@@ -164,6 +165,9 @@ def _trained(
         images=session.images,
         dataset=dataset,
         preprocessing=preprocessing,
+        start=first,
+        network=network,
+        seed=session.seed,
     )
     supervision = criterion.supervision
     holdout = HoldOut(dataset, source, preprocessing)

@@ -19,7 +19,7 @@ from torch import nn
 from edgecmp.artefacts.bundle import QueryBundle, SupernetBundle
 from edgecmp.errors import UserError
 from edgecmp.gallery.source import GallerySource, Need
-from edgecmp.networks.adapt import recalibrate_paths, refit_head, refit_shared_head
+from edgecmp.networks.adapt import head_paths, recalibrate_paths, refit_head, refit_shared_head
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.query import QueryNet
 from edgecmp.networks.recalibrate import recalibrate
@@ -64,11 +64,13 @@ class Start(ABC):
             UserError: the gallery has no embedding of an image of the sample.
         """
 
-    def _learned_others(self, supervision: Supervision) -> bool:
-        """Whether it learned targets by an adapter of another kind than the training's."""
-        learned = self.bundle.manifest.metrics.get("adapter")
-        wanted = supervision.facts.get("adapter")
-        return _kind(learned) != _kind(wanted)
+    @abstractmethod
+    def body(self, network: nn.Module) -> QueryNet | None:
+        """A network whose features are those that the trained one starts with; None: there is none.
+
+        Args:
+            network: that is trained; of a supernet, its largest subnet counts.
+        """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,24 +80,18 @@ class QueryStart(Start):
     bundle: QueryBundle
 
     def fits_head(self, source: GallerySource, tier: str) -> bool:
-        """Never: the training itself adapts the head to another gallery."""
+        """Never: the training itself adapts the head."""
         return False
 
     def fill(self, network: nn.Module, supervision: Supervision, seed: int) -> None:
-        """See `Start.fill`; a network of the search space that learned other targets of the same
-        gallery gets a new head, with the sample drawn from `seed`.
-        """
-        started, head = self.bundle.network, ""
-        provided = supervision.source.provides(supervision.train)
-        fits = Need.EMBEDDINGS in provided and self._learned_others(supervision)
-        if isinstance(started, QueryNet) and fits:
-            started = copy.deepcopy(started)
-            with torch.random.fork_rng():
-                sample = TrainingSample.draw(supervision, seed)
-                fit = refit_head(started, sample.with_targets())
-            head = f", with a new head{_fitted(fit, sample)}"
-        network.load_state_dict(started.state_dict())
-        say(f"The training starts from the query network in {self.bundle.folder}{head}.")
+        """See `Start.fill`."""
+        network.load_state_dict(self.bundle.network.state_dict())
+        say(f"The training starts from the query network in {self.bundle.folder}.")
+
+    def body(self, network: nn.Module) -> QueryNet | None:
+        """See `Start.body`."""
+        found = self.bundle.network
+        return copy.deepcopy(found) if isinstance(found, QueryNet) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,9 +126,23 @@ class SupernetStart(Start):
         head = "" if fit is None else f", with a new head{_fitted(fit, sample)}"
         say(f"The training starts from {self.origin}{widened}{head}.")
 
+    def body(self, network: nn.Module) -> QueryNet:
+        """See `Start.body`."""
+        if isinstance(network, Supernet):
+            tier, size = network.tier, network.input_size
+            (path, *_) = head_paths(tier, embedding_dim=1, input_size=size, seed=0)
+        else:
+            assert isinstance(network, QueryNet)
+            assert isinstance(network.architecture, Architecture)
+            path = network.architecture
+        supernet = self._body(path.tier)
+        return supernet.extract(replace(path, embedding_dim=supernet.embedding_dim))
+
     def _fits(self, supervision: Supervision, tier: str) -> bool:
         """Whether its head is replaced: see `fits_head`, or because it learned other targets."""
-        return self.fits_head(supervision.source, tier) or self._learned_others(supervision)
+        learned = self.bundle.manifest.metrics.get("adapter")
+        wanted = supervision.facts.get("adapter")
+        return self.fits_head(supervision.source, tier) or _kind(learned) != _kind(wanted)
 
     def _require_embeddings(self, supervision: Supervision, tier: str) -> None:
         """Refuses a gallery that a new head cannot be fitted to."""

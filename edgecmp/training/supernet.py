@@ -147,7 +147,6 @@ def _seed_network(
         augmentation=recipe.augmentation,
         views=recipe.views,
         watch_every=recipe.watch_every,
-        adapter=recipe.adapter,
     )
     architecture = seed_architecture(
         recipe.tier, embedding_dim=gallery.embedding_dim, input_size=recipe.input_size
@@ -233,6 +232,9 @@ def train_supernet(
             images=session.images,
             dataset=session.dataset,
             preprocessing=session.preprocessing,
+            start=first,
+            network=network,
+            seed=seed,
         )
         holdout = HoldOut(session.dataset, source, session.preprocessing)
         if first is not None and not session.resumed:

@@ -111,7 +111,9 @@ def test_more_time_never_makes_a_shorter_plan(costs: Costs, seconds: float, fact
     assert long.seconds >= short.seconds * 0.9999
     same = [each.station for each in short.stations if long.includes(each.station)]
     if long.short == short.short and all(map(short.includes, same)):
-        assert passes(long, "query") >= min(FIRST_PASSES, passes(short, "query")) * 0.9999
+        more_views = (views(long) or 0) > (views(short) or 0)  # which take the time of passes
+        fewest = min(FIRST_PASSES, passes(short, "query"))
+        assert more_views or passes(long, "query") >= fewest * 0.9999
 
 
 @given(costs(), TIMES)

@@ -113,7 +113,7 @@ def photos_supernet(job: Job = EXAMPLE) -> SupernetRecipe:
         sampling="fair" if schedule.batch_size >= SMALLEST_SHARED_BATCH else "uniform",
         augmentation=LIGHT,
         watch_every=_watch_every(schedule),
-        adapter=True,
+        adapter=job.has_start,
         half=True,
     )
 
@@ -146,7 +146,7 @@ def photos_query(job: Job = EXAMPLE) -> QueryRecipe:
         augmentation=LIGHT,
         views=views or 0,
         watch_every=_watch_every(schedule),
-        adapter=True,
+        adapter=job.has_start,
         gain=True,
         half=True,
     )

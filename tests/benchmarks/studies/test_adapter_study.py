@@ -29,7 +29,7 @@ def test_the_test_split_is_that_of_eval_and_maps_are_those_of_numpy(
 ) -> None:
     main(["--data", photos, "--split", "test", "--out", str(tmp_path)])
     rows = json.loads((tmp_path / "adapter.json").read_text())["rows"]
-    assert len(rows) == 7
+    assert len(rows) == 11
     evaluated = evaluate_retrieval(kit.path("query"), gallery=None, data=photos).rows
     known = next(row for row in evaluated if row["protocol"] == "gg")
     assert [rows[0][name] for name in ("top1", "top10")] == [known["top1"], known["top10"]]
