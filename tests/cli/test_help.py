@@ -29,7 +29,7 @@ MAX_FLAGS = 8
 """Flags a command, `--json` and `--help` apart: what goes beyond belongs into a recipe."""
 
 MORE_FLAGS = {
-    **{"bench": 9, "search": 15, "run": 12},
+    **{"bench": 9, "search": 15, "run": 13},
     **{"train gallery": 10, "train supernet": 14, "train query": 16},
 }
 """`--quick` and `--seed` are a promise to users' scripts, a bound needs two flags more, and
