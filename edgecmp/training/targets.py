@@ -12,13 +12,8 @@ from edgecmp.gallery.source import GallerySource, Need
 from edgecmp.networks.adapt import pooled_features
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
-from edgecmp.training.adapter import (
-    Adapter,
-    Learner,
-    adapter_sentence,
-    chosen_adapter,
-    made_adapter,
-)
+from edgecmp.training.adapter import Adapter, adapter_sentence, made_adapter
+from edgecmp.training.adapter_choice import Learner, chosen_adapter
 from edgecmp.training.compatible import CompatibleLoss, require_usable
 from edgecmp.training.head_sample import TrainingSample
 from edgecmp.training.methods import Method

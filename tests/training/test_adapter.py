@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-import edgecmp.training.adapter as adapter_module
+import edgecmp.training.adapter_choice as choice_module
 import edgecmp.training.supernet as supernet_module
 from edgecmp import Architecture, UserError
 from edgecmp.artefacts.manifest import Manifest
@@ -22,7 +22,8 @@ from edgecmp.gallery.source import TableSource
 from edgecmp.losses import BCT
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
-from edgecmp.training.adapter import Adapter, Learner, adapter_sentence, chosen_adapter, covariance
+from edgecmp.training.adapter import Adapter, adapter_sentence, covariance
+from edgecmp.training.adapter_choice import Learner, chosen_adapter
 from edgecmp.training.methods import (
     CSD,
     BackwardCompatible,
@@ -187,7 +188,7 @@ def test_halves_are_of_identities_that_their_adapters_do_not_know() -> None:
     chosen = np.array([9, 7, 6, 5, 4, 3, 1, 0])
     features = rows[chosen, :2].clone()
     student = Learner(chosen=chosen, features=features, embed=lambda images: features)
-    trials = adapter_module._on_halves((rows, labels), student)
+    trials = choice_module._on_halves((rows, labels), student)
     asked = []
     for trial in trials:
         inside = np.isin(labels, trial.gallery_ids)
@@ -205,13 +206,13 @@ def test_what_a_network_cannot_learn_is_not_asked_of_it(monkeypatch: pytest.Monk
     """Its own queries find less by every adapter but one, whatever the gallery model's find."""
     world_ = world(LOUD)
     assert adapter_of(*world_).shrinkage == 0.3
-    ranks = adapter_module._Trial.ranks
+    ranks = choice_module._Trial.ranks
 
     def worse(trial: Any, by: str, key: Any) -> Any:
         found = ranks(trial, by, key)
         return 0 * found if by == "learned" and key not in (None, left) else found
 
-    monkeypatch.setattr(adapter_module._Trial, "ranks", worse)
+    monkeypatch.setattr(choice_module._Trial, "ranks", worse)
     left: Any = ("identities", 1.0)
     assert adapter_of(*world_).shrinkage == 1.0
     left = None
