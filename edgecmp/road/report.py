@@ -140,12 +140,9 @@ def _rows_of(driver: Driver, station: str) -> list[dict[str, Any]]:
 
 
 def _proof(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The verdict on a file by its rows in a parity report, one per runtime.
-
-    The compatibility rule is a fact about the network, not about the file, and is told apart.
-    """
-    failed = [row for row in rows if row["verdict"] == "fail" and not _only_rule(row)]
-    proven = [str(row["runtime"]) for row in rows if row["verdict"] == "pass" or _only_rule(row)]
+    """The verdict on a file by its rows in a parity report, one per runtime."""
+    failed = [row for row in rows if row["verdict"] == "fail"]
+    proven = [str(row["runtime"]) for row in rows if row["verdict"] == "pass"]
     verdict = "failed" if failed else "proven" if proven else "not run"
     reasons = [str(row["reason"]) for row in failed or rows if row["reason"]]
     return {
@@ -153,12 +150,6 @@ def _proof(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "runtimes": proven,
         "reason": reasons[0] if reasons and verdict != "proven" else "",
     }
-
-
-def _only_rule(row: Mapping[str, Any]) -> bool:
-    """Whether a row failed by the compatibility rule alone."""
-    reason = str(row["reason"])
-    return row["verdict"] == "fail" and reason.startswith("the compatibility rule")
 
 
 def station_rows(driver: Driver) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edgecmp.export.parity.retrieval import RetrievalResult
 from edgecmp.metrics.bootstrap import Resamples, interval
 
-__all__ = ["Rule", "check_rule"]
+__all__ = ["Rule", "check_rule", "rule_faults"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,3 +45,20 @@ def check_rule(
     mqg_hits, mqq_hits = heterogeneous.hits.any(1), homogeneous.hits.any(1)
     low, high = interval(weights, 100 * (mqg_hits.astype(int) - mqq_hits))
     return Rule(mqg_top10=heterogeneous.top10, mqq_top10=homogeneous.top10, low=low, high=high)
+
+
+def rule_faults(rule: Rule, trained: Rule) -> list[str]:
+    """That a stage or a file breaks the rule, as a clause; empty if it does not.
+
+    It does not break what the trained network broke already.
+
+    Args:
+        rule: of the stage or the file.
+        trained: of the trained network.
+    """
+    if rule.verdict != "broken" or trained.verdict == "broken":
+        return []
+    return [
+        f"the compatibility rule is broken: M(q,g) {rule.mqg_top10:.2f} < M(q,q) "
+        f"{rule.mqq_top10:.2f} at top-10 (difference {rule.low:+.2f} to {rule.high:+.2f})"
+    ]

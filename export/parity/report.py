@@ -153,6 +153,7 @@ class ParityReport(Report):
         )
         return [
             *failures(self.rows),
+            *self._broken_by_training(),
             *([sample] if self.queries < max(self.all_queries, ENOUGH_QUERIES) else []),
             f"{self.queries} queries, {self.gallery} gallery images; the network itself retrieves "
             f"{self.torch_top1:.2f} at top-1, {self.torch_top10:.2f} at top-10, TAR@FAR=1e-3 "
@@ -160,6 +161,18 @@ class ParityReport(Report):
             "that these queries cannot tell M(q,g) and M(q,q) apart.",
             *([self.queries_note] if self.queries_note else []),
             *([] if self.protocol_name == IDENTITIES_UNSEEN else [KNOWN_SENTENCE]),
+        ]
+
+    def _broken_by_training(self) -> list[str]:
+        """That the trained network itself breaks the compatibility rule, if it does."""
+        trained = self.stages[0]
+        if trained["rule"] != "broken":
+            return []
+        figures = f"M(q,g) {trained['mqg_top10']:.2f} < M(q,q) {trained['mqq_top10']:.2f}"
+        return [
+            f"The trained network itself breaks the compatibility rule: {figures} at top-10, so it "
+            "would find more in an index of its own. Stages and files are judged by what they "
+            "change."
         ]
 
     def written(self) -> dict[str, Path]:

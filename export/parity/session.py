@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.data import ImageSet, Retrieval
 from edgecmp.export.parity.case import ParityCase
-from edgecmp.export.parity.compatibility import Rule, check_rule
+from edgecmp.export.parity.compatibility import Rule, check_rule, rule_faults
 from edgecmp.export.parity.cosines import row_cosines
 from edgecmp.export.parity.diagnosis import IMAGES, compare_layers, input_mistake
 from edgecmp.export.parity.report import file_row, plain, rule_columns
@@ -108,8 +108,8 @@ class ParitySession:
         network, *others = everything
         self._reference = np.concatenate(network.queries)
         self.result = self._retrieve(self._reference)
-        rule = self._rule(self._reference, self.result, network)
-        self.stage_rows = [_stage_row("train", None, rule)]
+        self._trained = self._rule(self._reference, self.result, network)
+        self.stage_rows = [_stage_row("train", None, self._trained, [])]
         count = len(self._stages)
         for stage, embedded in zip(self._stages, others[:count], strict=True):
             self.stage_rows.append(self._judge_stage(stage, embedded))
@@ -175,7 +175,9 @@ class ParitySession:
 
     def _judge_stage(self, stage: Stage, embedded: _Embedded) -> dict[str, Any]:
         comparison, _, rule = self._compare(embedded)
-        return _stage_row(stage.name, comparison, rule, sample=self._sample)
+        bounds = BOUNDS.get(stage.name.removeprefix(QUANTISE), BOUNDS["fp32"])
+        faults = judge(comparison, bounds, sample=self._sample) + rule_faults(rule, self._trained)
+        return _stage_row(stage.name, comparison, rule, faults)
 
     def _judge_case(self, case: ParityCase, embedded: _Embedded) -> dict[str, Any]:
         bounds = BOUNDS[case.metadata.precision]
@@ -192,7 +194,8 @@ class ParitySession:
         else:
             comparison, result, rule = self._compare(embedded)
             figures = comparison.to_dict()
-            faults = self._faults(case, case.runner, comparison, bounds) + _rule_faults(rule)
+            faults = self._faults(case, case.runner, comparison, bounds)
+            faults += rule_faults(rule, self._trained)
             self.drawn.append((case.label, row_cosines(embeddings, expected), result))
         case.verdict = "fail" if faults else "pass"
         return file_row(case, figures, rule, bounds, "; ".join(faults) or case.note)
@@ -222,12 +225,9 @@ class ParitySession:
 
 
 def _stage_row(
-    name: str, comparison: Comparison | None, rule: Rule, *, sample: bool = False
+    name: str, comparison: Comparison | None, rule: Rule, faults: Sequence[str]
 ) -> dict[str, Any]:
-    """One row of the stages; the trained network itself has no comparison."""
-    bounds = BOUNDS.get(name.removeprefix(QUANTISE), BOUNDS["fp32"])
-    faults = [] if comparison is None else judge(comparison, bounds, sample=sample)
-    faults += _rule_faults(rule)
+    """One row of the stages; the trained network itself has no comparison and no faults."""
     figures = {} if comparison is None else comparison.to_dict()
     return {
         "stage": name,
@@ -237,15 +237,6 @@ def _stage_row(
         "verdict": "fail" if faults else "pass",
         "reason": "; ".join(faults),
     }
-
-
-def _rule_faults(rule: Rule) -> list[str]:
-    if rule.verdict != "broken":
-        return []
-    return [
-        f"the compatibility rule is broken: M(q,g) {rule.mqg_top10:.2f} < M(q,q) "
-        f"{rule.mqq_top10:.2f} at top-10 (difference {rule.low:+.2f} to {rule.high:+.2f})"
-    ]
 
 
 def _name_wrong_runtimes(rows: Sequence[dict[str, Any]]) -> None:

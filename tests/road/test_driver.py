@@ -332,10 +332,9 @@ def test_without_a_single_file_the_run_fails_and_can_go_on(request_: Request) ->
     assert runner.names()[0] == "export"
 
 
-def test_a_file_that_fails_is_told_apart_from_the_compatibility_rule(request_: Request) -> None:
+def test_a_file_that_fails_is_counted(request_: Request) -> None:
     def fail(rows: list[dict[str, Any]]) -> None:
         rows[0] |= {"verdict": "fail", "reason": "cosine 0.5 is below 0.99"}
-        rows[1] |= {"verdict": "fail", "reason": "the compatibility rule is broken: M(q,g) 1 < 2"}
 
     report = run_road(request_, FakeCommands(parity_rows=fail))
     verdicts = [file["verdict"] for file in report.files]

@@ -78,12 +78,13 @@ KEYS = {
 }
 
 
-def build_index(query: Path, out: Path, *, gallery_sha256: str) -> Path:
+def build_index(query: Path, out: Path, *, gallery_sha256: str, misplaced: bool = False) -> Path:
     """An index of the emoji gallery, as a gallery model would make it that knows the queries.
 
     Each gallery image lies near a query: its own identity's, where that is among the queries, else
     any. The query network is untrained; with its own embeddings it would find nothing, and
-    agreement on nothing means nothing.
+    agreement on nothing means nothing. With `misplaced`, each gallery image lies near a query of
+    another identity.
     """
     bundle = QueryBundle.load(query)
     preprocessing = bundle.preprocessing
@@ -95,6 +96,8 @@ def build_index(query: Path, out: Path, *, gallery_sha256: str) -> Path:
     near = generator.integers(0, QUERIES, len(task.gallery))
     for row, identity in enumerate(queries.identities):
         near[task.gallery.identities == identity] = row
+    if misplaced:
+        near = (near + 1) % QUERIES
     noise = 0.05 * generator.standard_normal((len(near), embeddings.shape[1]))
     gallery = (embeddings[near] + noise).astype(np.float32)
     gallery /= np.linalg.norm(gallery, axis=1, keepdims=True)
@@ -374,6 +377,22 @@ def test_the_stages_before_the_files_are_judged(check: Check, exported: Make) ->
         if row["precision"] != "int8":
             name = f"quantise {row['precision']}" if row["precision"] != "fp32" else "lower"
             assert row["min_cosine"] == pytest.approx(by_name[name]["min_cosine"], abs=1e-4)
+
+
+def test_a_network_that_breaks_the_rule_does_not_fail_its_files(
+    check: Check, exported: Make, query_folder: Path, tmp_path: Path
+) -> None:
+    """Whoever keeps the server's index asks whether a file does what its network does."""
+    elsewhere = build_index(
+        query_folder, tmp_path / "index", gallery_sha256=GALLERY_SHA256, misplaced=True
+    )
+    report = check(exported("onnx", "fp32"), index=elsewhere)
+    assert [stage["rule"] for stage in report.stages] == ["broken", "broken"]
+    assert {row["rule"] for row in report.rows} == {"broken"}
+    assert report.passed
+    said = [sentence for sentence in report.sentences() if "itself breaks" in sentence]
+    assert len(said) == 1
+    assert f"M(q,g) {report.torch_top10:.2f} < M(q,q)" in said[0]
 
 
 def test_the_picture_is_drawn(check: Check, exported: Make, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgecmp.export.parity.compatibility import check_rule
+from edgecmp.export.parity.compatibility import Rule, check_rule, rule_faults
 from edgecmp.export.parity.retrieval import FAR, RetrievalResult, retrieve
 from edgecmp.export.parity.verdict import BOUNDS, Comparison, compare, judge, mean_other_cosine
 from edgecmp.metrics import tar_at_far, top_k
@@ -136,6 +136,17 @@ def test_the_rule_is_told_from_chance(mqg: float, mqq: float, says: str) -> None
     rule = check_rule(with_hits(mqg, 500, 0), with_hits(mqq, 500, 1), resamples(500, seed=0))
     assert rule.verdict == says
     assert rule.low <= rule.mqg_top10 - rule.mqq_top10 <= rule.high
+
+
+def test_a_rule_that_the_trained_network_broke_is_no_fault_of_a_file() -> None:
+    held = Rule(mqg_top10=80, mqq_top10=70, low=8, high=12)
+    broken = Rule(mqg_top10=60, mqq_top10=70, low=-12, high=-8)
+    assert rule_faults(held, held) == []
+    assert rule_faults(broken, broken) == []
+    assert rule_faults(broken, held) == [
+        "the compatibility rule is broken: M(q,g) 60.00 < M(q,q) 70.00 at top-10 "
+        "(difference -12.00 to -8.00)"
+    ]
 
 
 @pytest.mark.parametrize("precision", list(BOUNDS))
