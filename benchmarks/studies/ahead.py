@@ -29,6 +29,7 @@ from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.augment import LIGHT
 from edgecmp.training.batches import open_batches
 from edgecmp.training.compatible import CompatibleLoss
+from edgecmp.training.course import Course
 from edgecmp.training.fit import epoch_steps, losses
 from edgecmp.training.methods import Imitation
 from edgecmp.training.query import QueryTask
@@ -79,6 +80,7 @@ def measure(gallery: str | None, steps: int, rounds: int) -> list[dict[str, Any]
                 SCHEDULE,
                 FreshViews(LIGHT, frames),
                 epoch=0,
+                course=Course.resumed(SCHEDULE, ()),
                 generator=generator,
             )
             started = time.monotonic()

@@ -17,7 +17,13 @@ from edgecmp.report import show
 from edgecmp.road.commands import EXPORTS, Places, StationCommands
 from edgecmp.road.costs import FINALISTS, Costs, Pace
 from edgecmp.road.division import Planned
-from edgecmp.road.outcomes import best_finalist, corrected, proven_file, report_name
+from edgecmp.road.outcomes import (
+    best_finalist,
+    corrected,
+    passes_made,
+    proven_file,
+    report_name,
+)
 from edgecmp.road.plan import STATIONS, Plan, make_plan
 from edgecmp.road.recipe_files import training_recipe
 from edgecmp.road.record import Record, StationRecord
@@ -141,8 +147,7 @@ class Driver:
     @property
     def _passes_made(self) -> float:
         """Passes of the query network's training, if it was begun."""
-        begun = self.record.begun("query")
-        return 0.0 if begun is None else begun.passes or 0.0
+        return passes_made(self.record, "query", self.survey.work)
 
     def walk(self, stations: Sequence[str]) -> None:
         """Goes through stations in order, those that are done or left out excepted.
@@ -195,7 +200,7 @@ class Driver:
         )
         short = name == "query" and plan.short
         if planned.passes is not None:
-            self._write_recipe(name, planned.passes, planned.views, short=short)
+            self._write_recipe(planned, short=short)
         kit = self.survey.kit_architecture()
         if name == "query" and kit is not None and not self.record.is_done("search"):
             kit.save(self.places / "architecture.json")
@@ -213,16 +218,19 @@ class Driver:
             inputs=self.record.hashes(INPUTS.get(name, ())),
         )
 
-    def _write_recipe(self, station: str, passes: float, views: int | None, *, short: bool) -> None:
+    def _write_recipe(self, planned: Planned, *, short: bool) -> None:
+        station = planned.station
+        trainings = FINALISTS if station == "finalists" else 1
         text = training_recipe(
             "supernet" if station == "supernet" else "query",
-            passes=passes,
+            passes=planned.passes or 0.0,
             images=self.survey.work.images,
             input_size=self.survey.input_size,
             tier=self.survey.tier,
             adapter=self.survey.request.adapter and not short,
             short=short,
-            views=views,
+            views=planned.views,
+            seconds=planned.seconds / trainings - self.pace.start,
         )
         name = {"finalists": "finalist"}.get(station, station)
         write_atomic(self.places / f"recipes/{name}.toml", text.encode())

@@ -9,11 +9,13 @@ from typing import Any
 from edgecmp.files import read_json
 from edgecmp.road.commands import Places
 from edgecmp.road.costs import FINALISTS, Costs, Pace, Work
+from edgecmp.road.recipe_files import schedule_of
 from edgecmp.road.record import Record, StationRecord
 
 __all__ = [
     "best_finalist",
     "corrected",
+    "passes_made",
     "proven_file",
     "read_report",
     "report_name",
@@ -70,17 +72,34 @@ def corrected(pace: Pace, work: Work, record: Record) -> Pace:
         begun = record.stations.get(station)
         if begun is None or not begun.passes or not record.is_done(station):
             continue
-        count = len(begun.commands)
-        reports = [read_report(record, report_name(station, n, count)) for n in range(count)]
-        seconds = sum(epoch["seconds"] for report in reports for epoch in report.get("epochs", ()))
-        pace = replace(pace, query=seconds / _expected(station, begun, pace, work))
+        seconds = sum(epoch["seconds"] for epoch in _epochs(record, station, begun))
+        passes = passes_made(record, station, work)
+        pace = replace(pace, query=seconds / _expected(station, begun, passes, pace, work))
     return pace
 
 
-def _expected(station: str, begun: StationRecord, pace: Pace, work: Work) -> float:
+def passes_made(record: Record, station: str, work: Work) -> float:
+    """Passes of each training of a station: those planned, or what its time limit left of them."""
+    begun = record.begun(station)
+    if begun is None or not begun.passes:
+        return 0.0
+    if not record.is_done(station):
+        return begun.passes
+    trainings = FINALISTS if station == "finalists" else 1
+    planned = trainings * schedule_of(begun.passes, work.images)["epochs"]
+    return begun.passes * len(_epochs(record, station, begun)) / planned
+
+
+def _epochs(record: Record, station: str, begun: StationRecord) -> list[dict[str, Any]]:
+    """The records of all epochs of a finished station's trainings."""
+    count = len(begun.commands)
+    reports = [read_report(record, report_name(station, n, count)) for n in range(count)]
+    return [epoch for report in reports for epoch in report.get("epochs", ())]
+
+
+def _expected(station: str, begun: StationRecord, passes: float, pace: Pace, work: Work) -> float:
     """Seconds of the passes of a station's trainings by the measured pace."""
     costs = Costs(work=work, pace=replace(pace, query=1.0)).with_views(begun.views)
-    passes = begun.passes or 0.0
     if begun.short:
         return costs.short_query(passes) - costs.short_query(0)
     trainings = FINALISTS if station == "finalists" else 1

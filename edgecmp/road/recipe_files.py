@@ -34,6 +34,7 @@ def training_recipe(
     adapter: bool = True,
     short: bool = False,
     views: int | None = None,
+    seconds: float | None = None,
 ) -> str:
     """The recipe file of a training.
 
@@ -48,8 +49,11 @@ def training_recipe(
         short: of a query network: only the images that are seen are embedded by the gallery model,
             as they are.
         views: of each image of a query network, as in `Work`; 0 and None: those of the recipe.
+        seconds: in which the training ends, see `Schedule.time_limit_s`; None: no limit.
     """
-    schedule = schedule_of(passes, images)
+    schedule: dict[str, float] = dict(schedule_of(passes, images))
+    if seconds is not None:
+        schedule["time_limit_s"] = round(max(1.0, seconds), 1)
     document: dict[str, Any] = {"base": "photos"}
     looks = QUERY_LOOKS
     if kind == "supernet":

@@ -18,6 +18,7 @@ from torch import nn
 
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.batches import Batches
+from edgecmp.training.course import Course
 from edgecmp.training.fit import Task, epoch_steps, losses
 from edgecmp.training.schedule import Schedule
 from edgecmp.training.state import TrainingState
@@ -107,6 +108,7 @@ def measure(
     *,
     seed: int,
     epoch: int,
+    course: Course,
     watched: int,
 ) -> Cost:
     """Makes the next steps of a training, times them, and restores the task bit for bit.
@@ -122,13 +124,14 @@ def measure(
         recipe: of the training.
         views: how the epochs change the training images.
         seed: of the training.
-        epoch: number of finished epochs, fewer than the schedule's.
+        epoch: number of finished epochs.
+        course: the epochs that are left, of which there are some.
         watched: images that pass the network in one evaluation on the hold-out.
     """
-    schedule, left = recipe.schedule, recipe.schedule.epochs - epoch
-    shown = next(filter(views.asks, range(epoch, schedule.epochs)), epoch)
+    schedule, left = recipe.schedule, range(epoch, epoch + course.left)
+    shown = next(filter(views.asks, left), epoch)
     steps = schedule.steps_of(batches)
-    few = left * steps < FEW
+    few = len(left) * steps < FEW
     reset_peak_memory()
     with _undone(task.module):
         state = TrainingState(task.module, schedule, steps)
@@ -138,12 +141,19 @@ def measure(
             """Of each of so many steps, the first of which waits until its batch is prepared."""
             generator = torch.Generator().manual_seed(seed * 100_003 + shown)
             ready = epoch_steps(
-                task, batches, preprocessing, schedule, views, epoch=shown, generator=generator
+                task,
+                batches,
+                preprocessing,
+                schedule,
+                views,
+                epoch=shown,
+                course=course,
+                generator=generator,
             )
             seconds, started = [], time.monotonic()
             with closing(losses(task, islice(ready, count), schedule, ahead=ahead)) as of_steps:
                 for step, loss in enumerate(of_steps):
-                    state.set_lr(epoch * steps + step)
+                    state.set_lr(course.position * steps + course.stride * step)
                     state.update(loss)
                     seconds.append(time.monotonic() - started)
                     started = time.monotonic()
@@ -157,20 +167,19 @@ def measure(
     saved = min(one - other for one, other in zip(first, again, strict=True))
     per_image = FORWARD_SHARE * later / min(schedule.batch_size, len(batches))
     return Cost(
-        epochs=left,
+        epochs=len(left),
         steps=steps,
         input_size=preprocessing.input_size,
         step_seconds=step_seconds,
-        once_seconds=views.unknown(range(epoch, schedule.epochs)) * steps * max(0.0, saved),
-        evaluation_seconds=_evaluations(recipe, epoch) * watched * per_image,
+        once_seconds=views.unknown(left) * steps * max(0.0, saved),
+        evaluation_seconds=_evaluations(recipe, left) * watched * per_image,
         memory_bytes=peak_memory(),
     )
 
 
-def _evaluations(recipe: Lengths, epoch: int) -> int:
+def _evaluations(recipe: Lengths, left: range) -> int:
     """Evaluations after the epochs that are left, and the one of the finished network."""
-    left = range(epoch + 1, recipe.schedule.epochs + 1)
-    due = [one % recipe.watch_every == 0 or one == recipe.schedule.epochs for one in left]
+    due = [(one + 1) % recipe.watch_every == 0 or one == left[-1] for one in left]
     return sum(due) + 1
 
 

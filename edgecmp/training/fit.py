@@ -7,9 +7,10 @@ In every epoch the order, the augmentation and the paths come from a generator t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from itertools import islice
+from statistics import mean
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -21,12 +22,16 @@ from edgecmp.progress import progress
 from edgecmp.training.ahead import made_ahead
 from edgecmp.training.batches import Batches
 from edgecmp.training.checkpoint import Checkpoint
+from edgecmp.training.course import Course
 from edgecmp.training.schedule import Schedule
 from edgecmp.training.shown import Shown
 from edgecmp.training.state import TrainingState
 from edgecmp.training.views import Views
 
 __all__ = ["PlainTask", "Task", "epoch_steps", "fit", "losses"]
+
+LATEST = 3
+"""Epochs from whose time that of the next ones is expected."""
 
 Prepared = TypeVar("Prepared")
 
@@ -74,7 +79,8 @@ def fit(
     seed: int,
     checkpoint: Checkpoint,
     name: str,
-    after_epoch: Callable[[int], str | None] | None = None,
+    after_epoch: Callable[[int, bool], str | None] | None = None,
+    time_left: Callable[[], float] | None = None,
 ) -> list[dict[str, float]]:
     """Trains `task.module` in place.
 
@@ -88,11 +94,13 @@ def fit(
         checkpoint: where the training resumes, and where each epoch is kept; the caller removes it
             when the result is saved. A resumed training ends with the same weights.
         name: for the progress bar.
-        after_epoch: takes the number of finished epochs; may return text for the epoch's line.
+        after_epoch: takes the number of finished epochs, and whether none follows; may return text
+            for the epoch's line.
+        time_left: seconds in which the training should end; None: it makes all epochs.
 
     Returns:
         One record per epoch, those before an interruption included: "epoch", "loss", "lr",
-        "seconds".
+        "seconds"; with a time limit "position" and "left", see `Course`.
 
     Raises:
         NotLearnedError: the loss or a weight is no longer finite.
@@ -101,27 +109,39 @@ def fit(
     state = TrainingState(task.module, schedule, schedule.steps_of(batches))
     if checkpoint.epoch:
         state.resume(checkpoint)
-    first, records = checkpoint.epoch, list(checkpoint.records)
-    total_steps, before = schedule.epochs * state.steps, first * state.steps
-    with progress(name, total=total_steps, unit="step", before=before) as bar:
-        for epoch in range(first, schedule.epochs):
+    records = list(checkpoint.records)
+    course = Course.resumed(schedule, records)
+    total_steps, shown = schedule.epochs * state.steps, round(course.position * state.steps)
+    looking = 0.0
+    with progress(name, total=total_steps, unit="step", before=shown) as bar:
+        while course.left:
+            epoch = len(records)
             started = time.monotonic()
             generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
             torch.manual_seed(seed * 100_003 + epoch)
             task.module.train()
             total = 0.0
             steps = epoch_steps(
-                task, batches, preprocessing, schedule, views, epoch=epoch, generator=generator
+                task,
+                batches,
+                preprocessing,
+                schedule,
+                views,
+                epoch=epoch,
+                course=course,
+                generator=generator,
             )
             ahead = views.asks(epoch)
             with closing(losses(task, steps, schedule, ahead=ahead)) as of_steps:
                 for step, loss in enumerate(of_steps):
-                    state.set_lr(epoch * state.steps + step)
+                    state.set_lr(course.position * state.steps + course.stride * step)
                     if not loss.isfinite():
                         raise _diverged("The loss", name, epoch, checkpoint)
                     state.update(loss)
                     total += loss.item()
-                    bar.advance(1)
+                    reached = round(course.at((step + 1) / state.steps) * state.steps)
+                    bar.advance(reached - shown)
+                    shown = reached
             record = {
                 "epoch": epoch + 1,
                 "loss": total / state.steps,
@@ -131,14 +151,41 @@ def fit(
             if not state.finite:
                 raise _diverged("A weight", name, epoch, checkpoint)
             records.append(record)
+            course = course.after_epoch()
+            if time_left is not None:
+                if course.left:
+                    expected = _expected_seconds(records, views, course.most_left)
+                    course = course.within(time_left() - 2 * looking, expected)
+                record |= course.facts
             views.sync()
             checkpoint.save(state.tensors(), epoch + 1, records)
-            line = f"epoch {epoch + 1}/{schedule.epochs} loss {record['loss']:.4f}"
+            line = f"epoch {epoch + 1}/{epoch + 1 + course.left} loss {record['loss']:.4f}"
+            ended = time.monotonic()
             with state.averaged():
-                extra = after_epoch(epoch + 1) if after_epoch is not None else None
+                extra = after_epoch(epoch + 1, not course.left) if after_epoch is not None else None
+            looking = max(looking, time.monotonic() - ended)
             bar.note(f"{line} {record['seconds']:.0f} s{'  ' + extra if extra else ''}")
     state.finish()
     return records
+
+
+def _expected_seconds(
+    records: Sequence[Mapping[str, float]], views: Views, count: int
+) -> list[float]:
+    """Seconds of each of the next epochs: as the latest ones took of the same kind, if any.
+
+    Args:
+        records: of the finished epochs.
+        views: how the epochs change the images: the gallery model embeds them in some.
+        count: of the next epochs.
+    """
+
+    def latest(asks: bool) -> float:
+        same = [record for epoch, record in enumerate(records) if views.asks(epoch) == asks]
+        return mean(record["seconds"] for record in (same or records)[-LATEST:])
+
+    by_kind = {asks: latest(asks) for asks in (False, True)}
+    return [by_kind[views.asks(len(records) + ahead)] for ahead in range(count)]
 
 
 def epoch_steps(
@@ -149,6 +196,7 @@ def epoch_steps(
     views: Views,
     *,
     epoch: int,
+    course: Course,
     generator: torch.Generator,
 ) -> Iterator[Prepared]:
     """The prepared batches of an epoch.
@@ -160,6 +208,7 @@ def epoch_steps(
         schedule: of the optimisation.
         views: how the epochs change the training images.
         epoch: number of finished epochs.
+        course: where the epoch begins in the schedule.
         generator: seeded for the epoch.
     """
     steps = schedule.steps_of(batches)
@@ -167,7 +216,7 @@ def epoch_steps(
     drawn = islice(batches.epoch(schedule.batch_size, generator), steps)
     for step, batch in enumerate(drawn):
         shown = view.shown(batch, preprocessing, generator)
-        yield task.prepared(shown, (epoch + step / steps) / schedule.epochs, generator)
+        yield task.prepared(shown, course.at(step / steps) / course.epochs, generator)
 
 
 def losses(

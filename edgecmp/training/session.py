@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,7 +26,8 @@ from edgecmp.training.augment import Augmentation
 from edgecmp.training.batches import open_batches
 from edgecmp.training.checkpoint import Checkpoint
 from edgecmp.training.compatible import CompatibleLoss
-from edgecmp.training.estimate import measure
+from edgecmp.training.course import Course
+from edgecmp.training.estimate import about, measure
 from edgecmp.training.finished import FinishedTraining, find_finished, write_finished
 from edgecmp.training.fit import Task, fit
 from edgecmp.training.more_images import NO_MORE, MoreImages
@@ -76,6 +78,7 @@ class TrainingSession:
         seen: the hashes of all images without labels that the network was trained on, those of the
             network that it starts from included; None if there are none.
         protocol_name: of results on the hold-out.
+        started: when it began, by `time.monotonic`.
         settings: see `open`.
         gallery: see `open`.
     """
@@ -90,6 +93,7 @@ class TrainingSession:
     more: MoreImages
     seen: SeenImages | None
     protocol_name: ProtocolName = IDENTITIES_UNSEEN
+    started: float = field(default_factory=time.monotonic)
     settings: Mapping[str, Any] = field(default_factory=dict)
     gallery: GallerySource | None = None
     _made_from: dict[str, Any] = field(default_factory=dict)
@@ -116,6 +120,7 @@ class TrainingSession:
             UserError: there is no such data set, it cannot be read, it has no training images or no
                 task for the hold-out, or another training is writing to `out`.
         """
+        started = time.monotonic()
         torch.manual_seed(seed)
         dataset = data if isinstance(data, Dataset) else load_dataset(data)
         dataset.require("train", "validation")
@@ -133,6 +138,7 @@ class TrainingSession:
                     images=more.joined(dataset.train),
                     more=more,
                     seen=more.seen,
+                    started=started,
                 )
         finally:
             if is_new:
@@ -226,8 +232,8 @@ class TrainingSession:
             criterion: what makes the network compatible with the gallery; None: nothing does.
         """
 
-        def after_epoch(epoch: int) -> str | None:
-            due = epoch % self.recipe.watch_every == 0 or epoch == self.recipe.schedule.epochs
+        def after_epoch(epoch: int, last: bool) -> str | None:
+            due = last or epoch % self.recipe.watch_every == 0
             try:
                 return watch(epoch) if due else None
             except UserError as error:  # it may learn yet; the last evaluation decides
@@ -237,7 +243,9 @@ class TrainingSession:
             criterion, self.recipe.augmentation, seed=self.seed, folder=self.checkpoint.folder
         ) as views:
             batches = open_batches(self.images, self.preprocessing, frames=views.frames)
-            if self.checkpoint.epoch < self.recipe.schedule.epochs:
+            course = Course.resumed(self.recipe.schedule, self.checkpoint.records)
+            time_left = self._time_left()
+            if course.left:
                 cost = measure(
                     task,
                     batches,
@@ -246,9 +254,15 @@ class TrainingSession:
                     views,
                     seed=self.seed,
                     epoch=self.checkpoint.epoch,
+                    course=course,
                     watched=watched,
                 )
                 say(cost.sentence(resumed=self.resumed))
+                if time_left is not None and cost.seconds > time_left():
+                    say(
+                        f"The time limit leaves {about(time_left())}: there are fewer epochs, "
+                        "unless they take less time."
+                    )
             return fit(
                 task,
                 batches,
@@ -259,7 +273,17 @@ class TrainingSession:
                 checkpoint=self.checkpoint,
                 name=name,
                 after_epoch=after_epoch,
+                time_left=time_left,
             )
+
+    def _time_left(self) -> Callable[[], float] | None:
+        """The seconds that the schedule's time limit leaves at each moment; None without one."""
+        limit = self.recipe.schedule.time_limit_s
+        if limit is None:
+            return None
+        earlier = sum(record["seconds"] for record in self.checkpoint.records)
+        end = self.started + limit - earlier
+        return lambda: end - time.monotonic()
 
     @contextmanager
     def ending(self) -> Iterator[None]:

@@ -33,8 +33,12 @@ class TrainingState:
         self.parameters = [*decayed, *plain]
         self.ema = {k: v.clone() for k, v in module.state_dict().items()} if schedule.ema else {}
 
-    def set_lr(self, step: int) -> None:
-        """Sets the learning rate of a step: linear warm-up, then cosine decay to zero."""
+    def set_lr(self, step: float) -> None:
+        """Sets the learning rate of a step: linear warm-up, then cosine decay to zero.
+
+        Args:
+            step: of the schedule; a training that skips epochs takes longer strides.
+        """
         warmup = self.schedule.warmup_epochs * self.steps
         total = self.schedule.epochs * self.steps
         if step < warmup:

@@ -178,7 +178,7 @@ def test_training_on_a_stream_learns_and_resumes_with_the_same_weights(
     class KilledError(Exception):
         pass
 
-    def killed(epoch: int) -> str | None:
+    def killed(epoch: int, last: bool) -> str | None:
         if epoch == 2:
             raise KilledError
         return None

@@ -21,6 +21,7 @@ from edgecmp.artefacts.bundle import GalleryBundle, QueryBundle, SupernetBundle
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.training.batches import InMemory
 from edgecmp.training.checkpoint import Checkpoint
+from edgecmp.training.course import Course
 from edgecmp.training.estimate import Cost, about, measure
 from edgecmp.training.fit import PlainTask, fit
 from edgecmp.training.gallery import train_gallery
@@ -107,7 +108,17 @@ def test_measured_steps_are_undone(
     views = FreshViews(recipe.augmentation)
     measured, untouched = _Task(), _Task()
     torch.manual_seed(7)
-    cost = measure(measured, batches, prepared, recipe, views, seed=3, epoch=0, watched=100)
+    cost = measure(
+        measured,
+        batches,
+        prepared,
+        recipe,
+        views,
+        seed=3,
+        epoch=0,
+        course=Course.resumed(schedule, ()),
+        watched=100,
+    )
     drawn = torch.rand(3)
     torch.manual_seed(7)
     assert torch.equal(drawn, torch.rand(3))

@@ -74,7 +74,7 @@ def test_a_run_killed_after_any_epoch_ends_with_the_same_weights(
 
     for stop in (1, 2, 3):
 
-        def after_epoch(epoch: int, stop: int = stop) -> str | None:
+        def after_epoch(epoch: int, last: bool, stop: int = stop) -> str | None:
             if epoch == stop:
                 raise KilledError
             return None
@@ -96,6 +96,38 @@ def test_a_run_killed_after_any_epoch_ends_with_the_same_weights(
             assert torch.equal(value, again.module.state_dict()[name]), name
         kept.clear()
         assert not folder.exists()
+
+
+def test_a_training_that_lacks_time_makes_fewer_epochs_of_the_whole_schedule(
+    tmp_path: Path,
+) -> None:
+    """And resumes with the same weights; the learning rate and the progress reach their ends."""
+    schedule = Schedule(epochs=6, batch_size=8, lr=0.01, warmup_epochs=0, ema=0.9)
+    plenty, whole = _Task(), _Task()
+    records = _fit(plenty, tmp_path / "plenty", schedule, time_left=lambda: 1e6)
+    assert [record["left"] for record in records] == [5, 4, 3, 2, 1, 0]
+    unlimited = _fit(_Task(), tmp_path / "unlimited", schedule)
+    assert [record["lr"] for record in records] == [record["lr"] for record in unlimited]
+    short = _fit(whole, tmp_path / "short", schedule, time_left=lambda: 0.0)
+    assert [(record["position"], record["left"]) for record in short] == [(1, 1), (6, 0)]
+    assert short[0]["lr"] == unlimited[0]["lr"]
+    assert 0 < short[1]["lr"] < short[0]["lr"] / 3
+    steps = [1 / 6 + 5 / 6 * step / 3 for step in range(3)]
+    assert whole.progress[3:] == pytest.approx(steps)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(epoch: int, last: bool) -> str | None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        _fit(_Task(), tmp_path / "killed", schedule, after_epoch=kill, time_left=lambda: 0.0)
+    resumed = _Task()
+    _fit(resumed, tmp_path / "killed", schedule, time_left=lambda: 0.0)
+    for name, value in whole.module.state_dict().items():
+        assert torch.equal(value, resumed.module.state_dict()[name]), name
+    assert _fit(_Task(), tmp_path / "killed", schedule, time_left=lambda: 0.0)[1]["left"] == 0
 
 
 def test_a_training_that_diverges_stops_and_keeps_the_last_good_epoch(tmp_path: Path) -> None:
