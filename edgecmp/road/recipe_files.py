@@ -49,11 +49,11 @@ def training_recipe(
         short: of a query network: only the images that are seen are embedded by the gallery model,
             as they are.
         views: of each image of a query network, as in `Work`; 0 and None: those of the recipe.
-        seconds: in which the training ends, see `Schedule.time_limit_s`; None: no limit.
+        seconds: that the training takes, see `Schedule.time_s`; None: as long as its epochs take.
     """
     schedule: dict[str, float] = dict(schedule_of(passes, images))
     if seconds is not None:
-        schedule["time_limit_s"] = round(max(1.0, seconds), 1)
+        schedule["time_s"] = round(max(1.0, seconds), 1)
     document: dict[str, Any] = {"base": "photos"}
     looks = QUERY_LOOKS
     if kind == "supernet":

@@ -1,7 +1,8 @@
-"""Course: where a training stands in its schedule, of which a time limit may skip epochs.
+"""Course: where a training stands in its schedule, which it may pass through in more or less time.
 
-The learning rate follows the schedule from its begin to its end in any case. If there is less time,
-each epoch that is left covers more of the schedule, so that the training ends as it should.
+The learning rate follows the schedule from its begin to its end in any case. If there is less time
+than the schedule's epochs take, each one that is left covers more of the schedule, and if there is
+more, it covers less.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Course:
     Attributes:
         epochs: of the schedule.
         position: epochs of the schedule that are behind the training, 0..epochs.
-        left: epochs that it makes yet, which cover the rest of the schedule in equal parts.
+        left: epochs that it still makes, which cover the rest of the schedule in equal parts.
     """
 
     epochs: int
@@ -47,12 +48,12 @@ class Course:
 
     @property
     def facts(self) -> dict[str, float]:
-        """What a record keeps of a course that a time limit may have changed."""
+        """What a record keeps of a course that follows the time."""
         return {"position": self.position, "left": self.left}
 
     @property
     def stride(self) -> float:
-        """Epochs of the schedule that the next epoch covers; 1 if none is skipped."""
+        """Epochs of the schedule that the next epoch covers; 1 unless it follows the time."""
         return (self.epochs - self.position) / self.left
 
     def at(self, share: float) -> float:
@@ -66,7 +67,7 @@ class Course:
         return replace(self, position=position, left=self.left - 1)
 
     def within(self, seconds: float, expected: Sequence[float]) -> Self:
-        """With as many epochs as there is time for: at least one, and no more than the schedule's.
+        """With as many epochs as there is time for, but at least one.
 
         Args:
             seconds: that are left.
@@ -77,5 +78,5 @@ class Course:
 
     @property
     def most_left(self) -> int:
-        """Whole epochs that the schedule has left, but at least one."""
-        return max(1, math.floor(self.epochs - self.position + 1e-9))
+        """The most epochs that may cover the rest of the schedule: two for each of its own."""
+        return max(1, math.floor(2 * (self.epochs - self.position) + 1e-9))

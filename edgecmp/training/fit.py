@@ -96,11 +96,11 @@ def fit(
         name: for the progress bar.
         after_epoch: takes the number of finished epochs, and whether none follows; may return text
             for the epoch's line.
-        time_left: seconds in which the training should end; None: it makes all epochs.
+        time_left: seconds in which the training should end; None: it makes the schedule's epochs.
 
     Returns:
         One record per epoch, those before an interruption included: "epoch", "loss", "lr",
-        "seconds"; with a time limit "position" and "left", see `Course`.
+        "seconds"; with `time_left` also "position" and "left", see `Course`.
 
     Raises:
         NotLearnedError: the loss or a weight is no longer finite.

@@ -25,9 +25,10 @@ class Schedule:
         ema: decay of the exponential average of weights that is the result; 0: no averaging.
         bf16: forward pass in bfloat16; the weights stay float32.
         epoch_images: training images of an epoch, another random sample in each; None: all.
-        time_limit_s: seconds in which the training ends, from its command's begin on. If a machine
-            is too slow for all epochs, it makes fewer, and the learning rate decays faster. A
-            training that is resumed has what the finished epochs left of them. None: no limit.
+        time_s: seconds that the training takes, from its command's begin on. On a machine that is
+            too slow for all epochs it makes fewer, on a faster one up to twice as many, and the
+            learning rate decays accordingly. A training that is resumed has what the finished
+            epochs left of them. None: it makes all epochs, however long they take.
     """
 
     epochs: Count
@@ -39,7 +40,7 @@ class Schedule:
     ema: Decay = 0.0
     bf16: bool = False
     epoch_images: Count | None = None
-    time_limit_s: Positive | None = None
+    time_s: Positive | None = None
 
     def steps_of(self, batches: Batches) -> int:
         """Batches of an epoch."""

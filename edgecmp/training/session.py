@@ -182,8 +182,9 @@ class TrainingSession:
             share = len(self.more) / len(self.images)
             say(f"In each batch {share:.0%} of the images are without labels.")
         if self.resumed:
-            epochs = self.recipe.schedule.epochs
-            say(f"Resuming after epoch {self.checkpoint.epoch} of {epochs} in {self.out}.")
+            made, records = self.checkpoint.epoch, self.checkpoint.records
+            epochs = made + Course.resumed(self.recipe.schedule, records).left
+            say(f"Resuming after epoch {made} of {epochs} in {self.out}.")
         return None
 
     @property
@@ -260,7 +261,7 @@ class TrainingSession:
                 say(cost.sentence(resumed=self.resumed))
                 if time_left is not None and cost.seconds > time_left():
                     say(
-                        f"The time limit leaves {about(time_left())}: there are fewer epochs, "
+                        f"There are {about(time_left())} left for it: it makes fewer epochs, "
                         "unless they take less time."
                     )
             return fit(
@@ -277,12 +278,12 @@ class TrainingSession:
             )
 
     def _time_left(self) -> Callable[[], float] | None:
-        """The seconds that the schedule's time limit leaves at each moment; None without one."""
-        limit = self.recipe.schedule.time_limit_s
-        if limit is None:
+        """What is left of the schedule's time at each moment, in seconds; None if it has none."""
+        seconds = self.recipe.schedule.time_s
+        if seconds is None:
             return None
         earlier = sum(record["seconds"] for record in self.checkpoint.records)
-        end = self.started + limit - earlier
+        end = self.started + seconds - earlier
         return lambda: end - time.monotonic()
 
     @contextmanager

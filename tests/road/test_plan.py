@@ -208,7 +208,7 @@ def test_the_recipe_of_a_run_has_the_views_of_its_plan() -> None:
         assert "views" not in without
     assert "views" not in recipe("supernet", views=3)
     assert recipe("query")["schedule"] == {"epochs": 3, "epoch_images": 80}
-    assert recipe("query", seconds=60.04)["schedule"]["time_limit_s"] == 60.0
+    assert recipe("query", seconds=60.04)["schedule"]["time_s"] == 60.0
     assert recipe("query", adapter=False)["adapter"] is False
     assert "adapter" not in recipe("supernet")
 

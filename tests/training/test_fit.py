@@ -98,16 +98,16 @@ def test_a_run_killed_after_any_epoch_ends_with_the_same_weights(
         assert not folder.exists()
 
 
-def test_a_training_that_lacks_time_makes_fewer_epochs_of_the_whole_schedule(
-    tmp_path: Path,
-) -> None:
+def test_a_training_makes_as_many_epochs_as_it_has_time_for(tmp_path: Path) -> None:
     """And resumes with the same weights; the learning rate and the progress reach their ends."""
     schedule = Schedule(epochs=6, batch_size=8, lr=0.01, warmup_epochs=0, ema=0.9)
-    plenty, whole = _Task(), _Task()
-    records = _fit(plenty, tmp_path / "plenty", schedule, time_left=lambda: 1e6)
-    assert [record["left"] for record in records] == [5, 4, 3, 2, 1, 0]
+    whole = _Task()
     unlimited = _fit(_Task(), tmp_path / "unlimited", schedule)
-    assert [record["lr"] for record in records] == [record["lr"] for record in unlimited]
+    plenty = _fit(_Task(), tmp_path / "plenty", schedule, time_left=lambda: 1e6)
+    assert [record["left"] for record in plenty] == list(range(10, -1, -1))
+    assert [record["position"] for record in plenty[:3]] == [1, 1.5, 2]
+    assert plenty[1]["lr"] > unlimited[1]["lr"] > plenty[2]["lr"]
+    assert 0 < plenty[-1]["lr"] < unlimited[-1]["lr"]
     short = _fit(whole, tmp_path / "short", schedule, time_left=lambda: 0.0)
     assert [(record["position"], record["left"]) for record in short] == [(1, 1), (6, 0)]
     assert short[0]["lr"] == unlimited[0]["lr"]
