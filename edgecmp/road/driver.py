@@ -39,6 +39,10 @@ ENDS_AT = 0.97
 """The share of the time that the trainings leave no more than; the rest is a reserve."""
 
 TRAININGS = ("supernet", "finalists", "query", "longer")
+LEAST_TIMED_S = 60.0
+"""A shorter training makes all its epochs: a second more or less would decide about half of them,
+and the run hardly gains time."""
+
 MEASURE_AGAIN_S = 20.0
 """Before a training the pace is measured again if it is older than this: other programs may have
 begun or ended."""
@@ -221,6 +225,7 @@ class Driver:
     def _write_recipe(self, planned: Planned, *, short: bool) -> None:
         station = planned.station
         trainings = FINALISTS if station == "finalists" else 1
+        seconds = planned.seconds / trainings - self.pace.start
         text = training_recipe(
             "supernet" if station == "supernet" else "query",
             passes=planned.passes or 0.0,
@@ -230,7 +235,7 @@ class Driver:
             adapter=self.survey.request.adapter and not short,
             short=short,
             views=planned.views,
-            seconds=planned.seconds / trainings - self.pace.start,
+            seconds=None if seconds < LEAST_TIMED_S else seconds,
         )
         name = {"finalists": "finalist"}.get(station, station)
         write_atomic(self.places / f"recipes/{name}.toml", text.encode())

@@ -52,6 +52,10 @@ KINDS: tuple[Kind, ...] = ("identities", "images")
 SHRINKAGES = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Of S to a multiple of the identity matrix, in units of its mean eigenvalue."""
 
+SHARPEST = 8.0
+"""The most sharpness. With a few dozen images it may be far more, and the steep losses diverge;
+with thousands of images it was 2.8 to 4."""
+
 MOST_COMPARED = 2000
 """Training images by which the sharpness is measured."""
 MOST_FITTED = 50_000
@@ -126,7 +130,7 @@ def made_adapter(supervised: Labelled, facts: Mapping[str, Any]) -> Adapter:
         shrinkage=shrinkage,
         mean=moments.mean,
         matrix=matrix,
-        sharpness=sharpness,
+        sharpness=min(sharpness, SHARPEST),
         before=float(facts["before"]),
         after=float(facts["after"]),
     )

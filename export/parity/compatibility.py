@@ -50,13 +50,14 @@ def check_rule(
 def rule_faults(rule: Rule, trained: Rule) -> list[str]:
     """That a stage or a file breaks the rule, as a clause; empty if it does not.
 
-    It does not break what the trained network broke already.
+    It breaks only what certainly held before: of a trained network that broke the rule already, or
+    that is level, a small change may have either verdict.
 
     Args:
         rule: of the stage or the file.
         trained: of the trained network.
     """
-    if rule.verdict != "broken" or trained.verdict == "broken":
+    if rule.verdict != "broken" or trained.verdict != "holds":
         return []
     return [
         f"the compatibility rule is broken: M(q,g) {rule.mqg_top10:.2f} < M(q,q) "

@@ -138,11 +138,13 @@ def test_the_rule_is_told_from_chance(mqg: float, mqq: float, says: str) -> None
     assert rule.low <= rule.mqg_top10 - rule.mqq_top10 <= rule.high
 
 
-def test_a_rule_that_the_trained_network_broke_is_no_fault_of_a_file() -> None:
+def test_a_file_breaks_only_a_rule_that_the_trained_network_holds() -> None:
     held = Rule(mqg_top10=80, mqq_top10=70, low=8, high=12)
+    level = Rule(mqg_top10=70, mqq_top10=70, low=-2, high=0)
     broken = Rule(mqg_top10=60, mqq_top10=70, low=-12, high=-8)
     assert rule_faults(held, held) == []
     assert rule_faults(broken, broken) == []
+    assert rule_faults(broken, level) == []
     assert rule_faults(broken, held) == [
         "the compatibility rule is broken: M(q,g) 60.00 < M(q,q) 70.00 at top-10 "
         "(difference -12.00 to -8.00)"
