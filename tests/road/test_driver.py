@@ -73,6 +73,22 @@ def test_every_station_in_its_order(request_: Request) -> None:
     assert "<h1>The phone finds 90 %" in (request_.out / "report.html").read_text()
 
 
+def test_trainings_of_a_minute_and_more_take_their_time(request_: Request) -> None:
+    """A shorter one makes all its epochs."""
+
+    def time_of_query(seconds: float) -> float | None:
+        request = replace(request_, seconds=seconds, out=request_.out / f"{seconds:g}")
+        run_road(request, FakeCommands())
+        document = tomllib.loads((request.out / "recipes/query.toml").read_text())
+        found: float | None = document["schedule"].get("time_s")
+        return found
+
+    whole = time_of_query(600.0)
+    assert whole is not None
+    assert 60 <= whole < 600
+    assert time_of_query(60.0) is None
+
+
 def test_the_best_finalist_goes_on(request_: Request) -> None:
     runner = FakeCommands(best=3)
     run_road(request_, runner)

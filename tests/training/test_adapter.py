@@ -22,7 +22,7 @@ from edgecmp.gallery.source import TableSource
 from edgecmp.losses import BCT
 from edgecmp.networks.supernet import Supernet
 from edgecmp.preprocessing import Preprocessing
-from edgecmp.training.adapter import Adapter, adapter_sentence, covariance
+from edgecmp.training.adapter import SHARPEST, Adapter, adapter_sentence, covariance, made_adapter
 from edgecmp.training.adapter_choice import Learner, chosen_adapter
 from edgecmp.training.methods import (
     CSD,
@@ -367,3 +367,14 @@ def test_a_method_that_cannot_be_used_is_refused_before_anything_is_embedded(
     monkeypatch.setattr(TableSource, "embeddings", None)
     with pytest.raises(UserError, match="imitation needs the network itself"):
         train(folders, tmp_path / "out", Imitation(), "kit")
+
+
+def test_the_sharpness_of_a_few_images_is_bounded() -> None:
+    """Beyond it the losses are so steep that a training diverges; here it would be about 44."""
+    generator = torch.Generator().manual_seed(0)
+    embeddings = 0.1 * torch.randn(40, 256, generator=generator)
+    embeddings[:, 0] += torch.randn(40, generator=generator)  # nearly all that varies
+    embeddings[:, 1] += 3  # what all have in common
+    facts = {"kind": "images", "shrinkage": 0.3, "before": 0.5, "after": 0.6}
+    adapter = made_adapter((F.normalize(embeddings, dim=1), np.arange(40) // 4), facts)
+    assert adapter.sharpness == SHARPEST
