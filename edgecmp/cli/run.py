@@ -87,7 +87,7 @@ def run(
         typer.Option(
             "--skip",
             metavar="STATION",
-            help="Leave out supernet, search, finalists, longer, parity or bench; may be repeated.",
+            help="Leave out supernet, search, finalists, parity or bench; may be repeated.",
         ),
     ] = None,
     seed: Seed = 0,

@@ -66,9 +66,8 @@ class Places:
 
     @property
     def network(self) -> str:
-        """The folder of the query network: that of its continued training, if there was one."""
-        longer = (self.out / "longer" / "manifest.json").exists()
-        return self / ("longer" if longer else "query")
+        """The folder of the query network."""
+        return self / "query"
 
     @property
     def files(self) -> list[str]:
@@ -168,11 +167,6 @@ class StationCommands:
             architecture = places / "search/architecture.json"
         recipe = ["--recipe", places / "recipes/query.toml"]
         return [self._train_query(architecture, [*start, *recipe], "query")]
-
-    def _longer(self, plan: Plan) -> list[list[str]]:
-        places = self._places
-        options = ["--start", places / "query", "--recipe", places / "recipes/longer.toml"]
-        return [self._train_query(places / "query/architecture.json", options, "longer")]
 
     def _train_query(self, architecture: str, options: list[str], out: str) -> list[str]:
         common = [*self._gallery, *self._data, *self._more, *self._seed]

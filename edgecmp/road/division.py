@@ -20,9 +20,6 @@ __all__ = [
     "Division",
     "Planned",
     "evaluations_of",
-    "most_passes",
-    "passes_text",
-    "trained",
 ]
 
 SIZES = ((8, 1), (12, 2), (16, 4), (20, 7), (30, 10), (40, 15), (50, 20))
@@ -86,7 +83,7 @@ def evaluations_of(size: tuple[int, int]) -> float:
     return population + (generations - 1) * (population - survivors)
 
 
-def most_passes(images: int) -> float:
+def _most_passes(images: int) -> float:
     """Passes of the query network over so many images beyond which nothing is planned."""
     return max(MOST_QUERY, min(MOST_SMALL, SMALL_SET / images))
 
@@ -163,7 +160,7 @@ class Division:
         passes = 1.0 + (seconds - costs.supernet(1.0)) / costs.supernet_pass
         passes = min(MOST_SUPERNET, passes) if passes > 0.999 else 0.0
         seconds = costs.supernet(passes)
-        what = f"{passes_text(passes)} over {costs.work.images:,} images" if passes else "its head"
+        what = f"{_passes_text(passes)} over {costs.work.images:,} images" if passes else "its head"
         whole = seconds + self.teacher
         self._add(Planned(station="supernet", seconds=whole, what=what, passes=passes))
         self.teacher = 0.0
@@ -188,8 +185,8 @@ class Division:
         if passes >= LEAST_FINALIST:
             passes = min(MOST_FINALIST, passes)
             seconds = FINALISTS * costs.query(passes)
-            what = f"{FINALISTS} x {passes_text(passes)}"
-            self._add(trained("finalists", seconds, what, passes, costs.work.views))
+            what = f"{FINALISTS} x {_passes_text(passes)}"
+            self._add(_trained("finalists", seconds, what, passes, costs.work.views))
 
     def _plan_query(self, seconds: float) -> None:
         costs, images = self.costs.fitted(seconds - self.teacher), self.costs.work.images
@@ -198,14 +195,14 @@ class Division:
         self.short = passes < SHORT and "supernet" not in self.stations
         if self.short:
             passes = costs.short_passes(seconds)
-        passes = max(least, min(most_passes(images), passes))
+        passes = max(least, min(_most_passes(images), passes))
         took = costs.short_query(passes) if self.short else costs.query(passes) + self.teacher
-        what = f"{passes_text(passes)} over {images:,} images"
+        what = f"{_passes_text(passes)} over {images:,} images"
         views = 0 if self.short and costs.work.views else costs.work.views
-        self._add(trained("query", took, what, passes, views))
+        self._add(_trained("query", took, what, passes, views))
 
 
-def trained(station: str, seconds: float, what: str, passes: float, views: int | None) -> Planned:
+def _trained(station: str, seconds: float, what: str, passes: float, views: int | None) -> Planned:
     """A training of the query network, whose fixed views are named if it has any.
 
     Args:
@@ -220,7 +217,7 @@ def trained(station: str, seconds: float, what: str, passes: float, views: int |
     return Planned(station=station, seconds=seconds, what=what, passes=passes, views=views)
 
 
-def passes_text(passes: float) -> str:
+def _passes_text(passes: float) -> str:
     """ "1 pass", "3.4 passes"; below one with two digits."""
     number = f"{passes:.2f}" if passes < 1 else f"{passes:.1f}".removesuffix(".0")
     return f"{number} {'pass' if number == '1' else 'passes'}"

@@ -20,7 +20,6 @@ from edgecmp.road.division import Planned
 from edgecmp.road.outcomes import (
     best_finalist,
     corrected,
-    passes_made,
     proven_file,
     report_name,
 )
@@ -38,7 +37,7 @@ Runner: TypeAlias = Callable[[Sequence[str]], int]
 ENDS_AT = 0.97
 """The share of the time that the trainings leave no more than; the rest is a reserve."""
 
-TRAININGS = ("supernet", "finalists", "query", "longer")
+TRAININGS = ("supernet", "finalists", "query")
 LEAST_TIMED_S = 60.0
 """A shorter training makes all its epochs: a second more or less would decide about half of them,
 and the run hardly gains time."""
@@ -51,12 +50,11 @@ INPUTS = {
     "search": ("supernet",),
     "finalists": ("search/architecture.json", "supernet"),
     "query": ("search/architecture.json", "supernet"),
-    "longer": ("query",),
-    "eval": ("query", "longer"),
-    "export": ("query", "longer"),
-    "parity": ("query", "longer", "index", "files"),
+    "eval": ("query",),
+    "export": ("query",),
+    "parity": ("query", "index", "files"),
     "bench": ("files",),
-    "report": ("query", "longer", "index", "files"),
+    "report": ("query", "index", "files"),
 }
 """What a station reads of what the run made."""
 
@@ -66,7 +64,6 @@ RESULTS = {
     "search": ("search/architecture.json",),
     "finalists": tuple(f"finalists/{number}" for number in range(1, FINALISTS + 1)),
     "query": ("query",),
-    "longer": ("longer",),
     "eval": ("reports/eval.json",),
     "export": ("files",),
     "parity": ("reports/parity.json",),
@@ -131,8 +128,7 @@ class Driver:
     @property
     def left(self) -> float:
         """Seconds until the run should end; after the last training the reserve may be used."""
-        trained = self.record.is_done("longer") or "longer" in self.passed
-        share = 1.0 if trained else ENDS_AT
+        share = 1.0 if self.record.is_done("query") else ENDS_AT
         return share * self.survey.request.seconds - self.record.spent
 
     def plan(self) -> Plan:
@@ -141,17 +137,11 @@ class Driver:
             Costs(work=self.survey.work, pace=self.pace),
             self.left,
             whole=ENDS_AT * self.survey.request.seconds,
-            passes_made=self._passes_made,
             done=self.done,
             skip=self.survey.request.skip | self.passed,
             search_needed=self.survey.kit_architecture() is None,
             finalists_allowed=self.survey.request.latency is None,
         )
-
-    @property
-    def _passes_made(self) -> float:
-        """Passes of the query network's training, if it was begun."""
-        return passes_made(self.record, "query", self.survey.work)
 
     def walk(self, stations: Sequence[str]) -> None:
         """Goes through stations in order, those that are done or left out excepted.

@@ -1,5 +1,5 @@
-"""What the finished stations of a run tell the later ones: the best finalist, the proven file, the
-real pace of trainings."""
+"""What the finished stations of a run tell the later ones: the best finalist, the real pace of
+trainings, the proven file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from edgecmp.files import read_json
 from edgecmp.road.commands import Places
 from edgecmp.road.costs import FINALISTS, Costs, Pace, Work
 from edgecmp.road.recipe_files import schedule_of
-from edgecmp.road.record import Record, StationRecord
+from edgecmp.road.record import Record
 
 __all__ = [
     "best_finalist",
     "corrected",
-    "passes_made",
     "proven_file",
     "read_report",
     "report_name",
@@ -61,46 +60,21 @@ def proven_file(record: Record) -> str:
 
 
 def corrected(pace: Pace, work: Work, record: Record) -> Pace:
-    """A measured pace with the real one of the trainings that are finished.
+    """A measured pace with the real one of the finalists' trainings, if they are finished.
 
     Args:
         pace: as it was measured.
         work: of the run.
         record: of the run.
     """
-    for station in ("finalists", "query"):
-        begun = record.stations.get(station)
-        if begun is None or not begun.passes or not record.is_done(station):
-            continue
-        seconds = sum(epoch["seconds"] for epoch in _epochs(record, station, begun))
-        passes = passes_made(record, station, work)
-        pace = replace(pace, query=seconds / _expected(station, begun, passes, pace, work))
-    return pace
-
-
-def passes_made(record: Record, station: str, work: Work) -> float:
-    """Passes of each training of a station: those planned, or what its time limit left of them."""
-    begun = record.begun(station)
-    if begun is None or not begun.passes:
-        return 0.0
-    if not record.is_done(station):
-        return begun.passes
-    trainings = FINALISTS if station == "finalists" else 1
-    planned = trainings * schedule_of(begun.passes, work.images)["epochs"]
-    return begun.passes * len(_epochs(record, station, begun)) / planned
-
-
-def _epochs(record: Record, station: str, begun: StationRecord) -> list[dict[str, Any]]:
-    """The records of all epochs of a finished station's trainings."""
+    begun = record.stations.get("finalists")
+    if begun is None or not begun.passes or not record.is_done("finalists"):
+        return pace
     count = len(begun.commands)
-    reports = [read_report(record, report_name(station, n, count)) for n in range(count)]
-    return [epoch for report in reports for epoch in report.get("epochs", ())]
-
-
-def _expected(station: str, begun: StationRecord, passes: float, pace: Pace, work: Work) -> float:
-    """Seconds of the passes of a station's trainings by the measured pace."""
+    reports = [read_report(record, report_name("finalists", n, count)) for n in range(count)]
+    epochs = [epoch for report in reports for epoch in report.get("epochs", ())]
+    planned = FINALISTS * schedule_of(begun.passes, work.images)["epochs"]
+    passes = begun.passes * len(epochs) / planned  # of each; their time limits may change them
     costs = Costs(work=work, pace=replace(pace, query=1.0)).with_views(begun.views)
-    if begun.short:
-        return costs.short_query(passes) - costs.short_query(0)
-    trainings = FINALISTS if station == "finalists" else 1
-    return trainings * (costs.query(passes) - costs.query(0))
+    expected = FINALISTS * (costs.query(passes) - costs.query(0))
+    return replace(pace, query=sum(epoch["seconds"] for epoch in epochs) / expected)

@@ -6,25 +6,21 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from edgecmp.road.costs import Costs
-from edgecmp.road.division import SIZES, Division, Planned, most_passes, passes_text, trained
+from edgecmp.road.division import SIZES, Division, Planned
 
 __all__ = ["SKIPPABLE", "STATIONS", "Plan", "make_plan"]
 
 STATIONS = (
-    *("index", "supernet", "search", "finalists", "query", "longer"),
+    *("index", "supernet", "search", "finalists", "query"),
     *("eval", "export", "parity", "bench", "report"),
 )
 """In their order."""
 
-SKIPPABLE = ("supernet", "search", "finalists", "longer", "parity", "bench")
+SKIPPABLE = ("supernet", "search", "finalists", "parity", "bench")
 """Stations without which a file can still be made."""
 
 EVAL_SHARE, PARITY_SHARE, BENCH_SHARE = 0.08, 0.06, 0.1
 """The most of the run's time; a bench that takes more is left out."""
-
-SPARE = 0.1
-"""The share of the run's time that must be left after the query network's training, or that
-training is not continued."""
 
 TOO_SHORT = "left out, since the time is short"
 
@@ -69,7 +65,6 @@ def make_plan(
     seconds: float,
     *,
     whole: float | None = None,
-    passes_made: float = 0.0,
     done: Set[str] = frozenset(),
     skip: Set[str] = frozenset(),
     search_needed: bool = False,
@@ -81,7 +76,6 @@ def make_plan(
         costs: of the stations.
         seconds: that are left. If they are too few, the plan is the shortest there is.
         whole: seconds of the run, what is spent included; `seconds` if None.
-        passes_made: by the finished training of the query network.
         done: stations that are finished.
         skip: stations that are left out, of `SKIPPABLE`.
         search_needed: whether the starter kit has no architecture within the bounds, so that one is
@@ -113,20 +107,10 @@ def make_plan(
     room = seconds - sum(each.seconds for each in planned.values())
     if "query" not in done:
         division.divide(room, search_needed=search_needed)
-    elif "longer" not in done | left_out and room >= SPARE * whole:
-        costs = costs.fitted(room)
-        longer = min(costs.query_passes(room), most_passes(costs.work.images) - passes_made)
-        if longer >= 1:
-            what = f"{passes_text(longer)} more, since time is left"
-            planned["longer"] = trained(
-                "longer", costs.query(longer), what, longer, costs.work.views
-            )
     planned |= division.stations
     for name in STATIONS:
         if name not in planned and name not in done:
             why = "skipped" if name in skip else division.why.get(name, TOO_SHORT)
-            if name == "longer" and name not in skip:
-                why = "goes on with the query network if time is left"
             planned[name] = Planned(station=name, seconds=0.0, what=why, left_out=True)
     return Plan(
         stations=tuple(planned[name] for name in STATIONS if name in planned),

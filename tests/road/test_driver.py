@@ -63,8 +63,7 @@ def test_every_station_in_its_order(request_: Request) -> None:
         *(["train query"] * 4),
         *("eval", *(["export"] * 6), "parity", "bench", "find"),
     ]
-    expected = [name for name in STATIONS if name != "longer"]  # all passes are made in time
-    assert list(record(request_)["stations"]) == expected
+    assert tuple(record(request_)["stations"]) == STATIONS
     assert report.proven
     assert "90 % of what the server finds" in report.verdict
     assert "6 of 6 files proven" in report.verdict
@@ -97,25 +96,20 @@ def test_the_best_finalist_goes_on(request_: Request) -> None:
     assert query[query.index("--architecture") + 1].endswith("finalists/architecture-3.json")
 
 
-def test_time_that_is_left_continues_the_training(
+def test_what_the_finalists_took_plans_the_query_network(
     request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The passes took a fraction of what the measured pace promised."""
-    monkeypatch.setattr(road, "measure_pace", lambda survey, supernet: replace(PACE, step=0.5))
-    request_ = replace(request_, skip=frozenset({"search"}))
-    runner = FakeCommands()
-    report = run_road(request_, runner)
-    query, longer = (
-        next(command for command in runner.begun if command[-3].endswith(f"/run/{name}"))
-        for name in ("query", "longer")
-    )
-    assert runner.begun.index(longer) == runner.begun.index(query) + 1
-    assert longer[longer.index("--start") + 1].endswith("/run/query")
-    models = [c[c.index("--model") + 1] for c in runner.begun if c[0] in ("eval", "export")]
-    assert len(models) == 7
-    assert all(model.endswith("/run/longer") for model in models)
-    assert report.query == request_.out / "longer"
-    assert run_road(request_, FakeCommands()).query == report.query
+    """However long the measured pace promised."""
+    monkeypatch.setattr(road, "measure_pace", lambda survey, supernet: replace(PACE, step=0.1))
+
+    def epochs(training_s: float) -> int:
+        request = replace(request_, out=request_.out / f"{training_s:g}")
+        run_road(request, FakeCommands(training_s=training_s))
+        document = tomllib.loads((request.out / "recipes/query.toml").read_text())
+        found: int = document["schedule"]["epochs"]
+        return found
+
+    assert epochs(20.0) == pytest.approx(4 * epochs(80.0), rel=0.1)
 
 
 def killed_at(number: int, *, late: bool) -> FakeCommands:
@@ -185,7 +179,7 @@ def test_a_skipped_station_is_left_out(request_: Request, station: str) -> None:
     assert station not in record(request_)["stations"]
     assert report.proven is (station != "parity")
     names = runner.names()
-    assert names.count("train query") == (4 if station in ("longer", "parity", "bench") else 1)
+    assert names.count("train query") == (4 if station in ("parity", "bench") else 1)
     assert ("search" in names) is (station not in ("supernet", "search"))
 
 

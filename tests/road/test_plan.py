@@ -213,18 +213,6 @@ def test_the_recipe_of_a_run_has_the_views_of_its_plan() -> None:
     assert "adapter" not in recipe("supernet")
 
 
-def test_a_training_goes_on_only_if_much_time_is_left_after_it() -> None:
-    costs, done = Costs(work=EMOJI, pace=CORES), {"index", "supernet", "search", "query"}
-    spare, little = (
-        make_plan(costs, left, whole=564, passes_made=5, done=done) for left in (400.0, 130.0)
-    )
-    assert spare.includes("longer")
-    assert spare.seconds == pytest.approx(400.0)
-    assert not little.includes("longer")
-    assert not make_plan(costs, 400.0, passes_made=300, done=done).includes("longer")
-    assert not make_plan(costs, 400.0).includes("longer")
-
-
 def test_a_latency_bound_or_a_small_budget_makes_a_search_however_short_the_time() -> None:
     plan = make_plan(Costs(work=EMOJI, pace=CORES), 60, search_needed=True)
     assert plan.includes("search")
