@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from edgecmp.artefacts.bundle import SupernetBundle
 from edgecmp.artefacts.latency_table import LatencyTable
 from edgecmp.errors import UserError
 from edgecmp.search.settings import SearchSettings
@@ -80,23 +79,27 @@ class SearchRequest:
             jobs=jobs,
         )
 
-    def spaces(self, supernet: SupernetBundle) -> list[Space]:
-        """The space of the supernet's tier under each budget, the largest budget first.
+    def spaces(self, tier: str, *, input_size: int, embedding_dim: int) -> list[Space]:
+        """The space of a tier under each budget, the largest budget first.
+
+        Args:
+            tier: of the supernet.
+            input_size: of the supernet, in pixels.
+            embedding_dim: of the supernet.
 
         Raises:
             UserError: no architecture satisfies the bounds, or the latency table is of another
                 tier, input size or embedding size.
         """
-        network, native = supernet.network, supernet.preprocessing.input_size
-        flops_table = FlopsTable.of(network.tier, embedding_dim=network.embedding_dim)
+        flops_table = FlopsTable.of(tier, embedding_dim=embedding_dim)
         if self.input_sizes:
             return [
-                Space.with_sizes(flops_table, flops, self.input_sizes, native=native)
+                Space.with_sizes(flops_table, flops, self.input_sizes, native=input_size)
                 for flops in self.budgets
             ]
         if self.latency_table is None or self.latency_ms is None:
             return [Space.of(FlopsBudget(flops_table, flops)) for flops in self.budgets]
-        deployed = FlopsTable.of(network.tier, native, network.embedding_dim)
+        deployed = FlopsTable.of(tier, input_size, embedding_dim)
         self.latency_table.predict(deployed.smallest())  # refuses a table of other networks
         return [
             Space.of(

@@ -108,7 +108,11 @@ def run(
     settings = request.settings
     if metric is None:
         settings = replace(settings, metric=_recipe_metric(bundle, settings.metric))
-    spaces = request.spaces(bundle)
+    spaces = request.spaces(
+        bundle.network.tier,
+        input_size=bundle.preprocessing.input_size,
+        embedding_dim=bundle.network.embedding_dim,
+    )
     parallelism = Parallelism.choose(
         jobs=request.jobs,
         evaluations=settings.strategy.expected_evaluations,

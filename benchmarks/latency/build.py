@@ -38,6 +38,7 @@ from edgecmp.export.latency_segments import (
 )
 from edgecmp.files import provenance
 from edgecmp.networks.architecture import Architecture
+from edgecmp.networks.sizes import LARGEST_EMBEDDING, LARGEST_INPUT, SMALLEST_INPUT
 from edgecmp.progress import duration, progress, say
 from edgecmp.report import Report
 from edgecmp.storage import check_writable
@@ -48,7 +49,6 @@ __all__ = ["PRECISIONS", "BuiltTable", "build"]
 COLUMNS = ("device", "tier", "input_size", "precision", "runtime", "version", "threads")
 
 PRECISIONS = ("fp32", "int8")
-SMALLEST_INPUT = 32
 VISIT_OVERHEAD_MS = 5.0
 """Time of a visit besides its timed runs on a desktop; used only to estimate the duration."""
 
@@ -127,10 +127,16 @@ def build(
             settings, were damaged, or are being written by another process.
     """
     out = Path(out)
-    if input_size < SMALLEST_INPUT:
+    if not SMALLEST_INPUT <= input_size <= LARGEST_INPUT:
         raise UserError(
-            f"--input-size must be at least {SMALLEST_INPUT} pixels (got {input_size}).",
+            f"--input-size must be from {SMALLEST_INPUT} to {LARGEST_INPUT} pixels (got "
+            f"{input_size}).",
             "Use --input-size 64; the networks reduce the image by a factor of 32.",
+        )
+    if not 1 <= embedding_dim <= LARGEST_EMBEDDING:
+        raise UserError(
+            f"--embedding-dim must be from 1 to {LARGEST_EMBEDDING} (got {embedding_dim}).",
+            "Use the number of values in an embedding of your gallery model.",
         )
     if precision not in PRECISIONS:
         raise unknown_choice("precision of a latency table", precision, PRECISIONS)

@@ -80,6 +80,7 @@ def build_latency_table(
     supernet: PathLike | None = None,
     tier: str | None = None,
     input_size: int | None = None,
+    embedding_dim: int | None = None,
     precision: str = "fp32",
     runtime: str | None = None,
     threads: int = 1,
@@ -94,6 +95,7 @@ def build_latency_table(
         supernet: tier, input size and embedding are this supernet's; the starter kit's by default.
         tier: another tier: "330M", "230M" or "100M".
         input_size: another side of the image, in pixels.
+        embedding_dim: another number of embedding values: that of the gallery model.
         precision: "fp32" or "int8".
         runtime: "litert", "tflite-runtime" or "benchmark_model"; the first that the device has if
             None.
@@ -122,7 +124,7 @@ def build_latency_table(
         device=device,
         tier=tier_named(tier or network.tier).name,
         input_size=network.input_size if input_size is None else input_size,
-        embedding_dim=network.embedding_dim,
+        embedding_dim=network.embedding_dim if embedding_dim is None else embedding_dim,
         precision=precision,
         runtime=runtime,
         threads=threads,

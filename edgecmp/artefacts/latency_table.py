@@ -131,7 +131,7 @@ class LatencyTable:
                 f"The latency table is for the {self.tier} tier at {self.input_size} pixels with "
                 f"{self.embedding_dim}-d embeddings, not {shape[0]} at {shape[1]} with {shape[2]}.",
                 f"Build a table with `edgecmp latency build --tier {shape[0]} --input-size "
-                f"{shape[1]}`.",
+                f"{shape[1]} --embedding-dim {shape[2]}`.",
             )
         genes = (np.array([part], np.uint8) for part in (architecture.blocks, architecture.widths))
         return float(self.predicts(*genes)[0])

@@ -94,6 +94,14 @@ def build(
     input_size: Annotated[
         int | None, typer.Option("--input-size", metavar="PIXELS", help="Another input size.")
     ] = None,
+    embedding_dim: Annotated[
+        int | None,
+        typer.Option(
+            "--embedding-dim",
+            metavar="N",
+            help="Another number of embedding values: that of your gallery model.",
+        ),
+    ] = None,
     precision: Annotated[
         str, typer.Option("--precision", metavar="fp32|int8", help="Of the exported layers.")
     ] = "fp32",
@@ -119,6 +127,7 @@ def build(
             supernet=supernet,
             tier=tier,
             input_size=input_size,
+            embedding_dim=embedding_dim,
             precision=precision,
             runtime=runtime,
             threads=threads,

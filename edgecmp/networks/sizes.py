@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgecmp.errors import UserError
 
-__all__ = ["check_sizes"]
+__all__ = ["LARGEST_EMBEDDING", "LARGEST_INPUT", "SMALLEST_INPUT", "check_sizes"]
 
 SMALLEST_INPUT, LARGEST_INPUT = 32, 4096
 LARGEST_EMBEDDING = 65_536

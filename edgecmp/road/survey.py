@@ -9,15 +9,17 @@ from typing import Any
 from edgecmp import kit
 from edgecmp.data import Dataset, Retrieval, load_dataset
 from edgecmp.errors import UserError
+from edgecmp.export.fingerprint import lowering_fingerprint
 from edgecmp.files import sha256_file, sha256_json
 from edgecmp.gallery.source import ModelSource, Need, open_source
 from edgecmp.networks.architecture import Architecture
 from edgecmp.networks.embed import Embedder
 from edgecmp.networks.tiers import TIERS
 from edgecmp.road.costs import Work
+from edgecmp.search.request import SearchRequest
+from edgecmp.search.settings import SearchSettings
 from edgecmp.search.space.constraint import budget_text, parse_budget
 from edgecmp.search.space.flops import FlopsTable
-from edgecmp.search.space.latency_budget import parse_latency
 from edgecmp.training.job import Job
 from edgecmp.training.more_images import MoreImages
 from edgecmp.training.query import QueryRecipe
@@ -62,6 +64,22 @@ class Request:
     skip: frozenset[str] = frozenset()
     seed: int = 0
 
+    def bounds(self) -> SearchRequest:
+        """The bounds of the search, parsed.
+
+        Raises:
+            UserError: one of them cannot be parsed or read, or lacks the other.
+        """
+        return SearchRequest.parse(
+            self.budget,
+            latency=self.latency,
+            table=self.table,
+            lowering=lowering_fingerprint() if self.table else None,
+            input_sizes=None,
+            settings=SearchSettings(),
+            jobs=None,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
@@ -97,17 +115,10 @@ class Survey:
 
         Raises:
             UserError: one of them cannot be opened, the gallery is a table without its network, a
-                split of the data is empty, or a bound is invalid.
+                split of the data is empty, or no architecture is within the bounds.
         """
         budget = parse_budget(request.budget)
-        if (request.latency is None) != (request.table is None):
-            raise UserError(
-                "A latency bound needs both --latency and --table.",
-                "Give both: --latency 4ms --table table.json (edgecmp latency build writes the "
-                "table).",
-            )
-        if request.latency is not None:
-            parse_latency(request.latency)
+        bounds = request.bounds()
         source = open_source(request.gallery)
         if not isinstance(source, ModelSource):
             raise UserError(
@@ -128,6 +139,8 @@ class Survey:
             unlabelled=len(more),
             input_size=request.input_size,
         )
+        recipe = photos_query(job)
+        bounds.spaces(tier, input_size=recipe.input_size, embedding_dim=source.embedding_dim)
         return cls(
             request=request,
             source=source,
@@ -138,7 +151,7 @@ class Survey:
             budget=budget,
             tier=tier,
             job=job,
-            recipe=photos_query(job),
+            recipe=recipe,
         )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgecmp.errors import UserError
@@ -32,7 +32,7 @@ def folder_lock(folder: str | Path, what: str, *, named: Path | None = None) -> 
     """Holds a folder for one process, so that two do not write to it at the same time.
 
     Args:
-        folder: is made if it does not exist.
+        folder: is made if it does not exist, and is gone again if nothing was written to it.
         what: what writes to it, for the error: "training".
         named: the path that the user gave, if that is another one.
 
@@ -40,6 +40,7 @@ def folder_lock(folder: str | Path, what: str, *, named: Path | None = None) -> 
         UserError: another process holds the folder, or it cannot be made.
     """
     folder = Path(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     while True:
         with disk_errors(named or folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -61,6 +62,9 @@ def folder_lock(folder: str | Path, what: str, *, named: Path | None = None) -> 
     try:
         yield
     finally:
+        with suppress(OSError):  # it is not empty
+            for path in made:
+                path.rmdir()
         _HELD.discard(handle)
         os.close(handle)
 

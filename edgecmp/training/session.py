@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -124,26 +124,19 @@ class TrainingSession:
         torch.manual_seed(seed)
         dataset = data if isinstance(data, Dataset) else load_dataset(data)
         dataset.require("train", "validation")
-        out = Path(out)
-        is_new = not out.exists()
-        try:
-            with folder_lock(out, "training"):
-                yield cls(
-                    kind=kind,
-                    recipe=recipe,
-                    dataset=dataset,
-                    preprocessing=Preprocessing(input_size=input_size),
-                    out=out,
-                    seed=seed,
-                    images=more.joined(dataset.train),
-                    more=more,
-                    seen=more.seen,
-                    started=started,
-                )
-        finally:
-            if is_new:
-                with suppress(OSError):  # it is not empty
-                    out.rmdir()
+        with folder_lock(out, "training"):
+            yield cls(
+                kind=kind,
+                recipe=recipe,
+                dataset=dataset,
+                preprocessing=Preprocessing(input_size=input_size),
+                out=Path(out),
+                seed=seed,
+                images=more.joined(dataset.train),
+                more=more,
+                seen=more.seen,
+                started=started,
+            )
 
     def open(
         self, settings: Mapping[str, Any], *, gallery: GallerySource | None = None

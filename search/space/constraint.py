@@ -101,10 +101,12 @@ class FlopsBudget:
     def __post_init__(self, max_bins: int) -> None:
         smallest = self.table.count(self.table.smallest())
         if self.budget < smallest:
+            least = min(TIERS.values(), key=lambda tier: tier.max_flops).name
+            smaller = "" if self.table.tier == least else ", or the supernet of a smaller tier"
             raise UserError(
                 f"No architecture of the {self.table.tier} tier has at most {self.budget:,} FLOPs: "
                 f"the smallest has {smallest:,}.",
-                f"Use --budget {smallest} or more, or the supernet of a smaller tier.",
+                f"Use --budget {smallest} or more{smaller}.",
             )
         bound = self.budget - self.table.fixed_flops
         sampler = BudgetSampler(

@@ -29,14 +29,15 @@ MAX_FLAGS = 8
 """Flags a command, `--json` and `--help` apart: what goes beyond belongs into a recipe."""
 
 MORE_FLAGS = {
-    **{"bench": 9, "search": 15, "run": 13},
+    **{"bench": 9, "latency build": 9, "search": 15, "run": 13},
     **{"train gallery": 10, "train supernet": 14, "train query": 16},
 }
 """`--quick` and `--seed` are a promise to users' scripts, a bound needs two flags more, and
 `--strategy` and `--input-sizes` choose how and over what the same command searches. Which method
 trains depends on the gallery at hand, so it cannot be left to the recipe; length, size, learning
 rate, batch and augmentation of a training are what users change first. The size of images is asked
-of `bench` for files that fix none, and images without labels are named where a run begins."""
+of `bench` for files that fix none, and images without labels are named where a run begins. A
+latency table for `run` is measured before there is a supernet, so its sizes are said one by one."""
 
 WORKING_GROUPS = ("recipes",)
 """Groups that do something without a further word."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from edgecmp.errors import NotLearnedError, UserError
+from edgecmp.export.fingerprint import lowering_fingerprint
 from edgecmp.files import seal, write_json
 from edgecmp.road import run as road
 from edgecmp.road.costs import Pace
@@ -23,6 +25,7 @@ from edgecmp.road.survey import Request
 from tests.fixtures.fake_commands import FakeCommands, KilledError
 from tests.fixtures.generated_photos import photo
 from tests.fixtures.identity_folders import write_identities
+from tests.fixtures.latency_tables import make_table
 
 PACE = Pace(start=0.1, read=1e-4, gallery=1e-3, step=1e-3, taught=2e-3, supernet=1e-3, embed=1e-4)
 COMMANDS = 17
@@ -245,6 +248,38 @@ def test_a_search_that_is_needed_cannot_be_skipped(request_: Request) -> None:
     runner = FakeCommands()
     run_road(replace(request_, budget="60M", seconds=1.0), runner)
     assert "search" in runner.names()
+
+
+TABLE = {"input_size": 32, "lowering": lowering_fingerprint()}
+
+
+@pytest.mark.parametrize(
+    ("budget", "latency", "table", "message"),
+    [
+        ("100", None, None, r"No architecture of the 100M tier has at most 100 FLOPs"),
+        ("100M", "1ns", TABLE, r"takes 1e-06 ms or less"),
+        ("100M", "4ms", {**TABLE, "input_size": 64}, r"--input-size 32 --embedding-dim 128`"),
+        ("100M", "4ms", {**TABLE, "lowering": "ab" * 32}, r"out of date"),
+    ],
+)
+def test_bounds_that_nothing_satisfies_are_refused_before_anything_is_trained(
+    request_: Request,
+    tmp_path: Path,
+    budget: str,
+    latency: str | None,
+    table: dict[str, Any] | None,
+    message: str,
+) -> None:
+    if table is not None:
+        make_table(**table).save(tmp_path / "table.json")
+    bounds: dict[str, Any] = {"budget": budget, "latency": latency}
+    bounds["table"] = None if table is None else tmp_path / "table.json"
+    runner = FakeCommands()
+    with pytest.raises(UserError) as caught:
+        run_road(replace(request_, **bounds), runner)
+    assert re.search(message, str(caught.value))
+    assert not runner.begun
+    assert not request_.out.exists()
 
 
 DISK_FULL = UserError("The disk is full.", "Free some space.")

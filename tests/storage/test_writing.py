@@ -270,6 +270,20 @@ def test_one_process_holds_a_folder(tmp_path: Path, holder: subprocess.Popen[byt
             pass
 
 
+def test_a_folder_to_which_nothing_was_written_is_gone_again(tmp_path: Path) -> None:
+    with pytest.raises(UserError), folder_lock(tmp_path / "new" / "out", "test"):
+        raise UserError("Refused.", "Ask again.")
+    assert not (tmp_path / "new").exists()
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    with folder_lock(kept, "test"):
+        pass
+    with folder_lock(tmp_path / "written", "test"):
+        write_atomic(tmp_path / "written" / "file", b"1")
+    assert kept.is_dir()
+    assert (tmp_path / "written" / "file").is_file()
+
+
 def test_a_lock_of_a_removed_folder_is_none(tmp_path: Path) -> None:
     with folder_lock(tmp_path / "out", "test"):
         shutil.rmtree(tmp_path / "out")
