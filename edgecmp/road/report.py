@@ -18,6 +18,9 @@ from edgecmp.training.adapter import adapter_sentence
 
 __all__ = ["RoadReport", "file_rows", "make_verdict", "notes_of", "station_rows"]
 
+LEAST_FOR_TEN = 100
+"""Gallery images with which chance finds at most a tenth of the queries within ten."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class RoadReport(Report):
@@ -182,18 +185,29 @@ def notes_of(driver: Driver) -> list[str]:
     return notes
 
 
-def make_verdict(rows: Sequence[Mapping[str, Any]], files: Sequence[Mapping[str, Any]]) -> str:
-    """One line: what the phone finds of what the server finds, and whether the files are proven."""
-    by = {row["protocol"]: row["top10"] for row in rows}
+def make_verdict(
+    rows: Sequence[Mapping[str, Any]], files: Sequence[Mapping[str, Any]], gallery_images: int
+) -> str:
+    """One line: what the phone finds of what the server finds, and whether the files are proven.
+
+    Args:
+        rows: of the evaluation.
+        files: with their verdicts.
+        gallery_images: of the test split. In a gallery of fewer than `LEAST_FOR_TEN`, chance alone
+            finds many within ten, and the verdict is by the best answer.
+    """
+    few = gallery_images < LEAST_FOR_TEN
+    by = {row["protocol"]: row["top1" if few else "top10"] for row in rows}
+    place = "in first place" if few else "within ten"
     server, phone, alone = by["gg"], by["qg"], by["qq"]
     if server > 0:
         share = 100 * phone / server
         found = (
-            f"The phone finds {share:.0f} % of what the server finds within ten "
+            f"The phone finds {share:.0f} % of what the server finds {place} "
             f"({phone:.1f} of {server:.1f} queries in 100)"
         )
     else:
-        found = "The server itself finds none of the queries within ten"
+        found = f"The server itself finds none of the queries {place}"
     if phone < alone:
         found += f"; an index of its own would give {alone:.1f}"
     counts = {

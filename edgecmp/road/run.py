@@ -67,7 +67,7 @@ def _finished(driver: Driver) -> RoadReport:
         rows=evaluated["rows"],
         files=files,
         stations=station_rows(driver),
-        verdict=make_verdict(evaluated["rows"], files),
+        verdict=make_verdict(evaluated["rows"], files, evaluated["gallery_images"]),
         proven=any(row["verdict"] == "proven" for row in files)
         and not any(row["verdict"] == "failed" for row in files),
         queries=evaluated["queries"],

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from edgecmp.road.page import page_html
-from edgecmp.road.report import RoadReport
+from edgecmp.road.report import RoadReport, make_verdict
 from edgecmp.road.samples import Found, Sample
 
 NAME = "<script>alert('x')</script> & \x1b[31m\"cup\""
@@ -157,3 +157,16 @@ def test_a_phone_and_paper_have_rules_of_their_own(page: tuple[str, Reader]) -> 
     assert "@media print" in text
     labels = {values.get("data-label") for tag, values in reader.elements if tag == "td"}
     assert labels >= {"File", "Size", "Verdict", "Station", "Took"}
+
+
+@pytest.mark.parametrize(
+    ("gallery_images", "verdict"),
+    [
+        (99, "90 % of what the server finds in first place (4.5 of 5.0 queries in 100); 0"),
+        (100, "90 % of what the server finds within ten (45.0 of 50.0 queries in 100); 0"),
+    ],
+)
+def test_the_verdict_does_not_count_what_chance_finds(gallery_images: int, verdict: str) -> None:
+    found = {"gg": 5.0, "qg": 4.5, "qq": 4.0}
+    rows = [{"protocol": name, "top1": v, "top10": 10 * v} for name, v in found.items()]
+    assert verdict in make_verdict(rows, (), gallery_images)
