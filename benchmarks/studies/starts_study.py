@@ -18,6 +18,8 @@ finished training in OUT is not repeated, and an interrupted one is resumed.
 
 from __future__ import annotations
 
+import argparse
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +35,7 @@ from edgecmp.errors import UserError
 from edgecmp.evaluation.holdout import HoldOut
 from edgecmp.gallery.embedding_table import EmbeddingTable
 from edgecmp.gallery.source import GallerySource, TableSource, open_source
+from edgecmp.kept import keeping
 from edgecmp.networks.tiers import TIERS
 from edgecmp.preprocessing import Preprocessing
 from edgecmp.progress import say
@@ -160,19 +163,8 @@ def rotated(source: GallerySource, dataset: Dataset, width: int) -> TableSource:
     return TableSource(EmbeddingTable.of(keys, np.concatenate(found), name=name))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains the missing networks, prints a row each, and writes them to OUT/starts.json."""
-    parser = study_parser(__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tiers", nargs="+", choices=TIERS, default=["100M"])
-    parser.add_argument("--arms", nargs="+", type=int, default=list(range(len(ARMS))))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--width", type=int, default=1280)
-    parser.add_argument("--recipe", default="photos")
-    parser.add_argument("--input-size", type=int)
-    parser.add_argument("--gallery", type=Path)
-    parser.add_argument("--data", default="emoji")
-    given = parser.parse_args(arguments)
+def _rows(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Trains the missing networks, and writes what is known after each."""
     dataset, source = load_dataset(given.data), open_source(given.gallery)
     arms = [ARMS[number] for number in given.arms]
     sources = {False: source}
@@ -186,11 +178,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         input_size=given.input_size,
     )
     rows: list[dict[str, Any]] = []
-    for seed in given.seeds:
-        for tier in given.tiers:
-            for arm in arms:
-                rows.append(setting.row(arm, tier, seed))
-                write_study(given.out / "starts.json", {"rows": rows, "gallery": source.sha256})
+    for seed, tier, arm in itertools.product(given.seeds, given.tiers, arms):
+        rows.append(setting.row(arm, tier, seed))
+        write_study(given.out / "starts.json", {"rows": rows, "gallery": source.sha256})
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Trains the missing networks, prints a row each, and writes them to OUT/starts.json."""
+    parser = study_parser(__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tiers", nargs="+", choices=TIERS, default=["100M"])
+    parser.add_argument("--arms", nargs="+", type=int, default=list(range(len(ARMS))))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--recipe", default="photos")
+    parser.add_argument("--input-size", type=int)
+    parser.add_argument("--gallery", type=Path)
+    parser.add_argument("--data", default="emoji")
+    given = parser.parse_args(arguments)
+    with keeping():  # all rows have the same embeddings of the gallery model
+        rows = _rows(given)
     print_rows(rows)
 
 
