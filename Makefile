@@ -16,7 +16,7 @@ help:
 	@echo "make test-all  all tests but those of make kills and make roads, in about 20 minutes; those of boards and phones after make testbeds"
 	@echo "make fuzz   10,000 mutated artefacts and files; none may crash edgecmp or be accepted as whole"
 	@echo "make kills  every long command, killed before its writes and with a full disk: the same results"
-	@echo "make roads  edgecmp run from end to end on 20 small sets of many shapes"
+	@echo "make roads  edgecmp run from end to end on 20 small sets of many shapes, and under a latency bound"
 	@echo "make testbeds  the virtual arm64 board of the device tests, into .testbeds (35 s, 176 MB)"
 	@echo "make litert-torch  its exporter, which one test compares ours with, into .testbeds (90 s, 2.1 GB)"
 	@echo "make lint   ruff and mypy"
