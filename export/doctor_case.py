@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import importlib.util
 import io
 import time
 from pathlib import Path
@@ -85,9 +84,8 @@ def try_target(
 
 
 def _write(target: Target, job: Job, path: Path) -> None:
-    missing = [name for name in target.packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ImportError(f"needs {', '.join(missing)}, which is not installed")
+    if target.missing:
+        raise ImportError(f"needs {', '.join(target.missing)}, which is not installed")
     with contextlib.redirect_stderr(io.StringIO()):  # what writers say of networks of the user
         target.write(job, path)
 

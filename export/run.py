@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -193,12 +192,11 @@ def _check_system(target: Target, system: str | None) -> None:
 
 def _check_packages(target: Target) -> None:
     """Refuses a target whose packages are not installed, naming the command that installs them."""
-    missing = [name for name in target.packages if importlib.util.find_spec(name) is None]
-    if missing:
+    if target.missing:
         raise UserError(
             f"Exporting to {target.name} needs packages that are not installed: "
-            f"{', '.join(missing)}.",
-            how_to_install(*missing),
+            f"{', '.join(target.missing)}.",
+            how_to_install(*target.missing),
         )
 
 

@@ -52,3 +52,24 @@ def test_a_command_works_without_the_extra(words: list[str]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["export", "--target", "tflite"],
+        ["latency", "build", "--out", "table.json"],
+        ["run", "--data", "emoji", "--time", "1h", "--out", "run"],
+        ["search", "--budget", "100M", "--latency", "4ms", "--table", "table.json"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_needs_the_extra_says_so(words: list[str], tmp_path: Path) -> None:
+    out = [] if "--out" in words else ["--out", str(tmp_path / "out.tflite")]
+    program = PROGRAM.format(blocked=blocked(), words=[*words, *out])
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2, done.stderr
+    assert "pip install 'edgecmp[export]'" in done.stderr
+    assert "Traceback" not in done.stderr

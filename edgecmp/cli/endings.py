@@ -8,6 +8,7 @@ import re
 import sys
 import tempfile
 import traceback
+from importlib import metadata
 
 from edgecmp.errors import UserError
 from edgecmp.printable import printable
@@ -38,6 +39,9 @@ SURROUNDINGS = {
     errno.ENFILE: "Close other programs, then rerun the command.",
 }
 """Errors that come from the user's files and machine, and what to do about each."""
+
+EXTRAS = ("export", "heic", "parquet", "pareto")
+"""Of edgecmp, for its users."""
 
 NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory|bad_alloc", re.I)
 """What torch, ONNX Runtime and faiss raise a RuntimeError with."""
@@ -76,7 +80,26 @@ def failed(error: Exception) -> int:
             "A process that reads images was terminated, probably because memory ran out. Close "
             "other programs, then rerun the command."
         )
+    if isinstance(error, ModuleNotFoundError) and (extra := _extra_of(error)):
+        return fail(
+            f"This needs the package {error.name}, which is not installed. Install it with `pip "
+            f"install 'edgecmp[{extra}]'`."
+        )
     return _bug()
+
+
+def _extra_of(error: ModuleNotFoundError) -> str | None:
+    """The extra of edgecmp that installs what is missing; None if none does."""
+    missing = str(error.name).partition(".")[0]
+    try:
+        requirements = metadata.requires("edgecmp") or []
+    except metadata.PackageNotFoundError:
+        return None
+    for requirement in requirements:
+        found = re.match(r"([\w.-]+).*\bextra == [\"'](\w+)[\"']", requirement)
+        if found and found[1].replace("-", "_") == missing and found[2] in EXTRAS:
+            return found[2]
+    return None
 
 
 def _system(error: OSError) -> int:

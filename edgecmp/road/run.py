@@ -6,9 +6,12 @@ import time
 from pathlib import Path
 
 from edgecmp.errors import UserError, unknown_choice
+from edgecmp.export.formats import registry
+from edgecmp.export.install import how_to_install
 from edgecmp.kept import keeping
 from edgecmp.progress import duration, say
 from edgecmp.report import show, table_text
+from edgecmp.road.commands import EXPORTS
 from edgecmp.road.driver import Driver, Runner
 from edgecmp.road.duration import time_text
 from edgecmp.road.measure import measure_pace, memory_bytes
@@ -41,12 +44,13 @@ def run_road(request: Request, runner: Runner) -> RoadReport:
     for name in sorted(request.skip):
         if name not in SKIPPABLE:
             raise _not_skippable(name)
+    left_out = _unwritable_formats()
     with folder_lock(request.out, "run"), keeping():
         survey = Survey.of(request)
         _check_bounds(survey)
         record = Record.opened(request.out, survey.settings)
         with record.working(began):
-            for sentence in survey.sentences():
+            for sentence in (*survey.sentences(), *left_out):
                 show(sentence)
             driver = Driver(
                 survey=survey,
@@ -91,6 +95,28 @@ def _not_skippable(name: str) -> UserError:
             f"Skip one of: {', '.join(SKIPPABLE)}.",
         )
     return unknown_choice("station", name, SKIPPABLE)
+
+
+def _unwritable_formats() -> list[str]:
+    """A sentence for each format whose packages are missing.
+
+    Raises:
+        UserError: nothing can be exported.
+    """
+    targets = [registry.targets()[name] for name in dict.fromkeys(one.target for one in EXPORTS)]
+    missing = {target.name: target.missing for target in targets if target.missing}
+    if len(missing) == len(targets):
+        packages = [name for names in missing.values() for name in names]
+        raise UserError(
+            "No file for a phone can be written, since packages are not installed: "
+            f"{', '.join(packages)}.",
+            how_to_install(*packages),
+        )
+    return [
+        f"Left out: {target} files, since {', '.join(names)} is not installed. "
+        f"{how_to_install(*names)}"
+        for target, names in missing.items()
+    ]
 
 
 def _check_bounds(survey: Survey) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 from edgecmp import kit
 from edgecmp.data import Dataset, Retrieval, load_dataset
 from edgecmp.errors import UserError
-from edgecmp.export.fingerprint import lowering_fingerprint
 from edgecmp.files import sha256_file, sha256_json
 from edgecmp.gallery.source import ModelSource, Need, open_source
 from edgecmp.networks.architecture import Architecture
@@ -70,11 +69,16 @@ class Request:
         Raises:
             UserError: one of them cannot be parsed or read, or lacks the other.
         """
+        lowering = None
+        if self.table is not None:
+            from edgecmp.export.fingerprint import lowering_fingerprint  # needs the extra "export"
+
+            lowering = lowering_fingerprint()
         return SearchRequest.parse(
             self.budget,
             latency=self.latency,
             table=self.table,
-            lowering=lowering_fingerprint() if self.table else None,
+            lowering=lowering,
             input_sizes=None,
             settings=SearchSettings(),
             jobs=None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import importlib
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,11 @@ class Target:
     without: tuple[str, ...]
     write: Writer
     read: Reader
+
+    @property
+    def missing(self) -> list[str]:
+        """Those of `packages` that are not installed."""
+        return [name for name in self.packages if importlib.util.find_spec(name) is None]
 
 
 _TARGETS: dict[str, Target] = {}

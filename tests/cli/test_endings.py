@@ -103,7 +103,29 @@ def test_what_a_machine_lacks_is_told(
     assert says in result.err
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes"), OSError(errno.EBADF, "bad"), OSError()])
+@pytest.mark.parametrize(
+    ("name", "extra"), [("ai_edge_litert.schema", "export"), ("pi_heif", "heic")]
+)
+def test_a_package_of_an_extra_is_named_with_it(
+    name: str, extra: str, monkeypatch: pytest.MonkeyPatch, edgecmp: Callable[..., Any]
+) -> None:
+    failing(monkeypatch, ModuleNotFoundError(f"No module named {name!r}", name=name))
+    result = edgecmp("flops", "a.json")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert f"{name}, which is not installed. Install it with `pip install 'edgecmp[{extra}]'`" in (
+        result.err
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("shapes"),
+        OSError(errno.EBADF, "bad"),
+        OSError(),
+        ModuleNotFoundError("No module named 'edgecmp.nowhere'", name="edgecmp.nowhere"),
+    ],
+)
 def test_bugs_keep_their_traceback(
     error: Exception, monkeypatch: pytest.MonkeyPatch, edgecmp: Callable[..., Any]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import tomllib
@@ -359,6 +360,24 @@ def test_without_an_architecture_of_the_kit_a_supernet_must_learn(request_: Requ
 def test_another_fault_of_a_supernet_ends_the_run(request_: Request) -> None:
     with pytest.raises(UserError, match="The station supernet failed: The disk is full"):
         run_road(request_, FakeCommands(before=refuse("train", "supernet")))
+
+
+def test_a_format_whose_packages_are_missing_is_said_before_anything_is_trained(
+    request_: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without = {"onnxsim"}
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in without else find(name)
+    )
+    assert run_road(request_, FakeCommands()).proven
+    told = capsys.readouterr().out
+    assert "Left out: onnx files, since onnxsim is not installed. Install with" in told
+    without |= {"ai_edge_litert", "flatbuffers", "coremltools"}
+    runner = FakeCommands()
+    with pytest.raises(UserError, match=r"No file for a phone .* onnxsim.*edgecmp\[export\]"):
+        run_road(replace(request_, out=request_.out / "none"), runner)
+    assert not runner.begun
 
 
 def test_a_format_that_cannot_be_written_is_said_and_left_out(request_: Request) -> None:
