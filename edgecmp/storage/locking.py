@@ -40,7 +40,7 @@ def folder_lock(folder: str | Path, what: str, *, named: Path | None = None) -> 
         UserError: another process holds the folder, or it cannot be made.
     """
     folder = Path(folder)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     while True:
         with disk_errors(named or folder):
             folder.mkdir(parents=True, exist_ok=True)
