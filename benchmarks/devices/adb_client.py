@@ -158,11 +158,11 @@ def _connect(serial: str) -> dict[str, Attached]:
     """Connects to a device over the network; returns all attached devices by serial."""
     answer = call_adb("connect", serial)  # its exit code is 0 even if it fails
     devices = _by_serial()
-    if serial not in devices:
-        lines = answer.stdout.strip().splitlines()
-        reason = lines[-1].rpartition(": ")[2] if lines else "no answer"
+    _, found, reason = answer.stdout.strip().rpartition("\n")[2].rpartition(": ")
+    # While adb tries a lost device again by itself, it lists it as offline: the answer knows why.
+    if serial not in devices or (found and devices[serial].state == "offline"):
         raise UserError(
-            f"adb:{serial} cannot be reached ({reason}).",
+            f"adb:{serial} cannot be reached ({reason or 'no answer'}).",
             "Switch on wireless debugging there, or attach it and run `adb tcpip 5555`, until "
             f"`adb connect {shlex.quote(serial)}` connects.",
         )

@@ -230,6 +230,33 @@ def test_states_that_need_real_usb_are_read_from_what_adb_prints(
         open_device(name)
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (
+            "failed to connect to '10.0.0.7:5555': Connection refused",
+            r"cannot be reached \(Connection refused\)\. Switch on wireless debugging",
+        ),
+        ("failed to connect to 10.0.0.7:5555", r"10\.0\.0\.7:5555 is offline\. Reconnect it"),
+    ],
+)
+def test_why_a_device_that_adb_tries_again_cannot_be_reached(
+    answer: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "adb"
+    listed = "List of devices attached\\n10.0.0.7:5555\\toffline\\n"
+    fake.write_text(f"""#!/bin/sh
+case "$1" in
+  connect) echo "{answer}";;
+  devices) printf '{listed}';;
+esac
+""")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(UserError, match=says):
+        open_device("adb:10.0.0.7:5555")
+
+
 def test_an_adb_that_does_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = tmp_path / "adb"
     fake.write_text("#!/bin/sh\necho 'adb: cannot connect to daemon' >&2\nexit 1\n")
