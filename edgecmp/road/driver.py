@@ -213,9 +213,7 @@ class Driver:
         )
 
     def _write_recipe(self, planned: Planned, *, short: bool) -> None:
-        station = planned.station
-        trainings = FINALISTS if station == "finalists" else 1
-        seconds = planned.seconds / trainings - self.pace.start
+        station, seconds = planned.station, self._training_seconds(planned)
         text = training_recipe(
             "supernet" if station == "supernet" else "query",
             passes=planned.passes or 0.0,
@@ -229,6 +227,19 @@ class Driver:
         )
         name = {"finalists": "finalist"}.get(station, station)
         write_atomic(self.places / f"recipes/{name}.toml", text.encode())
+
+    def _training_seconds(self, planned: Planned) -> float:
+        """Seconds of a training of a station, of which there may be several.
+
+        A training makes whole epochs. The last one may take from the reserve what completes an
+        epoch of which more than half fits.
+        """
+        trainings = FINALISTS if planned.station == "finalists" else 1
+        seconds = planned.seconds / trainings - self.pace.start
+        if planned.station == "query" and planned.passes:
+            reserve = (1 - ENDS_AT) * self.survey.request.seconds
+            seconds += min(reserve, planned.seconds / planned.passes / 2)
+        return seconds
 
     def _run(self, station: str, begun: StationRecord, command: list[str], report: str) -> int:
         """Prints and executes one command; returns its exit code."""

@@ -77,19 +77,19 @@ def test_every_station_in_its_order(request_: Request) -> None:
 
 
 def test_trainings_of_a_minute_and_more_take_their_time(request_: Request) -> None:
-    """A shorter one makes all its epochs."""
+    """And the last one a part of the reserve, where that completes an epoch; a shorter one makes
+    all its epochs."""
 
-    def time_of_query(seconds: float) -> float | None:
+    def time_of_query(seconds: float) -> tuple[float | None, dict[str, float]]:
         request = replace(request_, seconds=seconds, out=request_.out / f"{seconds:g}")
         run_road(request, FakeCommands())
         document = tomllib.loads((request.out / "recipes/query.toml").read_text())
-        found: float | None = document["schedule"].get("time_s")
-        return found
+        return document["schedule"].get("time_s"), record(request)["stations"]["query"]
 
-    whole = time_of_query(600.0)
-    assert whole is not None
-    assert 60 <= whole < 600
-    assert time_of_query(60.0) is None
+    whole, station = time_of_query(600.0)
+    half = station["planned"] / station["passes"] / 2
+    assert whole == pytest.approx(station["planned"] - PACE.start + min(18.0, half), abs=0.1)
+    assert time_of_query(60.0)[0] is None
 
 
 def test_the_best_finalist_goes_on(request_: Request) -> None:
