@@ -12,6 +12,7 @@ from edgecmp.artefacts.bundle import QueryBundle
 from edgecmp.data import Dataset
 from edgecmp.evaluation.holdout import HoldOut
 from edgecmp.gallery.source import Gallery, GallerySource, open_source
+from edgecmp.networks.constant_channels import hold_constant
 from edgecmp.networks.form import Form, load_form
 from edgecmp.progress import say
 from edgecmp.training.augment import Augmentation
@@ -193,6 +194,7 @@ def _trained(
         criterion=criterion,
     )
     with session.ending():
+        hold_constant(network)
         for method in recipe.methods:
             if method.post_hoc:
                 method.finish(network, supervision)
