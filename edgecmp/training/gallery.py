@@ -16,6 +16,7 @@ from edgecmp.data import Dataset, quarter_turns
 from edgecmp.errors import UserError
 from edgecmp.evaluation.retrieval import protocol
 from edgecmp.losses import CosFace
+from edgecmp.networks.constant_channels import hold_constant
 from edgecmp.networks.embed import embed
 from edgecmp.networks.gallery import build_gallery
 from edgecmp.progress import say
@@ -177,6 +178,7 @@ def _trained(session: TrainingSession, recipe: GalleryRecipe, task: _Task) -> Tr
     watched = len(held_out.queries) + len(held_out.gallery)
     records = session.fit(task, name="gallery model", watch=watch, watched=watched)
     with session.ending():
+        hold_constant(task.network)
         row = homogeneous()
         manifest = session.manifest(
             metrics={"holdout_gg": row},
