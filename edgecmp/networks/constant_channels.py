@@ -13,8 +13,8 @@ from torch import nn
 __all__ = ["hold_constant"]
 
 CONSTANT = 0.01
-"""Variances below this share of a batch norm's epsilon are no variance: in the training, the channel
-varied by less than a tenth of what others did."""
+"""Variances below this share of a batch norm's epsilon are no variance: in the training, the
+channel varied by less than a tenth of what others did."""
 
 
 @torch.no_grad()
